@@ -1,0 +1,20 @@
+"""MindSpore is set up once, before any test imports it on its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import hlg  # noqa: F401 - before mindspore: it sets what MindSpore reads while it loads
+
+FIXTURES = Path(__file__).parent / "hlg" / "fixtures"
+
+
+@pytest.fixture
+def graph_mode() -> Iterator[None]:
+    """Graph mode for the test, whatever the one before or this one sets."""
+    import mindspore as ms
+
+    ms.set_context(mode=ms.GRAPH_MODE)
+    yield
+    ms.set_context(mode=ms.GRAPH_MODE)
