@@ -1,0 +1,142 @@
+"""The list of images under an ImageNet-style folder: one sub-folder a class, images inside."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hlg.errors import UserError
+
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")  # compared in lower case: .JPEG, .Jpg and .PNG count too
+MANIFEST = "manifest.json"  # beside the splits of a data set that hlg.data.tiny made
+
+
+@dataclass(frozen=True, eq=False)
+class ImageIndex:
+    """Every image of one split, in a fixed order: by class, then by file name.
+
+    A class's label is its place among the sorted folder names, as in MindSpore's ImageFolderDataset.
+    """
+
+    root: Path
+    classes: tuple[str, ...]  # folder names; classes[label]
+    files: tuple[str, ...]  # (N,) posix paths relative to root
+    labels: np.ndarray  # (N,) int32
+    warnings: tuple[str, ...]  # what was found and ignored, one sentence each
+
+
+def scan(root: str | Path, class_num: int) -> ImageIndex:
+    """List the images of `root`; only names are read, no image is opened.
+
+    Folders may number fewer than `class_num` (the published model has 1001 outputs for 1000 classes).
+    Names that begin with a dot are passed over in silence; everything else that is not an image in a class
+    folder is counted in `warnings`.
+
+    Raises UserError when the folder is missing or unreadable, has no class folders, more than `class_num`
+    of them, or a class folder without images, which would otherwise take a label and never be seen.
+    """
+    root = Path(root)
+    classes, stray = _list(root, folders=True)
+    if not classes:
+        images = any(name.lower().endswith(IMAGE_SUFFIXES) for name in stray)
+        hint = "the images lie in it directly: sort them into one folder a class" if images else "it has none"
+        raise UserError(f"{root}: expected one folder a class (like n01440764), but {hint}")
+    if len(classes) > class_num:
+        raise UserError(
+            f"{root}: {len(classes)} class folders, but the model has class_num={class_num} outputs: "
+            f"raise class_num to {len(classes)} or more, or point at another folder"
+        )
+
+    files: list[str] = []
+    counts: list[int] = []
+    inside: list[str] = []
+    for name in classes:
+        images_of_class, others = _list(root / name, folders=False)
+        files += [f"{name}/{file}" for file in images_of_class]
+        counts.append(len(images_of_class))
+        inside += [f"{name}/{other}" for other in others]
+
+    empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
+    if empty:
+        shown = ", ".join(empty[:3]) + (", ..." if len(empty) > 3 else "")
+        raise UserError(
+            f"{root}: {len(empty)} of {len(classes)} class folders hold no image "
+            f"({' '.join(IMAGE_SUFFIXES)}): {shown}; fill or remove them, or point at the folder that holds "
+            "the class folders"
+        )
+
+    warnings = []
+    if stray:
+        warnings.append(f"{root}: {len(stray)} ignored beside the class folders, such as {stray[0]}")
+    if inside:
+        warnings.append(f"{root}: {len(inside)} ignored in class folders that are no images, such as {inside[0]}")
+    labels = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
+    return ImageIndex(root, tuple(classes), tuple(files), labels, tuple(warnings))
+
+
+def _list(folder: Path, *, folders: bool) -> tuple[list[str], list[str]]:
+    """The sorted names in `folder` that are folders (or else image files), and the sorted other names."""
+    wanted: list[str] = []
+    other: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                is_image = entry.name.lower().endswith(IMAGE_SUFFIXES)
+                fits = entry.is_dir() if folders else is_image and entry.is_file()
+                (wanted if fits else other).append(entry.name)
+    except FileNotFoundError:
+        raise UserError(f"{folder}: no such folder; give the folder that holds one folder a class") from None
+    except NotADirectoryError:
+        raise UserError(f"{folder}: is a file; give the folder that holds one folder a class") from None
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {error.strerror}") from None
+    return sorted(wanted), sorted(other)
+
+
+def dataset_hash(index: ImageIndex) -> str:
+    """What identifies this split, named by what was hashed.
+
+    `content:sha256:...` is taken from the manifest beside the split, whose list of files and sizes must fit
+    what is on disk; `files-sizes:sha256:...` covers relative paths and sizes alone, for hours would go by in
+    reading all of ImageNet.
+    """
+    sizes = {}
+    for file in index.files:
+        try:
+            sizes[file] = os.stat(f"{index.root}/{file}").st_size  # noqa: PTH116 - a Path each is slow for 1.28 million
+        except OSError as error:
+            raise UserError(f"{index.root}/{file}: cannot be read: {error.strerror}") from None
+    recorded = _recorded_hash(index, sizes)
+    if recorded:
+        return f"content:sha256:{recorded}"
+    digest = hashlib.sha256()
+    for file, size in sorted(sizes.items()):
+        digest.update(os.fsencode(f"{size}  {file}\n"))
+    return f"files-sizes:sha256:{digest.hexdigest()}"
+
+
+def _recorded_hash(index: ImageIndex, sizes: dict[str, int]) -> str | None:
+    """The manifest's hash of this split; None where no manifest of ours is or where it does not fit."""
+    root = index.root.resolve()
+    try:
+        manifest = json.loads((root.parent / MANIFEST).read_text(encoding="utf-8"))
+        prefix = f"{root.name}/"
+        recorded = {p.removeprefix(prefix): n for p, n in manifest["bytes"].items() if p.startswith(prefix)}
+        return manifest["splits"][root.name]["hash"] if recorded == sizes else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # not there, or some other tool's manifest
+
+
+def facts(index: ImageIndex) -> dict[str, str | int]:
+    """The split as kept in a run's ``env.json``."""
+    return {
+        "path": str(index.root),
+        "images": len(index.files),
+        "classes": len(index.classes),
+        "hash": dataset_hash(index),
+    }
