@@ -1,0 +1,211 @@
+"""The run folder: log lines in the published format, the same facts as JSON lines, the environment and the seal."""
+
+import hashlib
+import json
+import math
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TextIO
+
+from hlg.errors import UserError
+
+PACKAGES = ("mindspore", "numpy", "pillow", "pyyaml")
+ENVIRONMENT_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "RANK_TABLE_FILE", "HLG_IMAGE_DIGEST")
+SEAL = "SHA256SUMS"
+
+
+def step_line(epoch: int, step: int, loss: float) -> str:
+    """The published line of one step."""
+    return f"epoch[{epoch}], step_num[{step}], loss={loss:.6f}"
+
+
+def epoch_line(
+    epoch: int,
+    *,
+    epoch_time_s: float,
+    steps: int,
+    loss: float,
+    lr: float,
+    images_per_s: float,
+    accuracy: float | None = None,
+    eval_time_s: float = 0.0,
+) -> str:
+    """The published line of one epoch; an epoch without evaluation (accuracy None) ends after fps.
+
+    ``accuracy`` is a share of 1. ``epoch_time_s`` holds the wait for data, but no compilation and no evaluation.
+    """
+    line = (
+        f"epoch[{epoch}], epoch time: {epoch_time_s:.2f}s, per step time: {epoch_time_s / steps:.4f}s, "
+        f"loss={loss:.6f}, lr={lr:.6f}, fps={images_per_s:.2f}"
+    )
+    return line if accuracy is None else f"{line}, accuracy={accuracy:.6f}, eval_cost={eval_time_s:.2f}"
+
+
+def eval_line(accuracy: float, step_time_s: float, total_time_s: float) -> str:
+    """The published line of an evaluation."""
+    return f"accuracy={accuracy:.6f}, per step time: {step_time_s:.4f}s, total cost time: {total_time_s:.4f}s"
+
+
+class RunFolder:
+    """One run's evidence. Usable as a context: leaving it without an error seals the folder.
+
+    A folder without the seal (``SHA256SUMS``, written last) is an unfinished run.
+    """
+
+    def __init__(self, path: Path, kind: str) -> None:
+        self.path = path
+        self.kind = kind
+        self._log: TextIO = (path / f"{kind}.log").open("a", encoding="utf-8")
+        self._metrics: TextIO = (path / "metrics.jsonl").open("a", encoding="utf-8")
+
+    @classmethod
+    def create(cls, root: str | Path, kind: str, config: str, device: str, count: int = 1) -> "RunFolder":
+        """Make ``<root>/<UTC date>_<config>_<device>x<count>_<commit>/``; ``kind`` is train or eval.
+
+        Raises:
+            UserError: the folder can't be made.
+        """
+        stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        commit = (git_state()["commit"] or "nogit")[:8]
+        name = f"{stamp}_{config}_{device.lower()}x{count}_{commit}"
+        try:
+            Path(root).mkdir(parents=True, exist_ok=True)
+            for suffix in ("", *(f"-{i}" for i in range(2, 100))):  # runs started in the same second
+                path = Path(root) / f"{name}{suffix}"
+                try:
+                    path.mkdir()
+                    return cls(path, kind)
+                except FileExistsError:
+                    continue
+        except OSError as error:
+            raise UserError(
+                f"save_checkpoint_path {root}: can't make a run folder here ({error.strerror})"
+            ) from error
+        raise UserError(f"save_checkpoint_path {root}: has 99 run folders called {name}")
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._log.close()
+        self._metrics.close()
+        if kind is None:
+            self._seal()
+
+    def log(self, message: str, timestamp: bool = True) -> str:
+        """Append one line to the log, in the published format, and return it."""
+        line = f"{datetime.now().strftime('%Y-%m-%d %H:%M:%S')}:INFO:{message}" if timestamp else message
+        print(line, file=self._log, flush=True)
+        return line
+
+    def event(self, event: str, **facts: Any) -> None:
+        """Append one JSON object to ``metrics.jsonl``; None values are left out, non-finite numbers become text."""
+        record = {key: _jsonable(value) for key, value in facts.items() if value is not None}
+        print(json.dumps({"event": event, **record}), file=self._metrics, flush=True)
+
+    def write(self, name: str, content: str | dict[str, Any]) -> None:
+        """Write one file of the folder, a dict as JSON."""
+        text = (
+            content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        )
+        (self.path / name).write_text(text, encoding="utf-8")
+
+    def _seal(self) -> None:
+        files = sorted(p for p in self.path.rglob("*") if p.is_file() and p.name != SEAL)
+        lines = [f"{sha256_of(p)}  {p.relative_to(self.path).as_posix()}\n" for p in files]
+        partial = self.path / f".{SEAL}"
+        partial.write_text("".join(lines), encoding="utf-8")
+        partial.replace(self.path / SEAL)
+
+
+def link_latest(run: Path, config: str) -> None:
+    """Point ``latest_<config>`` beside the run folder at it, so that scripts and people find the newest run."""
+    link = run.parent / f"latest_{config}"
+    partial = run.parent / f".latest_{config}_{os.getpid()}"
+    partial.symlink_to(run.name)
+    partial.replace(link)
+
+
+def environment(device: dict[str, Any], **facts: Any) -> dict[str, Any]:
+    """What a reader must know to repeat the run: code, command, software, machine; and what could not be found out."""
+    git = git_state()
+    packages = {name: _version(name) for name in PACKAGES}
+    missing = [f"version of {name}" for name, version in packages.items() if version is None]
+    missing += ["commit: not a git checkout"] if git["commit"] is None else []
+    return {
+        **git,
+        "argv": sys.argv,
+        "python": platform.python_version(),
+        "packages": packages,
+        "platform": platform.platform(),
+        "cpu": {"model": _cpu_model(), "cores": len(os.sched_getaffinity(0))},
+        "device": device,
+        "variables": {name: os.environ[name] for name in ENVIRONMENT_VARIABLES if name in os.environ},
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **facts,
+        "missing": missing,
+    }
+
+
+def git_state() -> dict[str, Any]:
+    """Commit of the code that runs, and whether its tracked files were changed; None where git does not know."""
+    git = shutil.which("git")
+    code = Path(__file__).parent
+
+    def ask(*command: str) -> str | None:
+        if git is None:
+            return None
+        done = subprocess.run([git, "-C", str(code), *command], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = ask("rev-parse", "HEAD")
+    changes = ask("status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": None if commit is None or changes is None else bool(changes)}
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no nan and no infinity
+    return value
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def host_address() -> str | None:
+    """This machine's address for the published ``ip[...]`` line, or None as the published run printed."""
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return None

@@ -1,0 +1,166 @@
+"""One training step and one evaluation step as graphs, and the random numbers that the host draws for a training step.
+
+Shapes: B images of S x S pixels, C classes. ``auto_prefix=False`` keeps the network's parameters under their own names.
+"""
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn, ops
+
+from hlg.loss import CrossEntropy
+from hlg.model import HLG
+from hlg.optimizer import AdamW
+
+# ImageNet's mean and standard deviation of a channel, in grey levels 0 to 255.
+MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+
+
+def build_network(class_num: int, image_size: int, amp_level: str = "O0") -> HLG:
+    """HLG-Mobile with random weights, computing in the precision of ``amp_level``.
+
+    O0: float32. O2: float16 but for batch norm. O3: float16. Parameters and loss stay float32 at every level.
+
+    Raises:
+        UserError: an image size that does not fit.
+    """
+    network = HLG(class_num, image_size)
+    if amp_level != "O0":
+        # Sets the cells of `network` itself; what it returns only adds a cast that loss and ranks do anyway.
+        ms.amp.auto_mixed_precision(network, amp_level)
+    return network
+
+
+class Normalize(nn.Cell):
+    """uint8 images (B, S, S, 3) -> normalised float32 (B, 3, S, S)."""
+
+    def __init__(self) -> None:
+        super().__init__(auto_prefix=False)
+        self.mean = Tensor(MEAN, ms.float32)
+        self.scale = Tensor([1 / s for s in STD], ms.float32)
+
+    def construct(self, images: Tensor) -> Tensor:
+        return ((images.astype(ms.float32) - self.mean) * self.scale).transpose(0, 3, 1, 2)
+
+
+class Objective(nn.Cell):
+    """Network and loss, scaled: what the gradient is taken of."""
+
+    def __init__(self, network: HLG, loss: CrossEntropy, loss_scale: float) -> None:
+        super().__init__(auto_prefix=False)
+        self.network = network
+        self.loss = loss
+        self.loss_scale = loss_scale
+
+    def construct(
+        self, x: Tensor, labels: Tensor, mixed: Tensor, lam: Tensor, scales: Tensor | None
+    ) -> Tensor:
+        return self.loss(self.network(x, scales), labels, mixed, lam) * self.loss_scale
+
+
+class Gradients(nn.Cell):
+    """Loss and gradients for normalised images x (B, 3, S, S), both freed from the loss scale.
+
+    Returns:
+        loss (), the gradients in the order of ``network.trainable_params()``, and whether any of them is not finite.
+    """
+
+    def __init__(self, network: HLG, loss: CrossEntropy, loss_scale: float = 1.0) -> None:
+        super().__init__(auto_prefix=False)
+        self.objective = Objective(network, loss, loss_scale)
+        self.unscale = 1.0 / loss_scale
+        self.differentiate = ops.value_and_grad(
+            self.objective, None, ms.ParameterTuple(network.trainable_params())
+        )
+
+    def construct(
+        self, x: Tensor, labels: Tensor, mixed: Tensor, lam: Tensor, scales: Tensor | None
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        loss, gradients = self.differentiate(x, labels, mixed, lam, scales)
+        unscaled: tuple[Tensor, ...] = ()
+        total = Tensor(0.0, ms.float32)
+        for gradient in gradients:
+            gradient = gradient.astype(ms.float32) * self.unscale
+            unscaled += (gradient,)
+            total += gradient.sum()  # not finite as soon as one of its terms is not
+        return loss * self.unscale, unscaled, ops.logical_not(ops.isfinite(total))
+
+
+class Update(nn.Cell):
+    """Forward, backward and optimiser for normalised images. A step whose gradients overflow changes nothing."""
+
+    def __init__(self, network: HLG, loss: CrossEntropy, optimizer: AdamW, loss_scale: float = 1.0) -> None:
+        super().__init__(auto_prefix=False)
+        self.gradients = Gradients(network, loss, loss_scale)
+        self.optimizer = optimizer
+
+    def construct(
+        self, x: Tensor, labels: Tensor, mixed: Tensor, lam: Tensor, scales: Tensor | None, lr: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """As :class:`Gradients`, with the learning rate float32 (). Returns the loss and whether it overflowed."""
+        loss, gradients, overflow = self.gradients(x, labels, mixed, lam, scales)
+        return ops.depend(loss, self.optimizer(gradients, lr, overflow)), overflow
+
+
+class TrainStep(nn.Cell):
+    """A whole training step from uint8 images, in one graph: normalise, mix, update."""
+
+    def __init__(self, network: HLG, loss: CrossEntropy, optimizer: AdamW, loss_scale: float = 1.0) -> None:
+        super().__init__(auto_prefix=False)
+        self.normalize = Normalize()
+        self.update = Update(network, loss, optimizer, loss_scale)
+
+    def construct(
+        self, images: Tensor, labels: Tensor, partner: Tensor, lam: Tensor, scales: Tensor, lr: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One step.
+
+        Args:
+            images: uint8 (B, S, S, 3).
+            labels: int32 (B,).
+            partner: int32 (B,), the place in the batch of the image that each one is mixed with.
+            lam: float32 (), the share of the image itself.
+            scales: float32 (B, columns), factors of stochastic depth (:func:`draw_drop_scales`).
+            lr: float32 (), the learning rate of this step.
+
+        Returns:
+            loss float32 () and whether the gradients overflowed, bool ().
+        """
+        x = self.normalize(images)
+        x = x * lam + x[partner] * (1.0 - lam)
+        return self.update(x, labels, labels[partner], lam, scales, lr)
+
+
+class RankStep(nn.Cell):
+    """How many classes score higher than the right one: uint8 (B, S, S, 3), labels (B,) -> int32 (B,).
+
+    Rank 0 is a top-1 hit, below 5 a top-5 hit. Of equal scores the lower class wins, as in an argmax; a score that is
+    not a number never hits.
+    """
+
+    def __init__(self, network: HLG) -> None:
+        super().__init__(auto_prefix=False)
+        self.normalize = Normalize()
+        self.network = network
+
+    def construct(self, images: Tensor, labels: Tensor) -> Tensor:
+        logits = self.network(self.normalize(images)).astype(ms.float32)
+        classes = ops.arange(logits.shape[1]).reshape(1, -1)
+        own = labels.reshape(-1, 1) == classes  # (B, C)
+        score = ops.select(own, logits, ops.zeros_like(logits)).sum(-1, keepdims=True)  # (B, 1)
+        beaten = (score > logits) | ((score == logits) & (labels.reshape(-1, 1) <= classes))
+        return (~beaten).astype(ms.int32).sum(-1)
+
+
+def draw_drop_scales(drop_rates: np.ndarray, seed: int, step: int, batch: int) -> np.ndarray:
+    """Factors of stochastic depth for one step, the same for the same (seed, step).
+
+    Args:
+        drop_rates: (K,) the drop rate of each column (``HLG.drop_rates``).
+
+    Returns:
+        float32 (batch, K): 0 where a branch is dropped, else 1 / (1 - rate).
+    """
+    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 3, step])))
+    keep = 1 - drop_rates
+    return ((random.random((batch, len(keep)), np.float32) < keep) / keep).astype(np.float32)

@@ -1,0 +1,61 @@
+"""The published implementation's numbers, for weights and images made by rule: forward, backward, optimiser."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hlg import fingerprint, golden
+from tests.conftest import FIXTURES
+
+GOLDEN = FIXTURES / "golden.npz"
+TIGHT = {"logits": 1e-5, "loss_ce_smooth_mixup": 1e-5, "loss_ce_smooth": 1e-5, "trajectory": 1e-4, "logits_after": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, fingerprint.Row]:
+    import mindspore as ms
+
+    ms.set_context(mode=ms.GRAPH_MODE)
+    return {row.quantity: row for row in fingerprint.compare(golden.read(GOLDEN), golden.SALT)}
+
+
+@pytest.mark.parametrize("quantity", fingerprint.BOUNDS)
+def test_agrees_with_the_published_implementation(quantity: str, rows: dict[str, fingerprint.Row]) -> None:
+    row = rows[quantity]
+    assert row.error <= row.bound, row
+    assert row.bound <= TIGHT.get(quantity, 1e-3)
+
+
+def test_the_program_prints_a_row_a_quantity_and_exits_1_when_one_is_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with np.load(GOLDEN) as file:
+        wrong = {key: file[key] for key in ("logits", "label_a", "label_b", "lam", "lr_cosine", "loss_ce_smooth")}
+    wrong["loss_ce_smooth"] = wrong["loss_ce_smooth"] * np.float32(1.001)
+    np.savez(tmp_path / "wrong.npz", **wrong)
+    assert fingerprint.main(["--golden", str(tmp_path / "wrong.npz"), "--salt", "hlg:"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    verdicts = {line.split()[0]: line.split()[3] for line in lines[1:-1]}
+    assert verdicts == {"logits": "ok", "loss_ce_smooth": "OUT", "lr_cosine": "ok"}
+
+
+def test_another_salt_is_another_network(tmp_path: Path) -> None:
+    first = golden.parameter("head.weight", (3, 4), "hlg:")
+    assert (first != golden.parameter("head.weight", (3, 4), "other:")).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"not an archive"])
+def test_a_file_that_is_no_golden_file_is_one_clear_error(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.npz").write_bytes(content)
+    assert fingerprint.main(["--golden", str(tmp_path / "bad.npz")]) == 2
+    assert capsys.readouterr().err.startswith(f"error: golden file {tmp_path}/bad.npz: not a readable .npz")
+
+
+def test_an_error_that_is_not_a_number_is_out_of_bounds() -> None:
+    assert not fingerprint.Row("logits", float("nan"), 1e-5).ok
+    row = fingerprint.by_name("grad_norms", {"a": 1.0, "b": float("nan")}, {"a": 1.0, "b": 1.0})
+    assert not row.ok
+    assert row.worst == "b"
