@@ -1,0 +1,83 @@
+"""Accuracy counts real images exactly, whatever the size of the set and of the batch."""
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor, nn
+
+from hlg.data.loader import Batch
+from hlg.evaluate import evaluate
+from hlg.step import MEAN, STD, Normalize, RankStep
+
+
+class Fixed(nn.Cell):
+    """A network whose logits are given: image i has its row number as its grey value."""
+
+    def __init__(self, logits: np.ndarray) -> None:
+        super().__init__()
+        self.table = Tensor(logits, ms.float32)
+
+    def construct(self, x: Tensor) -> Tensor:
+        grey = x[:, 0, 0, 0] * STD[0] + MEAN[0]
+        return self.table[ops_round(grey)]
+
+
+def ops_round(x: Tensor) -> Tensor:
+    return (x + 0.5).astype(ms.int32)
+
+
+@pytest.fixture(autouse=True)
+def _pynative_mode() -> object:
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    yield
+    ms.set_context(mode=ms.GRAPH_MODE)
+
+
+def _batches(labels: np.ndarray, batch_size: int) -> list[Batch]:
+    count = -(-len(labels) // batch_size)
+    batches = []
+    for b in range(count):
+        rows = np.arange(b * batch_size, (b + 1) * batch_size)
+        real = rows < len(labels)
+        images = np.zeros((batch_size, 1, 1, 3), np.uint8)
+        images[real] = rows[real].reshape(-1, 1, 1, 1)
+        padded = np.where(real, labels[np.minimum(rows, len(labels) - 1)], -1).astype(np.int32)
+        batches.append(Batch(images, padded, np.where(real, rows, -1)))
+    return batches
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 32, 100])
+def test_top1_and_top5_are_exact_for_any_set_and_batch_size(batch_size: int) -> None:
+    rng = np.random.default_rng(0)
+    logits, labels = rng.standard_normal((53, 11)), rng.integers(0, 11, 53)
+    order = np.argsort(-logits, 1)
+    result = evaluate(RankStep(Fixed(logits)), _batches(labels, batch_size))
+    assert result.images == 53
+    assert result.correct_top1 == (order[:, 0] == labels).sum()
+    assert result.correct_top5 == (order[:, :5] == labels[:, None]).any(1).sum()
+    assert result.top1_pct == pytest.approx(100 * result.correct_top1 / 53)
+
+
+def test_a_skipped_image_is_in_no_count() -> None:
+    batches = _batches(np.array([0, 0, 1]), 4)
+    batches[0].labels[1] = -1
+    result = evaluate(RankStep(Fixed(np.eye(3))), batches)
+    assert result.images == 2
+
+
+def test_of_equal_scores_the_lower_class_wins_as_in_an_argmax() -> None:
+    step = RankStep(Fixed(np.zeros((2, 4))))
+    images = np.zeros((2, 1, 1, 3), np.uint8)
+    assert step(Tensor(images), Tensor(np.array([0, 3], np.int32))).asnumpy().tolist() == [0, 3]
+
+
+def test_logits_that_are_not_numbers_never_hit() -> None:
+    logits = np.full((1, 10), np.nan)
+    result = evaluate(RankStep(Fixed(logits)), _batches(np.array([0]), 1))
+    assert (result.images, result.correct_top1, result.correct_top5) == (1, 0, 0)
+
+
+def test_normalisation_takes_imagenets_mean_and_deviation_channel_by_channel() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 3), dtype=np.uint8)
+    expected = ((images / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(Normalize()(Tensor(images)).asnumpy(), expected, atol=1e-5)

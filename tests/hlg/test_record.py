@@ -1,0 +1,138 @@
+"""The run folder: published lines to the character, the same facts as JSON, the seal."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from hlg import record
+from hlg.errors import DivergedError, UserError
+from hlg.journal import Journal
+from hlg.record import RunFolder
+
+
+def test_lines_are_the_published_ones_to_the_character() -> None:
+    assert record.step_line(299, 299, 2.325288) == "epoch[299], step_num[299], loss=2.325288"
+    facts = {"epoch_time_s": 466.71, "steps": 1251, "loss": 2.325288, "lr": 2.7e-8, "images_per_s": 2744.82}
+    assert record.epoch_line(299, **facts, accuracy=0.75502, eval_time_s=7.99) == (
+        "epoch[299], epoch time: 466.71s, per step time: 0.3731s, loss=2.325288, lr=0.000000, fps=2744.82, "
+        "accuracy=0.755020, eval_cost=7.99"
+    )
+    assert record.epoch_line(0, **facts).endswith("fps=2744.82")
+    assert record.eval_line(0.75488, 0.2441, 95.4355) == (
+        "accuracy=0.754880, per step time: 0.2441s, total cost time: 95.4355s"
+    )
+
+
+def _journal(run: RunFolder, steps: int = 2, log_interval: int = 0) -> Journal:
+    return Journal(run, steps, 8, log_interval, say=lambda line: None)
+
+
+def _run(tmp_path: Path) -> RunFolder:
+    return RunFolder.create(tmp_path, "train", "tiny", "CPU")
+
+
+def _events(run: RunFolder) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_training_run_leaves_log_and_metrics_that_say_the_same(tmp_path: Path) -> None:
+    with _run(tmp_path) as run:
+        journal = _journal(run)
+        for step in range(4):
+            journal.step(step, loss=2.0 - step / 4, lr=1e-3, overflow=step == 1, wait_s=0.5, busy_s=1.5)
+            if step % 2:
+                journal.epoch(step // 2, 60.0 - 10 * (step // 2), 90.0, 0.25)
+        journal.end(skipped_images=0)
+    log = (run.path / "train.log").read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d:INFO:", line) for line in log)
+    assert log[1].endswith(
+        "INFO:epoch[0], epoch time: 4.00s, per step time: 2.0000s, loss=1.750000, lr=0.001000, fps=4.00, "
+        "accuracy=0.600000, eval_cost=0.25"
+    )
+    assert log[-2].endswith("INFO:last_metric[0.6]")  # the best, not the last, as published
+    events = _events(run)
+    epoch = next(e for e in events if e["event"] == "epoch")
+    assert epoch["step_time_ms"] == 1500
+    assert epoch["data_wait_ms"] == 500
+    assert epoch["epoch_time_s"] == 4
+    assert epoch["overflow_steps"] == 1
+    end = events[-1]
+    assert (end["best_top1_pct"], end["best_epoch"], end["last_top1_pct"]) == (60.0, 0, 50.0)
+
+
+def test_step_lines_come_once_an_epoch_as_published_or_as_often_as_asked(tmp_path: Path) -> None:
+    for log_interval, lines in ((0, 1), (2, 3), (1, 5)):
+        with _run(tmp_path) as run:
+            journal = _journal(run, steps=5, log_interval=log_interval)
+            for step in range(5):
+                journal.step(step, 1.0, 1e-3, False, 0.1, 0.1)
+        assert (run.path / "train.log").read_text().count("step_num") == lines
+        assert len(_events(run)) == 5
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_rate(loss: float, tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match=r"step 3 \(epoch 1\), learning rate 0.002: the loss is .*lower lr_max"), _run(
+        tmp_path
+    ) as run:
+        journal = _journal(run)
+        journal.step(3, loss, 2e-3, False, 0.1, 0.1)
+    assert _events(run)[-1]["loss"] == str(loss)  # recorded before the stop, as text: JSON has no nan
+    assert not (run.path / "SHA256SUMS").exists()
+
+
+def test_an_epoch_in_which_every_step_overflowed_stops_the_run(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="all 2 steps of this epoch overflowed"), _run(tmp_path) as run:
+        journal = _journal(run)
+        journal.step(0, 1.0, 1e-3, True, 0.1, 0.1)
+        journal.step(1, 1.0, 1e-3, True, 0.1, 0.1)
+
+
+def test_the_seal_is_written_last_and_holds_every_file(tmp_path: Path) -> None:
+    with _run(tmp_path) as run:
+        run.write("env.json", {"seed": 1})
+        run.log("hello")
+        assert not (run.path / "SHA256SUMS").exists()
+    sums = dict(reversed(line.split("  ")) for line in (run.path / "SHA256SUMS").read_text().splitlines())
+    assert set(sums) == {"env.json", "train.log", "metrics.jsonl"}
+    for name, digest in sums.items():
+        assert hashlib.sha256((run.path / name).read_bytes()).hexdigest() == digest
+
+
+def test_an_interrupted_run_is_left_readable_and_unsealed(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), _run(tmp_path) as run:
+        run.log("one line")
+        raise KeyboardInterrupt
+    assert "one line" in (run.path / "train.log").read_text()
+    assert not (run.path / "SHA256SUMS").exists()
+
+
+def test_a_run_folder_is_named_by_date_recipe_device_and_commit_and_never_reused(tmp_path: Path) -> None:
+    first, second = _run(tmp_path), _run(tmp_path)
+    assert first.path != second.path
+    assert re.fullmatch(r"\d{8}T\d{6}Z_tiny_cpux1_([0-9a-f]{8}|nogit)(-\d)?", first.path.name)
+
+
+def test_a_place_where_no_folder_can_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"save_checkpoint_path .*file: can't make a run folder"):
+        RunFolder.create(tmp_path / "file", "train", "tiny", "CPU")
+
+
+def test_the_latest_link_moves_to_the_newest_run(tmp_path: Path) -> None:
+    first, second = _run(tmp_path), _run(tmp_path)
+    record.link_latest(first.path, "tiny")
+    record.link_latest(second.path, "tiny")
+    assert (tmp_path / "latest_tiny").resolve() == second.path.resolve()
+
+
+def test_the_environment_says_what_could_not_be_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hlg.record.shutil.which", lambda name: None)
+    env = record.environment({"target": "CPU", "names": ["x"], "count": 1}, seed=1)
+    assert env["commit"] is None
+    assert "commit: not a git checkout" in env["missing"]
+    assert env["packages"]["mindspore"]
+    assert env["cpu"]["cores"] >= 1
