@@ -1,0 +1,1 @@
+"""Logs, published figures, comparison and report. Never imports MindSpore or hlg."""

@@ -1,0 +1,169 @@
+"""Reads logs in the published format. A malformed record is an error, `nan` stays `nan`."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from repro.schema import Epoch, EvalLine, Log, ReproError
+
+
+def _number(name: str, digits: int) -> str:
+    return rf"(?P<{name}>-?\d+\.\d{{{digits}}}|nan|-?inf)"
+
+
+# The console has no milliseconds, the log file of the published code has ",mmm".
+_STAMPED = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:,\d{3})?:[A-Z]+:(.*)")
+_STEP = re.compile(r"epoch\[\d+\], step_num\[\d+\], loss=" + _number("loss", 6))
+_EPOCH = re.compile(
+    r"epoch\[(?P<epoch>\d+)\], epoch time: "
+    + _number("epoch_time_s", 2)
+    + "s, per step time: "
+    + _number("step_time_s", 4)
+    + "s, loss="
+    + _number("loss", 6)
+    + ", lr="
+    + _number("lr", 6)
+    + ", fps="
+    + _number("fps", 2)
+    + f"(?:, accuracy={_number('accuracy', 6)}, eval_cost={_number('eval_cost_s', 2)})?"
+)
+_COMPILE = re.compile("compile time used=" + _number("value", 2) + "s")
+_TRAINING = re.compile("training time used=" + _number("value", 2) + "s")
+_BEST = re.compile(r"last_metric\[(?P<value>-?\d+(?:\.\d+)?(?:e[+-]\d+)?|nan|-?inf)\]")
+_MEAN = re.compile(r"ip\[[^\]]*\], mean_fps\[" + _number("value", 2) + r"\]")
+_EVAL = re.compile(
+    "accuracy="
+    + _number("accuracy", 6)
+    + ", per step time: "
+    + _number("step_time_s", 4)
+    + "s, total cost time: "
+    + _number("total_s", 4)
+    + "s"
+)
+
+# How a stamped message begins -> the patterns it may have, by name, and what is expected of it.
+_KNOWN: dict[str, tuple[dict[str, re.Pattern[str]], str]] = {
+    "epoch[": (
+        {"step": _STEP, "epoch": _EPOCH},
+        "'epoch[0], step_num[0], loss=2.200000' or 'epoch[0], epoch time: 24.40s, per step time: 0.3050s, "
+        "loss=2.200000, lr=0.000500, fps=104.90' with or without ', accuracy=0.312500, eval_cost=5.10'",
+    ),
+    "compile time used": ({"compile time used": _COMPILE}, "'compile time used=17.30s'"),
+    "training time used": ({"training time used": _TRAINING}, "'training time used=300.10s'"),
+    "last_metric[": ({"last_metric": _BEST}, "'last_metric[0.75618]'"),
+    "ip[": ({"mean_fps": _MEAN}, "'ip[127.0.0.1], mean_fps[104.00]'"),
+}
+# A line without a proper time stamp that holds one of these is a broken record, not a foreign line.
+_BROKEN = re.compile(r"^accuracy=|epoch\[|last_metric\[|mean_fps\[|(?:compile|training) time used")
+
+STAMPED = "a record behind '2022-07-27 17:04:05:INFO:', with or without ',123' after the seconds"
+EVALUATION = "'accuracy=0.754880, per step time: 0.2441s, total cost time: 95.4355s' without a time stamp"
+ONE_RUN = "one file holds the log of one run"
+
+
+def read_log(path: Path) -> Log:
+    """Read a training or evaluation log of any length, of the console or of the file, line by line.
+
+    Other stamped messages (``Args:``, ``--> key: value``) are accepted, other lines are counted as foreign.
+    Raises ReproError with file and line for a record that does not match the published format to the
+    character, for an accuracy that is no share, and where a second log follows in the same file.
+    """
+    epochs: list[Epoch] = []
+    evaluation: EvalLine | None = None
+    once: dict[str, float] = {}
+    steps = foreign = 0
+    for line, kind, found in _records(path):
+        where = f"{path}:{line}"
+        if kind == "foreign":
+            foreign += 1
+        elif kind == "step":
+            steps += 1
+        elif kind == "epoch":
+            epoch = _epoch(where, line, found)
+            if epochs and epoch.epoch != epochs[-1].epoch + 1:
+                pair = f"epoch {epoch.epoch} after epoch {epochs[-1].epoch}"
+                raise ReproError(f"{where}: found {pair}, expected the next one; {ONE_RUN}")
+            epochs.append(epoch)
+        elif kind in once or (kind == "evaluation" and evaluation):
+            raise ReproError(f"{where}: found a second line {kind!r}, expected one; {ONE_RUN}")
+        elif kind == "evaluation":
+            numbers = _floats(where, found)
+            evaluation = EvalLine(line, numbers["accuracy"], numbers["step_time_s"], numbers["total_s"])
+        else:
+            once[kind] = _floats(where, found)["value"]
+    return Log(
+        path=path,
+        epochs=tuple(epochs),
+        evaluation=evaluation,
+        step_lines=steps,
+        compile_time_s=once.get("compile time used"),
+        training_time_s=once.get("training time used"),
+        best_accuracy=once.get("last_metric"),
+        mean_fps=once.get("mean_fps"),
+        foreign_lines=foreign,
+    )
+
+
+def _records(path: Path) -> Iterator[tuple[int, str, dict[str, str | None]]]:
+    """Every record and every foreign line, with its number."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            for number, text in enumerate(lines, 1):
+                record = _record(f"{path}:{number}", text.rstrip("\n")) if text.strip() else None
+                if record:
+                    yield number, *record
+    except OSError as error:
+        raise ReproError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _record(where: str, text: str) -> tuple[str, dict[str, str | None]] | None:
+    """Kind and named parts of one line; None for a stamped message that is no record."""
+    stamped = _STAMPED.fullmatch(text)
+    if not stamped:
+        evaluation = _EVAL.fullmatch(text)
+        if evaluation:
+            return "evaluation", evaluation.groupdict()
+        if _BROKEN.search(text):
+            raise ReproError(f"{where}: found {text[:200]!r}, expected {STAMPED}, or {EVALUATION}")
+        return "foreign", {}
+
+    time, message = stamped.groups()
+    try:
+        datetime.fromisoformat(time)
+    except ValueError:
+        raise ReproError(f"{where}: found the time {time!r}, expected one that exists") from None
+    if message.startswith("accuracy="):
+        raise ReproError(f"{where}: found {message[:200]!r} behind a time stamp, expected {EVALUATION}")
+    for start, (patterns, expected) in _KNOWN.items():
+        if message.startswith(start):
+            for kind, pattern in patterns.items():
+                match = pattern.fullmatch(message)
+                if match:
+                    return kind, match.groupdict()
+            raise ReproError(f"{where}: found {message[:200]!r}, expected {expected}")
+    return None
+
+
+def _epoch(where: str, line: int, found: Mapping[str, str | None]) -> Epoch:
+    number = _floats(where, {name: text for name, text in found.items() if name != "epoch"})
+    return Epoch(
+        line=line,
+        epoch=int(found["epoch"] or ""),
+        epoch_time_s=number["epoch_time_s"],
+        step_time_s=number["step_time_s"],
+        loss=number["loss"],
+        lr=number["lr"],
+        fps=number["fps"],
+        accuracy=number.get("accuracy"),
+        eval_cost_s=number.get("eval_cost_s"),
+    )
+
+
+def _floats(where: str, found: Mapping[str, str | None]) -> dict[str, float]:
+    """The numbers of a record, without the parts that it does not have."""
+    numbers = {name: float(text) for name, text in found.items() if text is not None}
+    accuracy = numbers.get("accuracy", 0.0)
+    if accuracy < 0 or accuracy > 1:
+        raise ReproError(f"{where}: found accuracy={accuracy}, expected a share from 0 to 1")
+    return numbers

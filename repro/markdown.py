@@ -1,0 +1,58 @@
+"""Markdown: text that is safe in it, tables, links, and tables between markers in a handwritten page."""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from repro.schema import ReproError
+
+END = "<!-- end -->"
+
+
+def begin(name: str) -> str:
+    """The line above the table `name`; the line below it is END."""
+    return f"<!-- table: {name} -->"
+
+
+def md(text: str) -> str:
+    """Text from a file, as text in Markdown: on one line, with nothing that Markdown or HTML would act on."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # An underscore inside a word, as in most names, is no emphasis and stays readable.
+    return re.sub(r"[\\`*\[\]|~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\\g<0>", text)
+
+
+def grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table whose cells are Markdown."""
+    return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
+
+
+def link(folder: Path, target: Path) -> str:
+    """A link to `folder`, relative to the page `target` that holds it."""
+    path = Path(os.path.relpath(folder, target.parent)).as_posix()
+    return f"[{md(folder.name)}]({quote(path)})"
+
+
+def read_table(path: Path, name: str) -> str:
+    """What stands between the markers. Raises ReproError unless they are in the file once."""
+    return _split(path, name)[1]
+
+
+def write_table(path: Path, name: str, table: str) -> None:
+    """Put `table`, which ends with a line break, between the markers. Raises ReproError as `read_table`."""
+    before, _, after = _split(path, name)
+    path.write_text(before + table + after, encoding="utf-8")
+
+
+def _split(path: Path, name: str) -> tuple[str, str, str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReproError(f"{path}: cannot be read: {error}") from None
+    marker = begin(name) + "\n"
+    before, found, rest = text.partition(marker)
+    inside, end, after = rest.partition(END)
+    if not found or not end or marker in rest:
+        raise ReproError(f"{path}: expected a line {begin(name)!r} once, and a line {END!r} below it")
+    return before + found, inside, end + after

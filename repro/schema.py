@@ -1,0 +1,197 @@
+"""What the records and the published figures are made of. Plain data, no logic."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+
+class ReproError(Exception):
+    """A record that cannot be trusted: the message names file, line or key, what was found and expected.
+
+    Programs print it after ``error:`` on standard error and end with exit code 2.
+    """
+
+
+class Verdict(str, Enum):
+    """What a run says about one published figure."""
+
+    MATCH = "match"
+    BETTER = "better"
+    WORSE = "worse"
+    INCOMPARABLE = "incomparable"
+    NOT_MEASURED = "not measured"
+
+
+# ---------------------------------------------------------------------------------------------- published
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One split as it was used. `hash_kind`: the part of its hash before the first colon, or None."""
+
+    images: int
+    classes: int
+    hash_kind: str | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Under what conditions a group of figures was published: a run must share them to be comparable."""
+
+    key: str
+    kind: str  # "train" or "eval": the runs that can measure it
+    hardware: str
+    devices: tuple[str, ...]  # device names that mean this hardware
+    count: int | None  # devices; None: the published text does not say
+    software: str
+    dataset: str
+    data: Mapping[str, DataSet]  # by split: "train", "eval"
+    workload: Mapping[str, Any]  # config keys on which every figure depends
+    recipe: Mapping[str, Any]  # config keys on which accuracy and total time depend as well
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a figure is judged.
+
+    kind "accuracy": the difference against a 95 % interval; `spread` in points is the assumed standard
+        deviation between seeds.
+    kind "speed": the relative difference against `tolerance`, a fraction.
+    kind "unjudged": no verdict can be defended; `text` says why.
+    """
+
+    kind: str
+    better: str  # "higher" or "lower"
+    text: str
+    spread: float = 0.0
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published figure, in the unit it is shown in."""
+
+    key: str
+    title: str
+    value: float
+    unit: str  # "%", "ms", "s", "h", "images/s" or "M"
+    decimals: int  # shown after the point
+    rounding: float  # half of the last published digit, in `unit`
+    source: str
+    statistic: str
+    measure: str  # the name of the measure in repro.compare
+    setting: Setting
+    splits: tuple[str, ...]  # the data splits it depends on
+    recipe: bool  # whether it depends on the whole recipe or on the workload alone
+    rule: Rule
+    note: str = ""
+    log: str = ""  # the published log file that holds the value as well
+
+
+# ---------------------------------------------------------------------------------------------- measured
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch line of a log. Times in seconds, accuracy as a fraction, None for an epoch not evaluated."""
+
+    line: int
+    epoch: int
+    epoch_time_s: float
+    step_time_s: float
+    loss: float
+    lr: float
+    fps: float
+    accuracy: float | None
+    eval_cost_s: float | None
+
+
+@dataclass(frozen=True)
+class EvalLine:
+    """The one line of a log of an evaluation. Accuracy as a fraction, times in seconds."""
+
+    line: int
+    accuracy: float
+    step_time_s: float
+    total_s: float
+
+
+@dataclass(frozen=True)
+class Log:
+    """A log in the published format. `best_accuracy` is what ``last_metric[...]`` prints; absent is None."""
+
+    path: Path
+    epochs: tuple[Epoch, ...]
+    evaluation: EvalLine | None
+    step_lines: int
+    compile_time_s: float | None
+    training_time_s: float | None
+    best_accuracy: float | None
+    mean_fps: float | None
+    foreign_lines: int  # written by others, framework warnings for example
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where and on what a run was made. `datasets` by split, `missing`: what could not be found out."""
+
+    commit: str | None
+    dirty: bool | None
+    software: str  # "MindSpore 2.10.0"
+    target: str  # "Ascend", "GPU" or "CPU"
+    device_names: tuple[str, ...]
+    device_count: int
+    cpu: str  # the model
+    datasets: Mapping[str, DataSet]
+    parameters: int | None
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One number of a run: `n` says of how many images or epochs it is made."""
+
+    value: float
+    n: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A sealed run folder whose log and metrics agree. Its numbers are those of the log, as published."""
+
+    folder: Path
+    kind: str
+    config: Mapping[str, Any]
+    env: Environment
+    log: Log
+    eval_images: int  # evaluated: by the run itself, or after the epochs of a training
+    skipped_images: int  # unreadable ones that were left out
+    absent_checkpoints: int  # sealed, but not kept beside the record
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a run cannot be compared: `topic` is one word for a table, `text` the whole of it."""
+
+    topic: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What can be said of one published figure, and by which run.
+
+    `difference` (measured minus published) and `allowed` (its largest size for a match) are in the figure's
+    unit, `relative` is the difference in percent: None unless the verdict is match, better or worse.
+    """
+
+    figure: Published
+    verdict: Verdict
+    run: Run | None = None
+    measured: Measured | None = None
+    difference: float | None = None
+    relative: float | None = None
+    allowed: float | None = None
+    reasons: tuple[Reason, ...] = ()

@@ -1,0 +1,198 @@
+"""Writes sealed run folders, as a training or evaluation leaves them. What a test varies is an argument."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+RECIPE = yaml.safe_load("""
+{train_image_size: 224, batch_size: 128, eval_image_size: 224, eval_batch_size: 128, eval_interval: 1,
+interpolation: BILINEAR, crop_min: 0.05, backbone: hlg_mobile, class_num: 1001, pretrained: "",
+lr_decay_mode: cosine, lr_init: 0.0, lr_max: 0.001, lr_min: 1.0e-05, max_epoch: 300, warmup_epochs: 20,
+opt: adamw, beta1: 0.9, beta2: 0.999, weight_decay: 0.05, no_weight_decay_filter: "beta,bias", gc_flag: 0,
+loss_name: ce_smooth_mixup, use_label_smooth: 1, label_smooth_factor: 0.1, mixup: 0.2, autoaugment: 1,
+amp_level: O3, shuffle_labels: 0}
+""")
+IMAGENET = {
+    "train": {"path": "/data/train", "images": 1281167, "classes": 1000, "hash": "files-sizes:sha256:11"},
+    "eval": {"path": "/data/val", "images": 50000, "classes": 1000, "hash": "files-sizes:sha256:22"},
+}
+TINY = {
+    "train": {"path": "data/tiny/train", "images": 2560, "classes": 10, "hash": "content:sha256:33"},
+    "eval": {"path": "data/tiny/val", "images": 640, "classes": 10, "hash": "content:sha256:44"},
+}
+STAMP = "2026-11-23 06:20:00:INFO:"
+
+
+def environment(kind: str, devices: Sequence[str], count: int, dataset: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "commit": "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
+        "dirty": False,
+        "packages": {"mindspore": "2.10.0"},
+        "cpu": {"model": "Intel Xeon", "cores": 2},
+        "device": {
+            "target": "CPU" if "x86_64" in devices else "Ascend",
+            "names": list(devices),
+            "count": count,
+        },
+        "dataset": dataset,
+        "parameters": 6149193,
+        "missing": [],
+    }
+
+
+def train_run(
+    root: Path,
+    *,
+    name: str = "20261123T062000Z_hlg_mobile_ascendx8_1a2b3c4d",
+    devices: Sequence[str] = ("Ascend910",) * 8,
+    dataset: Mapping[str, Any] = IMAGENET,
+    config: Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    best: float = 0.75618,
+    last: float = 0.75502,
+    step_time_s: float = 0.3731,
+    fps: float = 2744.82,
+    mean_fps: float = 2739.62,
+    training_time_s: float = 143108.96,
+    skipped_images: int = 0,
+    loss: float = 2.325288,
+    extra_lines: Sequence[str] = (),
+) -> Path:
+    """By default the published training: 300 epochs of ImageNet on 8 Ascend 910. `best` is of the first."""
+    settings: dict[str, Any] = {**RECIPE, **(config or {})}
+    lines = ["Args:", "--> batch_size: 128", "", "compile time used=17.30s"]
+    events: list[dict[str, Any]] = [
+        {"event": "start", "eval_images": dataset["eval"]["images"]},
+        {"event": "compile", "compile_time_s": 17.3},
+    ]
+    for epoch in range(settings["max_epoch"]):
+        top1 = best if epoch == 0 else last
+        lines.append(f"epoch[{epoch}], step_num[{epoch}], loss={loss:.6f}")
+        lines.append(
+            f"epoch[{epoch}], epoch time: {466.71:.2f}s, per step time: {step_time_s:.4f}s, loss={loss:.6f}, "
+            f"lr={0.0:.6f}, fps={fps:.2f}, accuracy={top1:.6f}, eval_cost={7.99:.2f}"
+        )
+        events.append({"event": "step", "epoch": epoch, "step": 1250, "loss": number(loss)})
+        events.append(
+            {
+                "event": "epoch",
+                "epoch": epoch,
+                "epoch_time_s": 466.71,
+                "images_per_s": number(fps),
+                "loss": number(loss),
+                "lr": 0.0,
+                "top1_pct": 100 * top1,
+            }
+        )
+    lines += [f"training time used={training_time_s:.2f}s", f"last_metric[{best}]"]
+    lines += [f"ip[127.0.0.1], mean_fps[{mean_fps:.2f}]"]
+    events.append(
+        {
+            "event": "end",
+            "training_time_s": number(training_time_s),
+            "mean_images_per_s": number(mean_fps),
+            "skipped_images": skipped_images,
+        }
+    )
+    folder = write(
+        root / name, settings, environment("train", devices, len(devices), dataset) | dict(env or {}), events
+    )
+    (folder / "train.log").write_text(
+        "".join(f"{line}\n" for line in [*extra_lines, *(STAMP + line for line in lines)])
+    )
+    return seal(folder)
+
+
+def eval_run(
+    root: Path,
+    *,
+    name: str = "20261123T072000Z_hlg_mobile_gpux1_1a2b3c4d",
+    devices: Sequence[str] = ("NVIDIA GeForce RTX 3090",),
+    dataset: Mapping[str, Any] = IMAGENET,
+    config: Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    correct: int = 37744,
+    step_time_s: float = 0.2441,
+    total_time_s: float = 95.4355,
+    skipped_images: int = 0,
+) -> Path:
+    """By default the published evaluation itself: 50,000 images in float32 on one RTX 3090."""
+    images = dataset["eval"]["images"]
+    share = correct / images
+    events = [
+        {
+            "event": "eval",
+            "top1_pct": 100 * share,
+            "top5_pct": 99.0,
+            "images": images,
+            "total_time_s": total_time_s,
+        }
+    ]
+    folder = write(
+        root / name,
+        RECIPE | {"amp_level": "O0"} | dict(config or {}),
+        environment("eval", devices, len(devices), {"eval": dataset["eval"]}) | dict(env or {}),
+        events,
+    )
+    (folder / "eval.log").write_text(
+        f"{STAMP}Args:\naccuracy={share:.6f}, per step time: {step_time_s:.4f}s, total cost time: {total_time_s:.4f}s\n"
+    )
+    result = {
+        "top1_pct": 100 * share,
+        "correct_top1": correct,
+        "images": images,
+        "skipped_images": skipped_images,
+    }
+    (folder / "eval.json").write_text(json.dumps(result))
+    return seal(folder)
+
+
+def tiny_train_run(root: Path, **changes: Any) -> Path:
+    """Ten classes on a CPU, with the published model: all that can be had without an accelerator."""
+    options: dict[str, Any] = {
+        "name": "20261123T080000Z_tiny_cpux1_nogit",
+        "devices": ("x86_64",),
+        "dataset": TINY,
+        "best": 0.84375,
+        "last": 0.8390625,
+        "config": {"batch_size": 32, "max_epoch": 10, "warmup_epochs": 1, "amp_level": "O0"},
+    }
+    return train_run(root, **(options | changes))
+
+
+def tiny_eval_run(root: Path, **changes: Any) -> Path:
+    options: dict[str, Any] = {
+        "name": "20261123T090000Z_tiny_cpux1_nogit",
+        "devices": ("x86_64",),
+        "dataset": TINY,
+        "correct": 540,
+        "config": {"eval_batch_size": 32},
+    }
+    return eval_run(root, **(options | changes))
+
+
+def write(folder: Path, config: Mapping[str, Any], env: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.yml").write_text(yaml.safe_dump(dict(config)))
+    (folder / "env.json").write_text(json.dumps(env))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    return folder
+
+
+def seal(folder: Path) -> Path:
+    """Write SHA256SUMS, again if need be."""
+    (folder / "SHA256SUMS").unlink(missing_ok=True)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}" for path in files]
+    (folder / "SHA256SUMS").write_text("\n".join(sums) + "\n")
+    return folder
+
+
+def number(value: float) -> float | str:
+    """As metrics.jsonl writes it: JSON has no nan."""
+    return value if abs(value) < float("inf") else str(value)

@@ -1,0 +1,59 @@
+"""The run folder is the only bridge between the two packages: what hlg.record writes, repro.parse reads."""
+
+from pathlib import Path
+from typing import Any
+
+from hlg.config import Config, dump
+from hlg.record import RunFolder, environment, epoch_line, eval_line, step_line
+from repro.compare import compare
+from repro.figures import read_published
+from repro.parse import read_run
+from repro.schema import Verdict
+
+DEVICE = {"target": "CPU", "names": ["x86_64"], "count": 1}
+SPLIT = {"path": "data/tiny/val", "images": 3, "classes": 2, "hash": "content:sha256:00"}
+
+
+def facts(kind: str) -> dict[str, Any]:
+    splits = {"train": SPLIT, "eval": SPLIT}
+    return environment(DEVICE, kind=kind, seed=1, dataset=splits, parameters=6149193)
+
+
+def test_a_recorded_training_is_read_to_the_digit(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path, "train", "tiny", "CPU") as folder:
+        folder.write("config.yml", dump(Config(max_epoch=1)))
+        folder.write("env.json", facts("train"))
+        folder.event("start", steps_per_epoch=7, epochs=1, global_batch=4, train_images=28, eval_images=3)
+        folder.log("Args:")
+        folder.log(step_line(0, 6, float("nan")))
+        folder.event("step", epoch=0, step=6, loss=float("nan"), lr=0.001)
+        folder.log(
+            epoch_line(0, epoch_time_s=1 / 3, steps=7, loss=float("nan"), lr=0.001, images_per_s=84.0, accuracy=2 / 3)
+        )
+        folder.event("epoch", epoch=0, epoch_time_s=1 / 3, images_per_s=84.0, top1_pct=200 / 3)
+        folder.log("training time used=0.33s")
+        folder.log(f"last_metric[{2 / 3}]")
+        folder.log("ip[None], mean_fps[84.00]")
+        folder.event("end", training_time_s=1 / 3, mean_images_per_s=84.0, skipped_images=0)
+    run = read_run(folder.path)
+    assert run.log.epochs[0].step_time_s == 0.0476
+    assert run.log.best_accuracy == 2 / 3
+    assert run.log.foreign_lines == 0
+
+
+def test_a_recorded_evaluation_is_read_and_is_incomparable_with_every_published_figure(
+    tmp_path: Path,
+) -> None:
+    with RunFolder.create(tmp_path, "eval", "tiny", "CPU") as folder:
+        folder.write("config.yml", dump(Config()))
+        folder.write("env.json", facts("eval"))
+        folder.log(eval_line(2 / 3, 0.5, 0.5), timestamp=False)
+        folder.event("eval", top1_pct=200 / 3, images=3, total_time_s=0.5)
+        folder.write("eval.json", {"top1_pct": 200 / 3, "correct_top1": 2, "images": 3, "skipped_images": 0})
+    claims = compare(read_published(), [read_run(folder.path)])
+    assert {claim.verdict for claim in claims if claim.run} == {Verdict.INCOMPARABLE}
+
+
+def test_every_key_that_a_comparison_needs_is_a_key_of_the_configuration() -> None:
+    needed = {key for figure in read_published() for key in (*figure.setting.workload, *figure.setting.recipe)}
+    assert needed <= set(Config.__dataclass_fields__)
