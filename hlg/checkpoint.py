@@ -29,9 +29,7 @@ _PUBLISHED: list[tuple[str, Callable[..., str]]] = [
     (r"embeds\.(\d)\.(conv|norm)\.(\w+)", lambda s, part, leaf: f"patch_embed{int(s) + 1}.{part}.{leaf}"),
     (
         r"stages\.(\d)\.blocks\.(\d)\.smooth\.(\d)\.(conv|norm)\.(\w+)",
-        lambda s, b, i, part, leaf: (
-            f"block{int(s) + 1}_{b}.spatial_smooth.0.{3 * int(i) + (part == 'norm')}.{leaf}"
-        ),
+        lambda s, b, i, part, leaf: f"block{int(s) + 1}_{b}.spatial_smooth.0.{3 * int(i) + (part == 'norm')}.{leaf}",
     ),
     (
         r"stages\.(\d)\.blocks\.(\d)\.(attention|mlp)\.(\w+)\.(\w+)",
@@ -65,7 +63,7 @@ class LoadReport:
 
     def __str__(self) -> str:
         unused = f", {len(self.unused)} stored but unused" if self.unused else ""
-        return f"{self.path}: {len(self.used)} parameters used ({self.naming} names){unused}, sha256 {self.sha256[:12]}"
+        return f"{self.path}: {len(self.used)} parameters used ({self.naming} names){unused}, sha256 {self.sha256[:8]}"
 
 
 def find(path: str | Path) -> Path:
@@ -99,9 +97,7 @@ def read(path: str | Path) -> dict[str, Parameter]:
     try:
         return ms.load_checkpoint(str(path))
     except (ValueError, TypeError, RuntimeError, KeyError) as error:
-        raise UserError(
-            f"checkpoint {path}: damaged or not a MindSpore checkpoint ({_first_line(error)})"
-        ) from error
+        raise UserError(f"checkpoint {path}: damaged or not a MindSpore checkpoint ({_first_line(error)})") from error
 
 
 def load_weights(path: str | Path, network: nn.Cell) -> LoadReport:
@@ -162,7 +158,7 @@ def save(path: str | Path, parameters: Iterable[Parameter]) -> Path:
 
 
 def prune(folder: str | Path, keep: int, pattern: str = "*.ckpt") -> list[Path]:
-    """Delete all but the ``keep`` newest checkpoints of ``folder`` by name; 0 or less keeps all. Returns the deleted."""
+    """Delete all but the ``keep`` newest checkpoints of ``folder`` by name (0: none) and return the deleted ones."""
     old = sorted(Path(folder).glob(pattern))[:-keep] if keep > 0 else []
     for path in old:
         path.unlink()

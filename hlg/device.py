@@ -36,6 +36,8 @@ def start(config: Config) -> Device:
             "enable_modelarts: found 1; copying to and from ModelArts storage is not part of this suite. Set it to 0 "
             "and point dataset_path and eval_path at the data"
         )
+    if config.open_profiler:
+        raise UserError("open_profiler: found 1; this version does not profile, set it to 0")
     try:
         ms.set_device(config.device_target, config.device_id)
     except (RuntimeError, ValueError) as error:

@@ -47,9 +47,7 @@ def evaluate_checkpoint(config: Config, stem: str) -> None:
                 checkpoint=asdict(loaded),
             ),
         )
-        run.event(
-            "compile", compile_time_s=compile_ranks(ranks, config.eval_image_size, config.eval_batch_size)
-        )
+        run.event("compile", compile_time_s=compile_ranks(ranks, config.eval_image_size, config.eval_batch_size))
         result = evaluate(ranks, loader)
         scores = {
             "top1_pct": result.top1_pct,
@@ -58,14 +56,8 @@ def evaluate_checkpoint(config: Config, stem: str) -> None:
             "skipped_images": len(loader.skipped),
         }
         run.event("eval", **scores, **result.times())
-        run.write(
-            "eval.json", {**scores, "correct_top1": result.correct_top1, "correct_top5": result.correct_top5}
-        )
-        print(
-            run.log(
-                eval_line(result.accuracy, result.total_time_s / result.steps, result.total_time_s), False
-            )
-        )
+        run.write("eval.json", {**scores, "correct_top1": result.correct_top1, "correct_top5": result.correct_top5})
+        print(run.log(eval_line(result.accuracy, result.total_time_s / result.steps, result.total_time_s), False))
     for name in loader.skipped:
         print(f"skipped, unreadable: {name}")
     print(f"{result.correct_top1} of {result.images} images right, top-5 {result.top5_pct:.2f} %: {run.path}")

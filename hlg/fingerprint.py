@@ -7,7 +7,7 @@ Prints a row a quantity: relative error, bound, verdict. Exit code 1 when one is
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import mindspore as ms
@@ -104,10 +104,7 @@ def compare(reference: dict[str, np.ndarray], salt: str) -> Iterator[Row]:
         step = Gradients(network, mixup)
         step.set_train(True)
         _, gradients, _ = step(x, a, b, lam, None)
-        norms = {
-            published_name(p.name): _norm(g)
-            for p, g in zip(network.trainable_params(), gradients, strict=True)
-        }
+        norms = {published_name(p.name): _norm(g) for p, g in zip(network.trainable_params(), gradients, strict=True)}
         yield by_name("grad_norms", norms, _named(reference, "grad_names", "grad_norms"))
         golden.set_weights(network, salt)  # the forward pass in training mode has moved the batch norms' statistics
 
@@ -136,7 +133,7 @@ def _stages(network: HLG, x: Tensor, reference: dict[str, np.ndarray]) -> Iterat
     """Norm and mean of what each patch embedding and each block puts out, seen by hooks, so in PyNative mode."""
     seen: dict[str, np.ndarray] = {}
 
-    def keep(name: str):  # noqa: ANN202
+    def keep(name: str) -> Callable[[object, object, Tensor], None]:
         def hook(cell: object, inputs: object, output: Tensor) -> None:
             seen[name] = output.asnumpy().astype(np.float64)
 
@@ -192,7 +189,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             rows.append(row)
             where = f"  worst: {row.worst}" if row.worst and not row.ok else ""
             note = f"  ({row.note})" if row.note else ""
-            print(f"{row.quantity:<22}{row.error:>15.2e}{row.bound:>9.0e}  {'ok' if row.ok else 'OUT'}{where}{note}", flush=True)
+            print(
+                f"{row.quantity:<22}{row.error:>15.2e}{row.bound:>9.0e}  {'ok' if row.ok else 'OUT'}{where}{note}",
+                flush=True,
+            )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

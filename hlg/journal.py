@@ -125,9 +125,7 @@ class Journal:
         best = max(self.scores, key=lambda score: score.top1_pct, default=None)
         last = self.scores[-1] if self.scores else None
         self.line(f"training time used={training_time_s:.2f}s")
-        self.line(
-            f"last_metric[{best.top1_pct / 100 if best else -1}]"
-        )  # -1: the published run's start value
+        self.line(f"last_metric[{best.top1_pct / 100 if best else -1}]")  # -1: the published run's start value
         self.line(f"ip[{host_address()}], mean_fps[{mean_fps:.2f}]")
         self.run.event(
             "end",

@@ -1,4 +1,4 @@
-"""The three losses of the published code, in float32, as cells with one call: (logits, labels, mixed, lam) -> mean loss.
+"""The three losses of the published code, float32 cells with one call: (logits, labels, mixed, lam) -> mean loss.
 
 Shapes: logits (B, C); labels (B,) the class of each image; mixed (B,) the class of the image it was mixed with;
 lam () the share of the first. Label smoothing is called s.
@@ -66,7 +66,5 @@ def build_loss(name: str, class_num: int, smoothing: float = 0.1, ignore_label: 
     """
     fewest = 3 if name == "ce_smooth_mixup" else 2
     if class_num < fewest:
-        raise UserError(
-            f"class_num: {class_num} is too few for loss {name}, which needs at least {fewest} classes"
-        )
+        raise UserError(f"class_num: {class_num} is too few for loss {name}, which needs at least {fewest} classes")
     return LOSSES[name](class_num, smoothing, ignore_label)

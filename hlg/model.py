@@ -1,6 +1,7 @@
 """HLG-Mobile: a mobile-size transformer with local and global attention.
 
-Shapes: B images, C channels, H x W grid, N = H*W tokens, K = 7*7 tokens a window, G = N/K windows, h heads of d channels.
+Shapes: B images, C channels, H x W grid, N = H*W tokens, K = 7*7 tokens a window, G = N/K windows,
+h heads of d channels.
 """
 
 import itertools
@@ -240,9 +241,7 @@ class HLG(nn.Cell):
         stem = nn.SequentialCell(
             ConvNorm(3, 32, 3, stride=2), ConvNorm(32, 32, 3), ConvNorm(32, widths[0], 3, stride=2)
         )
-        self.embeds = nn.CellList(
-            [stem] + [ConvNorm(i, o, 3, stride=2) for i, o in itertools.pairwise(widths)]
-        )
+        self.embeds = nn.CellList([stem] + [ConvNorm(i, o, 3, stride=2) for i, o in itertools.pairwise(widths)])
         self.stages = nn.CellList(
             [
                 Stage(stage, grid, [next(rates) for _ in stage.blocks], columns)

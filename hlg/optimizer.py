@@ -38,12 +38,8 @@ class AdamW(nn.Cell):
         self.parameters = ParameterTuple(parameters)
         self.moments1 = self.parameters.clone(prefix="adam_m", init="zeros")
         self.moments2 = self.parameters.clone(prefix="adam_v", init="zeros")
-        self.updates = Parameter(
-            initializer("zeros", (), ms.float32), name="adam_updates", requires_grad=False
-        )
-        self.decays = tuple(
-            0.0 if any(part in p.name for part in no_decay) else weight_decay for p in self.parameters
-        )
+        self.updates = Parameter(initializer("zeros", (), ms.float32), name="adam_updates", requires_grad=False)
+        self.decays = tuple(0.0 if any(part in p.name for part in no_decay) else weight_decay for p in self.parameters)
         self.centralize = tuple(
             centralize and p.ndim > 1 and d > 0 for p, d in zip(self.parameters, self.decays, strict=True)
         )

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
@@ -73,7 +73,7 @@ class RunFolder:
         Raises:
             UserError: the folder can't be made.
         """
-        stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         commit = (git_state()["commit"] or "nogit")[:8]
         name = f"{stamp}_{config}_{device.lower()}x{count}_{commit}"
         try:
@@ -86,9 +86,7 @@ class RunFolder:
                 except FileExistsError:
                     continue
         except OSError as error:
-            raise UserError(
-                f"save_checkpoint_path {root}: can't make a run folder here ({error.strerror})"
-            ) from error
+            raise UserError(f"save_checkpoint_path {root}: can't make a run folder here ({error.strerror})") from error
         raise UserError(f"save_checkpoint_path {root}: has 99 run folders called {name}")
 
     def __enter__(self) -> "RunFolder":
@@ -113,9 +111,7 @@ class RunFolder:
 
     def write(self, name: str, content: str | dict[str, Any]) -> None:
         """Write one file of the folder, a dict as JSON."""
-        text = (
-            content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        )
+        text = content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False) + "\n"
         (self.path / name).write_text(text, encoding="utf-8")
 
     def _seal(self) -> None:

@@ -52,9 +52,7 @@ class Objective(nn.Cell):
         self.loss = loss
         self.loss_scale = loss_scale
 
-    def construct(
-        self, x: Tensor, labels: Tensor, mixed: Tensor, lam: Tensor, scales: Tensor | None
-    ) -> Tensor:
+    def construct(self, x: Tensor, labels: Tensor, mixed: Tensor, lam: Tensor, scales: Tensor | None) -> Tensor:
         return self.loss(self.network(x, scales), labels, mixed, lam) * self.loss_scale
 
 
@@ -69,9 +67,7 @@ class Gradients(nn.Cell):
         super().__init__(auto_prefix=False)
         self.objective = Objective(network, loss, loss_scale)
         self.unscale = 1.0 / loss_scale
-        self.differentiate = ops.value_and_grad(
-            self.objective, None, ms.ParameterTuple(network.trainable_params())
-        )
+        self.differentiate = ops.value_and_grad(self.objective, None, ms.ParameterTuple(network.trainable_params()))
 
     def construct(
         self, x: Tensor, labels: Tensor, mixed: Tensor, lam: Tensor, scales: Tensor | None

@@ -32,9 +32,7 @@ class Job:
     def __init__(self, config: Config, train_index: ImageIndex, eval_index: ImageIndex) -> None:
         self.config = c = config
         self.network = build_network(c.class_num, c.train_image_size, c.amp_level)
-        self.loaded = (
-            checkpoint.load_weights(checkpoint.find(c.pretrained), self.network) if c.pretrained else None
-        )
+        self.loaded = checkpoint.load_weights(checkpoint.find(c.pretrained), self.network) if c.pretrained else None
         weights = self.network.trainable_params()
         self.optimizer = AdamW(weights, c.beta1, c.beta2, c.weight_decay, c.no_weight_decay_names, c.gc_flag)
         loss = build_loss(c.loss_name, c.class_num, c.smoothing, c.ignore_label)
@@ -90,9 +88,7 @@ class Job:
             return 0.0
         start = time.perf_counter()
         shape = (c.batch_size, c.train_image_size, c.train_image_size, 3)
-        blank = Batch(
-            np.zeros(shape, np.uint8), np.zeros(c.batch_size, np.int32), np.zeros(c.batch_size, np.int64)
-        )
+        blank = Batch(np.zeros(shape, np.uint8), np.zeros(c.batch_size, np.int32), np.zeros(c.batch_size, np.int64))
         self.step.set_train(True)
         self.step.compile(*self.inputs(0, blank))
         compile_ranks(self.ranks, c.eval_image_size, c.eval_batch_size)
@@ -103,7 +99,7 @@ def fit(job: Job, journal: Journal) -> None:
     """The training loop: next batch, step, record; after each epoch evaluate, record, save."""
     c, steps = job.config, job.batches.steps_per_epoch
     bar = tqdm(total=len(job.batches), unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True)
-    with bar, closing(iter(job.batches)) as batches:
+    with bar, closing(job.batches.stream()) as batches:
         for epoch in range(c.max_epoch):
             job.step.set_train(True)
             for step in range(epoch * steps, (epoch + 1) * steps):
@@ -119,9 +115,7 @@ def fit(job: Job, journal: Journal) -> None:
                 journal.epoch(epoch, score.top1_pct, score.top5_pct, score.total_time_s)
             else:
                 journal.epoch(epoch, None, None, 0.0)
-            if c.save_checkpoint and (
-                (epoch + 1) % c.save_checkpoint_epochs == 0 or epoch + 1 == c.max_epoch
-            ):
+            if c.save_checkpoint and ((epoch + 1) % c.save_checkpoint_epochs == 0 or epoch + 1 == c.max_epoch):
                 folder = journal.run.path / "checkpoints"
                 checkpoint.save(folder / f"{c.backbone}-{epoch + 1:04d}.ckpt", job.network.get_parameters())
                 checkpoint.prune(folder, c.keep_checkpoint_max)
@@ -150,9 +144,7 @@ def train(config: Config, stem: str) -> None:
         train_index = dataclasses.replace(train_index, labels=shuffled)
     job = Job(config, train_index, eval_index)
     with RunFolder.create(config.save_checkpoint_path, "train", stem, on.target, on.count) as run:
-        journal = Journal(
-            run, job.batches.steps_per_epoch, config.batch_size, config.log_interval, tqdm.write
-        )
+        journal = Journal(run, job.batches.steps_per_epoch, config.batch_size, config.log_interval, tqdm.write)
         run.write("config.yml", dump(config))
         parameters = parameter_count(job.network)
         run.write(

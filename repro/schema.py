@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ class ReproError(Exception):
     """
 
 
-class Verdict(str, Enum):
+class Verdict(StrEnum):
     """What a run says about one published figure."""
 
     MATCH = "match"

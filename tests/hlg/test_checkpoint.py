@@ -1,4 +1,4 @@
-"""Checkpoints: ours are written whole or not at all, published ones load by their names, nothing is scored untrained."""
+"""Checkpoints: written whole or not at all; published ones load by their names; nothing is scored untrained."""
 
 import csv
 from pathlib import Path
@@ -28,9 +28,7 @@ def network() -> HLG:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with every parameter of a published checkpoint, and optimiser state as a training run leaves it."""
     path = tmp_path_factory.mktemp("published") / "hlg_mobile.ckpt"
-    arrays = {
-        row["name"]: golden.parameter(row["name"], tuple(map(int, row["shape"].split("x")))) for row in _rows()
-    }
+    arrays = {row["name"]: golden.parameter(row["name"], tuple(map(int, row["shape"].split("x")))) for row in _rows()}
     arrays["adam_m.head.bias"] = np.zeros(1001, np.float32)
     ms.save_checkpoint([{"name": n, "data": Tensor(a.astype(np.float32))} for n, a in arrays.items()], str(path))
     return path
@@ -122,7 +120,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
         raise OSError("No space left on device")
 
     monkeypatch.setattr("hlg.checkpoint.os.fsync", fail)
-    with pytest.raises(UserError, match="can't be written.*No space left"):
+    with pytest.raises(UserError, match=r"can't be written.*No space left"):
         checkpoint.save(path, weights)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["w.ckpt"]

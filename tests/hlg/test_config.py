@@ -54,9 +54,7 @@ def test_a_published_file_loads_unchanged(name: str) -> None:
     assert stem == name
     for key, published in yaml.safe_load(file.read_text()).items():
         value = getattr(config, key)
-        expected = (
-            str(published or "").replace("$DATA_PATH", "/data") if isinstance(value, str) else published
-        )
+        expected = str(published or "").replace("$DATA_PATH", "/data") if isinstance(value, str) else published
         assert value == (float(expected) if isinstance(value, float) else expected), key
 
 
@@ -192,9 +190,7 @@ def test_a_word_that_belongs_to_no_key_is_an_error(argument: str) -> None:
 
 def test_an_unknown_key_is_named_with_its_line_and_the_closest_known_one(recipe: Any) -> None:
     message = error_of(recipe("seed: 1\n\nBatchSize: 64"))
-    assert message.endswith(
-        "recipe.yml:3: unknown key 'BatchSize'; closest known key: 'batch_size' (--help lists all)"
-    )
+    assert message.endswith("recipe.yml:3: unknown key 'BatchSize'; closest known key: 'batch_size' (--help lists all)")
 
 
 def test_a_value_is_named_with_its_line_its_key_and_what_is_allowed(recipe: Any) -> None:
@@ -262,23 +258,15 @@ def test_a_file_may_start_with_a_byte_order_mark(recipe: Any) -> None:
         ("output_path", "/a$$b", "/a$b"),
     ],
 )
-def test_the_type_of_the_key_decides_what_a_text_means(
-    recipe: Any, key: str, text: str, value: object
-) -> None:
+def test_the_type_of_the_key_decides_what_a_text_means(recipe: Any, key: str, text: str, value: object) -> None:
     assert getattr(load(recipe(f"{key}: {text}"))[0], key) == value
 
 
 @pytest.mark.parametrize(
     ("key", "text"),
     [
-        *[
-            ("batch_size", text)
-            for text in ("0", "-1", "64.0", "1e3", "010", "1_000", " 64", "", "٣", "9" * 5000)
-        ],
-        *[
-            ("lr_max", text)
-            for text in ("0", "-1e-3", "nan", "inf", "1e999", "0x1", "1:30", "1e", "", "fast")
-        ],
+        *[("batch_size", text) for text in ("0", "-1", "64.0", "1e3", "010", "1_000", " 64", "", "٣", "9" * 5000)],
+        *[("lr_max", text) for text in ("0", "-1e-3", "nan", "inf", "1e999", "0x1", "1:30", "1e", "", "fast")],
         *[("autoaugment", text) for text in ("2", "yes", "", "1.0", "-1")],
         *[("crop_min", text) for text in ("0", "1.01")],
         *[("beta2", text) for text in ("1", "-0.1")],
@@ -302,9 +290,7 @@ def test_a_wrong_or_impossible_value_is_an_error(key: str, text: str) -> None:
 
 @pytest.mark.parametrize("key", ["train_image_size", "eval_image_size"])
 @pytest.mark.parametrize("size", [0, -112, 128, 225])
-def test_an_image_size_without_whole_windows_is_an_error_that_names_sizes_that_fit(
-    key: str, size: int
-) -> None:
+def test_an_image_size_without_whole_windows_is_an_error_that_names_sizes_that_fit(key: str, size: int) -> None:
     allowed = "a multiple of 112 (112, 224, 336, 448, ...)"
     assert error_of([f"--{key}={size}"]) == f"--{key}: found '{size}'; allowed: {allowed}"
     assert getattr(load([f"--{key}=336"])[0], key) == 336
@@ -312,9 +298,7 @@ def test_an_image_size_without_whole_windows_is_an_error_that_names_sizes_that_f
 
 def test_values_that_do_not_go_together_are_named_with_both_places(recipe: Any) -> None:
     message = error_of([*recipe("lr_min: 0.1"), "--lr_max", "0.01"])
-    assert message.endswith(
-        "recipe.yml:1: lr_min is 0.1 and --lr_max is 0.01: lr_min must not be above lr_max"
-    )
+    assert message.endswith("recipe.yml:1: lr_min is 0.1 and --lr_max is 0.01: lr_min must not be above lr_max")
 
 
 @pytest.mark.parametrize(

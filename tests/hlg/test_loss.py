@@ -13,7 +13,6 @@ from hlg.errors import UserError
 from hlg.loss import build_loss
 
 
-
 @pytest.fixture(autouse=True)
 def _pynative_mode() -> Iterator[None]:
     """No graph is worth compiling for a few numbers of ever new shapes."""

@@ -63,7 +63,9 @@ def test_a_local_window_holds_neighbours_and_a_dilated_one_spans_the_grid() -> N
     assert sorted(set(group_dilated(rows, 14)[0].ravel())) == [0, 2, 4, 6, 8, 10, 12]
 
 
-@pytest.mark.parametrize(("image_size", "grids"), [(112, (28, 14, 7, 4)), (224, (56, 28, 14, 7)), (336, (84, 42, 21, 11))])
+@pytest.mark.parametrize(
+    ("image_size", "grids"), [(112, (28, 14, 7, 4)), (224, (56, 28, 14, 7)), (336, (84, 42, 21, 11))]
+)
 def test_position_embeddings_follow_the_image_size(image_size: int, grids: tuple[int, ...]) -> None:
     network = HLG(2, image_size, SMALL)
     tokens = [stage.position.shape[1] for stage in network.stages]
@@ -165,14 +167,13 @@ def float32_losses() -> list[float]:
         return _losses(ms.GRAPH_MODE, "O0", patch)
 
 
-def test_pynative_mode_trains_as_graph_mode_does(
-    float32_losses: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pynative_mode_trains_as_graph_mode_does(float32_losses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(_losses(ms.PYNATIVE_MODE, "O0", monkeypatch), float32_losses, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("mode", "amp_level"), [(ms.GRAPH_MODE, "O2"), (ms.GRAPH_MODE, "O3"), (ms.PYNATIVE_MODE, "O2"), (ms.PYNATIVE_MODE, "O3")]
+    ("mode", "amp_level"),
+    [(ms.GRAPH_MODE, "O2"), (ms.GRAPH_MODE, "O3"), (ms.PYNATIVE_MODE, "O2"), (ms.PYNATIVE_MODE, "O3")],
 )
 def test_half_precision_trains_near_float32_but_not_in_it(
     mode: int, amp_level: str, float32_losses: list[float], monkeypatch: pytest.MonkeyPatch

@@ -75,9 +75,10 @@ def test_step_lines_come_once_an_epoch_as_published_or_as_often_as_asked(tmp_pat
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_rate(loss: float, tmp_path: Path) -> None:
-    with pytest.raises(DivergedError, match=r"step 3 \(epoch 1\), learning rate 0.002: the loss is .*lower lr_max"), _run(
-        tmp_path
-    ) as run:
+    with (
+        pytest.raises(DivergedError, match=r"step 3 \(epoch 1\), learning rate 0.002: the loss is .*lower lr_max"),
+        _run(tmp_path) as run,
+    ):
         journal = _journal(run)
         journal.step(3, loss, 2e-3, False, 0.1, 0.1)
     assert _events(run)[-1]["loss"] == str(loss)  # recorded before the stop, as text: JSON has no nan

@@ -40,7 +40,7 @@ def environment(kind: str, devices: Sequence[str], count: int, dataset: Mapping[
             "count": count,
         },
         "dataset": dataset,
-        "parameters": 6149193,
+        "parameters": 6147657,
         "missing": [],
     }
 

@@ -1,0 +1,106 @@
+"""Builds the virtual environment from the hashed lock; run by ``make setup`` with the Python of the machine.
+
+Standard library only, in a syntax that old Pythons read too: its first duty is to say what does not fit.
+"""
+
+import argparse
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PYTHONS = ((3, 11), (3, 12))  # MindSpore 2.10.0 also has wheels for 3.10, but Pillow 13 has none
+SYSTEMS = (("Linux", "x86_64"), ("Linux", "aarch64"))
+STAMP = "installed-lock.sha256"  # in the environment: which lock it was built from
+
+
+def unsupported(version, system, machine):  # type: (tuple, str, str) -> str
+    """Why no environment can be built on this Python and machine; empty when it can."""
+    names = " or ".join("{}.{}".format(*v) for v in PYTHONS)
+    if tuple(version[:2]) not in PYTHONS:
+        found = "{}.{}".format(*version[:2])
+        return (
+            "Python {} is not supported: MindSpore 2.10.0 and the packages beside it need Python {}. "
+            "Name one: make setup PYTHON=python3.11".format(found, names)
+        )
+    if (system, machine) not in SYSTEMS:
+        return (
+            "{} on {} is not supported: MindSpore 2.10.0 has wheels for Linux on x86_64 and aarch64 (glibc 2.28 or "
+            "newer). On another system work in a Linux virtual machine or container".format(system, machine)
+        )
+    return ""
+
+
+def build(venv, lock):  # type: (Path, Path) -> bool
+    """Bring ``venv`` to what ``lock`` says; returns whether anything had to be done.
+
+    The stamp is written last, so an environment whose installation was cut short is built again.
+    """
+    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
+    stamp = venv / STAMP
+    if stamp.is_file() and stamp.read_text() == wanted and (venv / "bin" / "python").exists():
+        return False
+    stamp.unlink() if stamp.exists() else None
+    run("make the virtual environment", sys.executable, "-m", "venv", "--clear", str(venv))
+    python = str(venv / "bin" / "python")
+    run(
+        "install the packages",
+        python,
+        *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"),
+        *("--require-hashes", "--requirement", str(lock)),
+    )
+    with tempfile.TemporaryDirectory() as elsewhere:  # MindSpore leaves a folder where it runs
+        run("import MindSpore", python, "-c", "import mindspore", cwd=elsewhere, quiet=True)
+    stamp.write_text(wanted)
+    return True
+
+
+HINTS = {
+    "ensurepip": "install the package python3-venv (Debian, Ubuntu: apt-get install python3-venv)",
+    "libgomp": "install the package libgomp1 (Debian, Ubuntu: apt-get install libgomp1)",
+    "THESE PACKAGES DO NOT MATCH THE HASHES": "a package is not the one that was locked: try again, and look at your "
+    "package mirror if it stays",
+    "No space left": "free about 4 GB and try again",
+    "CERTIFICATE_VERIFY_FAILED": "name your certificate bundle: export PIP_CERT=/path/to/ca-bundle.pem",
+    "Could not find a version": "pip found no such package: is the machine online, or its package mirror complete?",
+}
+
+
+def run(what, *command, **options):  # type: (str, *str, object) -> None
+    """Run a command; where it fails end the program with its output and, where the cause is known, the way out."""
+    environment = dict(os.environ, GLOG_v="4") if options.get("quiet") else None
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+        cwd=options.get("cwd"),  # type: ignore[call-overload]
+        env=environment,
+    )
+    if done.returncode == 0:
+        return
+    print("\n".join(done.stdout.strip().splitlines()[-15:]), file=sys.stderr)
+    hint = next((text for sign, text in HINTS.items() if sign in done.stdout), "see the lines above")
+    raise SystemExit("error: could not {}: {}".format(what, hint))
+
+
+def main():  # type: () -> None
+    """The program. Ends with exit code 1 and one sentence where the environment can't be built."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--venv", type=Path, default=Path(".venv"))
+    parser.add_argument("--lock", type=Path, default=Path("docker/requirements-dev.lock"))
+    options = parser.parse_args()
+    reason = unsupported(sys.version_info, platform.system(), platform.machine())
+    if reason:
+        raise SystemExit("error: " + reason)
+    start = time.time()
+    if build(options.venv, options.lock):
+        print("{}: ready after {:.0f} s".format(options.venv, time.time() - start))
+
+
+if __name__ == "__main__":
+    main()
