@@ -70,8 +70,11 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def by_name(quantity: str, found: dict[str, float], expected: dict[str, float], note: str = "") -> Row:
-    """Compare one number a name. Errors are relative to the number itself or, where it is zero but for rounding (below a
-    thousandth of the median, as the gradient of a bias in front of a batch norm), to the median."""
+    """Compare one number a name.
+
+    Errors are relative to the number itself or, where it is zero but for rounding (below a thousandth of the median, as
+    the gradient of a bias in front of a batch norm), to the median.
+    """
     names = [name for name in found if name in expected]
     median = float(np.median([abs(expected[name]) for name in names]))
     scales = [abs(expected[name]) if abs(expected[name]) > 1e-3 * median else median for name in names]

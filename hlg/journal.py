@@ -75,8 +75,8 @@ class Journal:
             self.line(step_line(epoch, step, loss))
         if not math.isfinite(loss):
             raise DivergedError(
-                f"step {step} (epoch {epoch}), learning rate {lr:.6g}: the loss is {loss}. Try a lower lr_max, a longer "
-                "warmup_epochs, or amp_level O0 to tell float16 from the recipe"
+                f"step {step} (epoch {epoch}), learning rate {lr:.6g}: the loss is {loss}. Try a lower lr_max, a "
+                "longer warmup_epochs, or amp_level O0 to tell float16 from the recipe"
             )
         if last and self.overflows == self.steps:
             raise DivergedError(

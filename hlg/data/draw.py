@@ -1,0 +1,285 @@
+"""Draws images for a small data set whose classes differ by shape and texture, never by colour.
+
+An image holds one to six figures of its class, each an outline filled with a texture, on a blurred ground
+with distractors. Colours, number, place, size, rotation, stretch, light, contrast, blur and noise are drawn
+alike for every class, so that a model has to learn form.
+
+The same seed gives the same bytes whatever vector instructions the processor has: pixels come from
++, -, *, /, square root and rounding, which IEEE 754 fixes to the last bit, and from Pillow's integer code.
+"""
+
+import io
+import math
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+# How hard the task is. Lengths are in units of a figure's radius where nothing else is said.
+LAYOUTS = ((1, 1), (2, 1), (3, 1), (2, 2), (3, 2))  # figures along the longer and the shorter side
+RADIUS = (0.55, 0.65)  # of the shorter side of a figure's cell
+SHIFT = 0.12  # of the cell, either way
+TURN = 0.05  # of a full circle, either way: the outline's, and the texture's within it; upright stripes stay upright
+STRETCH = (0.8, 1.25)  # of the figure's own height
+PERIOD = (0.055, 0.075)  # of the texture, of the image's shorter side: alike for large and small figures
+RIM = 0.07  # width of the plain contour that sets a figure off its ground
+GAP = 0.6  # least difference in brightness (0 to 1) of a texture's two colours
+GROUND = (60, 140)  # range of each colour channel, of 255
+DISTRACTORS = (0, 3)  # lines and blobs on the ground
+LIGHT = (0.8, 1.1)  # brightness factor at each corner
+CONTRAST = (0.8, 1.0)
+BLUR = (0.0, 1.6)  # pixels
+NOISE = (0.0, 0.06)  # amplitude, of full brightness
+
+# (width, height): share. ImageNet's common sizes; the median is 500 x 375.
+SIZES = {
+    (500, 375): 0.42,
+    (375, 500): 0.12,
+    (500, 333): 0.14,
+    (333, 500): 0.05,
+    (500, 400): 0.05,
+    (640, 480): 0.08,
+    (400, 300): 0.06,
+    (500, 500): 0.03,
+    (320, 240): 0.03,
+    (600, 450): 0.02,
+}
+QUALITY = (85, 95)  # of a JPEG
+FULL_CHROMA = 0.1  # share of JPEGs without chroma subsampling
+
+Field = Callable[[np.ndarray, np.ndarray], np.ndarray]  # one float32 (h, w) for the coordinates x, y (h, w)
+
+
+# Outlines: x, y (h, w) in units of the radius -> about the distance to the edge, negative inside.
+# All cover about the same area, so that coverage tells no class.
+
+
+def _length(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.sqrt(x * x + y * y)
+
+
+def _along(x: np.ndarray, y: np.ndarray, turn: float) -> np.ndarray:
+    """The coordinate along a direction, `turn` of a full circle from x."""
+    return x * math.cos(2 * math.pi * turn) + y * math.sin(2 * math.pi * turn)
+
+
+def _polygon(x: np.ndarray, y: np.ndarray, sides: int) -> np.ndarray:
+    return np.maximum.reduce([_along(x, y, k / sides) for k in range(sides)])
+
+
+def disc(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return _length(x, y) - 0.84
+
+
+def square(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return _polygon(x, y, 4) - 0.74
+
+
+def triangle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return _polygon(x, y, 3) - 0.62
+
+
+def hexagon(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return _polygon(x, y, 6) - 0.8
+
+
+def cross(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    x, y = abs(x), abs(y)
+    return np.minimum(np.maximum(x - 0.95, y - 0.36), np.maximum(x - 0.36, y - 0.95))
+
+
+def star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A pentagram is what lies inside four of its five lines or all: the second largest distance decides."""
+    first = second = np.full_like(x, -np.inf)
+    for k in range(5):
+        line = _along(x, y, k / 5)
+        second = np.maximum(second, np.minimum(first, line))
+        first = np.maximum(first, line)
+    return second - 0.42
+
+
+def annulus(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return abs(_length(x, y) - 0.66) - 0.29
+
+
+def crescent(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.maximum(_length(x, y) - 1.0, 0.55 - _length(x - 0.55, y))
+
+
+def flower(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    petals = [(_along(x, y, k / 5) - 0.55, _along(x, y, k / 5 + 0.25)) for k in range(5)]
+    return np.minimum.reduce([_length(a, b) for a, b in petals]) - 0.38
+
+
+def half_disc(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.maximum(_length(x, y + 0.45) - 1.1, -0.45 - y)
+
+
+# Textures: x, y (h, w) in periods -> about the distance to the edge, positive in the first of two colours.
+
+
+def _fold(x: np.ndarray) -> np.ndarray:
+    """Distance to the nearest whole number, 0 to 0.5."""
+    return abs(x - np.rint(x))
+
+
+def plain(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.full_like(x, np.inf)
+
+
+def stripes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return 0.25 - _fold(x)
+
+
+def bands(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return 0.25 - _fold(y)
+
+
+def checks(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    a, b = 0.25 - _fold(x), 0.25 - _fold(y)
+    return np.copysign(np.minimum(abs(a), abs(b)), a * b)
+
+
+def dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return 0.3 - _length(_fold(x), _fold(y))
+
+
+def lattice(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return 0.14 - np.minimum(_fold(0.7 * (x + y)), _fold(0.7 * (x - y)))
+
+
+def zigzag(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return 0.7 * (0.25 - _fold(x + 2 * _fold(0.6 * y)))
+
+
+def rings(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return 0.25 - _fold(_length(x, y))
+
+
+def spokes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    lines = [_along(x, y, k / 12) for k in range(6)]
+    side = np.multiply.reduce([np.sign(line) for line in lines])
+    return np.copysign(np.minimum.reduce([abs(line) for line in lines]), side)
+
+
+def crosses(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    x, y = _fold(x), _fold(y)
+    return np.maximum(np.minimum(0.36 - x, 0.12 - y), np.minimum(0.12 - x, 0.36 - y))
+
+
+# A class's label is its place here. Outline and texture both tell it, so a crop that shows one is enough.
+CLASSES: tuple[tuple[str, Field, Field], ...] = (
+    ("striped disc", disc, stripes),
+    ("checkered square", square, checks),
+    ("dotted triangle", triangle, dots),
+    ("ringed hexagon", hexagon, rings),
+    ("zigzag cross", cross, zigzag),
+    ("plain star", star, plain),
+    ("spoked annulus", annulus, spokes),
+    ("latticed crescent", crescent, lattice),
+    ("banded flower", flower, bands),
+    ("crossed half-disc", half_disc, crosses),
+)
+CENTRED = (rings, spokes)  # textures that start at the figure's centre
+
+
+def draw(label: int, rng: np.random.Generator) -> Image.Image:
+    """One RGB image of the class."""
+    width, height = list(SIZES)[rng.choice(len(SIZES), p=list(SIZES.values()))]
+    canvas = _ground(width, height, rng)
+    columns, rows = LAYOUTS[rng.integers(len(LAYOUTS))][:: 1 if width >= height else -1]
+    cell = min(width / columns, height / rows)
+    for row in range(rows):
+        for column in range(columns):
+            x = (column + 0.5 + rng.uniform(-SHIFT, SHIFT)) * width / columns
+            y = (row + 0.5 + rng.uniform(-SHIFT, SHIFT)) * height / rows
+            _figure(canvas, label, x, y, rng.uniform(*RADIUS) * cell, rng)
+    return _photograph(canvas, rng)
+
+
+def _ground(width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    """(3, H, W) float32, 0 to 1: colour gradients, lines and blobs, enlarged and so out of focus."""
+    small = (width // 4, height // 4)
+    colours = rng.integers(*GROUND, (3, 4, 3), dtype=np.uint8, endpoint=True)
+    ground = Image.fromarray(colours).resize(small, Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(ground)
+    for _ in range(rng.integers(*DISTRACTORS, endpoint=True)):
+        colour = tuple(rng.integers(0, 256, 3).tolist())
+        x, y = (rng.random(2) * small).tolist()
+        dx, dy = (rng.uniform(-0.4, 0.4, 2) * max(small)).tolist()
+        if rng.random() < 0.5:
+            pen.line((x, y, x + dx, y + dy), fill=colour, width=int(rng.integers(1, 8)))
+        else:
+            pen.ellipse((x, y, x + abs(dx) / 2, y + abs(dy) / 2), fill=colour)
+    return _planes(ground.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _figure(canvas: np.ndarray, label: int, x0: float, y0: float, radius: float, rng: np.random.Generator) -> None:
+    """Paint a figure of the class into the canvas (3, H, W); centre and radius in pixels."""
+    _, outline, texture = CLASSES[label]
+    _, height, width = canvas.shape
+    turn, stretch = rng.uniform(-TURN, TURN), rng.uniform(*STRETCH)
+    reach = 1.4 * radius * max(1, stretch)  # beyond the farthest corner of any outline
+    left, right = max(0, int(x0 - reach)), min(width, int(x0 + reach) + 1)
+    top, bottom = max(0, int(y0 - reach)), min(height, int(y0 + reach) + 1)
+    dx = ((np.arange(left, right) - x0) / radius).astype(np.float32)[None, :]
+    dy = ((np.arange(top, bottom) - y0) / radius).astype(np.float32)[:, None]
+    x, y = _along(dx, dy, turn), _along(dx, dy, turn + 0.25) / stretch
+
+    edge = outline(x, y)
+    period = rng.uniform(*PERIOD) * min(width, height) / radius
+    phase, texture_turn = rng.random(), rng.uniform(-TURN, TURN)
+    u, v = x / period, y / period
+    if texture not in CENTRED:
+        u, v = _along(u, v, texture_turn) + phase, _along(u, v, texture_turn + 0.25) + phase
+    pattern = np.minimum(texture(u, v) * period, -edge - RIM)
+
+    mask = np.clip(0.5 - edge * radius, 0, 1)  # distances in pixels: every edge is one pixel wide
+    mix = np.clip(0.5 + pattern * radius, 0, 1)
+    for plane, first, second in zip(canvas[:, top:bottom, left:right], *_colours(rng), strict=True):
+        plane += mask * (second + (first - second) * mix - plane)
+
+
+def _colours(rng: np.random.Generator) -> list[list[float]]:
+    """Two RGB colours, 0 to 1, of any hue, whose brightness differs by about GAP or more, in random order."""
+    dark = rng.uniform(0, 1 - GAP)
+    bright = rng.uniform(dark + GAP, 1)
+    hues = rng.uniform(-0.4, 0.4, (2, 3))
+    hues -= hues.mean(axis=1, keepdims=True)
+    pair = np.clip(np.array([[dark], [bright]]) + hues, 0, 1)
+    return pair[:: int(rng.choice((1, -1)))].tolist()
+
+
+def _photograph(canvas: np.ndarray, rng: np.random.Generator) -> Image.Image:
+    """Uneven light, contrast, blur and noise over (3, H, W)."""
+    _, height, width = canvas.shape
+    corners = Image.fromarray(rng.integers(0, 256, (2, 2), dtype=np.uint8))
+    light = np.asarray(corners.resize((width, height), Image.Resampling.BILINEAR), np.float32) / 255
+    contrast = rng.uniform(*CONTRAST)
+    canvas = canvas * ((LIGHT[0] + (LIGHT[1] - LIGHT[0]) * light) * contrast) + rng.random() * (1 - contrast)
+    blurred = _image(canvas).filter(ImageFilter.BoxBlur(rng.uniform(*BLUR)))
+    noise = np.frombuffer(rng.bytes(canvas.size), np.uint8).reshape(canvas.shape).astype(np.float32)
+    return _image(_planes(blurred) + (noise - 127.5) * (rng.uniform(*NOISE) / 127.5))
+
+
+def _planes(image: Image.Image) -> np.ndarray:
+    """(3, H, W) float32, 0 to 1."""
+    return np.stack([np.asarray(band, np.float32) for band in image.split()]) / 255
+
+
+def _image(planes: np.ndarray) -> Image.Image:
+    levels = (np.clip(planes, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return Image.merge("RGB", [Image.fromarray(plane) for plane in levels])
+
+
+def encode(image: Image.Image, rng: np.random.Generator, form: str) -> bytes:
+    """The bytes of an image file; `form` is JPEG, CMYK (a JPEG too) or PNG."""
+    file = io.BytesIO()
+    if form == "PNG":
+        image.save(file, "PNG")
+    else:
+        subsampling = "4:4:4" if rng.random() < FULL_CHROMA else "4:2:0"
+        quality = int(rng.integers(*QUALITY, endpoint=True))
+        image = image.convert("CMYK") if form == "CMYK" else image
+        image.save(file, "JPEG", quality=quality, subsampling=subsampling)
+    return file.getvalue()
