@@ -5,8 +5,34 @@ from collections.abc import Iterable
 import mindspore as ms
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 from mindspore.common.initializer import initializer
+from mindspore.ops import composite
 
 EPS = 1e-8
+
+# Over all parameters at once: a loop over 245 of them in Python compiles half a minute longer.
+_update = composite.MultitypeFuncGraph("adamw")
+
+
+@_update.register(*["Tensor"] * 10, "Number", "Bool")
+def _update_one(
+    skip: Tensor,
+    rate: Tensor,
+    beta1: Tensor,
+    beta2: Tensor,
+    eps: Tensor,
+    undo: Tensor,
+    parameter: Parameter,
+    m: Parameter,
+    v: Parameter,
+    gradient: Tensor,
+    decay: float,
+    centralize: bool,
+) -> Tensor:
+    """One parameter's update by the fused kernel; ``undo`` frees the decay from what was folded into the rate."""
+    gradient = ops.select(skip, ops.zeros_like(gradient), gradient)
+    if centralize:
+        gradient = gradient - gradient.mean(tuple(range(1, gradient.ndim)), keep_dims=True)
+    return ops.AdamWeightDecay()(parameter, m, v, rate, beta1, beta2, eps, decay * undo, gradient)
 
 
 class AdamW(nn.Cell):
@@ -44,7 +70,7 @@ class AdamW(nn.Cell):
             centralize and p.ndim > 1 and d > 0 for p, d in zip(self.parameters, self.decays, strict=True)
         )
         self.beta1, self.beta2 = beta1, beta2
-        self.fused = ops.AdamWeightDecay()
+        self.map = composite.HyperMap()
 
     def construct(self, gradients: tuple[Tensor, ...], lr: Tensor, skip: Tensor) -> Tensor:
         """Update every parameter, or none where ``skip`` (a bool scalar) is true: not even the moments move."""
@@ -57,24 +83,6 @@ class AdamW(nn.Cell):
         root2 = ops.sqrt(1.0 - ops.pow(self.beta2, age))
         beta1 = 1.0 - go * (1.0 - self.beta1)
         beta2 = 1.0 - go * (1.0 - self.beta2)
-        rate, eps = go * lr * root2 / c1, EPS * root2
-        done = ops.assign(self.updates, t)
-        for i in range(len(self.parameters)):
-            gradient = ops.select(skip, ops.zeros_like(gradients[i]), gradients[i])
-            if self.centralize[i]:
-                gradient = gradient - gradient.mean(tuple(range(1, gradient.ndim)), keep_dims=True)
-            done = ops.depend(
-                done,
-                self.fused(
-                    self.parameters[i],
-                    self.moments1[i],
-                    self.moments2[i],
-                    rate,
-                    beta1,
-                    beta2,
-                    eps,
-                    self.decays[i] * c1 / root2,
-                    gradient,
-                ),
-            )
-        return done
+        one = ops.partial(_update, skip, go * lr * root2 / c1, beta1, beta2, EPS * root2, c1 / root2)
+        updated = self.map(one, self.parameters, self.moments1, self.moments2, gradients, self.decays, self.centralize)
+        return ops.depend(ops.assign(self.updates, t), updated)

@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.out.write_text(report(claims, runs, unfinished, logs, options.out), encoding="utf-8")
         if options.update:
             write_table(options.update, NAME, table(claims, options.update))
+        print(summary(claims), f"{options.out}: the whole table with sources, runs and reasons", sep="\n")
     except (ReproError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -76,6 +77,24 @@ def table(claims: Iterable[Claim], target: Path) -> str:
     lines = [*grid(header, rows), ""]
     lines += [f"{number}. {run}: {'; '.join(texts).rstrip('.')}." for (run, *texts), number in notes.items()]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def summary(claims: Iterable[Claim]) -> str:
+    """The table for a terminal: figure, published, measured, verdict."""
+    rows = [("figure", "published", "measured", "verdict")]
+    for claim in claims:
+        figure, found = claim.figure, claim.measured
+        topics = ", ".join(dict.fromkeys(reason.topic for reason in claim.reasons))
+        rows.append(
+            (
+                figure.title,
+                f"{figure.value:,} {figure.unit}",
+                f"{found.value:,.{figure.decimals}f} {figure.unit}" if found else "–",
+                claim.verdict.value + (f": {topics}" if topics else ""),
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    return "\n".join("  ".join((*map(str.ljust, row, widths), row[3])) for row in rows)
 
 
 def row(claim: Claim, note: int, target: Path) -> tuple[str, ...]:

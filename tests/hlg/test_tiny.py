@@ -111,11 +111,17 @@ SIDES = pytest.mark.parametrize("side", [1, 8], ids=["mean colour", "8 x 8 thumb
 
 
 @PROBES
-@SIDES
-def test_colour_does_not_tell_the_class(ten_classes: Path, side: int, probe: Probe) -> None:
-    train, val = (thumbnails(ten_classes, split, side) for split in ("train", "val"))
+def test_colour_does_not_tell_the_class(ten_classes: Path, probe: Probe) -> None:
+    train, val = (thumbnails(ten_classes, split, side=1) for split in ("train", "val"))
 
     assert probe(*train, *val) < 0.3  # chance is 0.1
+
+
+@PROBES
+def test_where_colours_lie_tells_far_less_than_a_run_must_reach(ten_classes: Path, probe: Probe) -> None:
+    train, val = (thumbnails(ten_classes, split, side=8) for split in ("train", "val"))
+
+    assert probe(*train, *val) < 0.5  # of the 0.8 that training must reach
 
 
 @PROBES
