@@ -46,7 +46,7 @@ def build(venv, lock):  # type: (Path, Path) -> bool
         return False
     stamp.unlink() if stamp.exists() else None
     run("make the virtual environment", sys.executable, "-m", "venv", "--clear", str(venv))
-    python = str(venv / "bin" / "python")
+    python = str(venv.absolute() / "bin" / "python")
     run(
         "install the packages",
         python,
