@@ -45,8 +45,7 @@ tiny: setup tiny-data ## Data, training, evaluation and results table on this ma
 
 .PHONY: tiny-data
 tiny-data: setup ## Draw the tiny data set, or carve it: IMAGENET=/path CLASSES=10 TRAIN=64 VAL=16
-	$(BIN) -m hlg.data.tiny --out data/tiny --classes $(CLASSES) --train $(TRAIN) --val $(VAL) \
-	  $(if $(IMAGENET),--imagenet $(IMAGENET))
+	$(BIN) -m hlg.data.tiny --out data/tiny --classes $(CLASSES) --train $(TRAIN) --val $(VAL)$(if $(IMAGENET), --imagenet $(IMAGENET))
 
 ##@ Train, evaluate, report
 

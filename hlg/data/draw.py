@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 # How hard the task is. Lengths are in units of a figure's radius where nothing else is said.
-RADIUS = (0.55, 0.75)  # of the image's shorter side
-SHIFT = 0.2  # of the image's width and height, either way
+RADIUS = (0.6, 0.75)  # of the image's shorter side
+SHIFT = 0.14  # of the image's width and height, either way
 TURN = 0.04  # of a full circle, either way: the outline's, and the texture's within it; upright stripes stay upright
 STRETCH = (0.8, 1.25)  # of the figure's own height
 PERIOD = (0.09, 0.12)  # of the texture, of the image's shorter side: alike for large and small figures
