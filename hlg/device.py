@@ -1,6 +1,8 @@
 """The device, the mode and the seeds: all that must happen before a network is built."""
 
 import platform
+import signal
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +53,17 @@ def start(config: Config) -> Device:
     ms.set_deterministic(True)
     ms.set_seed(config.seed)
     return Device(config.device_target, _name(config.device_target))
+
+
+def take_back_signals() -> None:
+    """Let Ctrl-C be a KeyboardInterrupt again and SIGTERM end the process.
+
+    MindSpore 2.10.0 takes both over when it first runs something and then kills the process without a word, so loops
+    call this at every turn.
+    """
+    if threading.current_thread() is threading.main_thread():  # handlers belong to it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _name(target: str) -> str:

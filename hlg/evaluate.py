@@ -8,6 +8,7 @@ import numpy as np
 from mindspore import Tensor
 
 from hlg.data.loader import Batch
+from hlg.device import take_back_signals
 from hlg.step import RankStep
 
 
@@ -63,6 +64,7 @@ def evaluate(step: RankStep, batches: Iterable[Batch]) -> Evaluation:
     waited = 0.0
     start = mark = time.perf_counter()
     for batch in batches:
+        take_back_signals()
         waited += time.perf_counter() - mark
         ranks = step(Tensor(batch.images), Tensor(batch.labels)).asnumpy()
         ranks = ranks[batch.labels >= 0]

@@ -103,6 +103,7 @@ def fit(job: Job, journal: Journal) -> None:
         for epoch in range(c.max_epoch):
             job.step.set_train(True)
             for step in range(epoch * steps, (epoch + 1) * steps):
+                device.take_back_signals()
                 asked = time.perf_counter()
                 batch = next(batches)
                 given = time.perf_counter()

@@ -11,7 +11,6 @@ Pillow and NumPy release the interpreter lock while they decode and compute, so 
 write straight into the batch. Only uint8 leaves them: normalisation and mixup belong to the step.
 """
 
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -215,7 +214,6 @@ class EvalLoader(_Loader):
         super().__init__(index, image_size, batch_size, workers, on_unreadable, shard)
         self._resize = vision.Resize(eval_resize_short(image_size), vision.Inter.BILINEAR)
         self._crop = vision.CenterCrop(image_size)
-        _keep_signals(lambda: self._resize(np.zeros((1, 1, 3), np.uint8)))
 
     def __len__(self) -> int:
         return -(-len(self.index.files) // (self.ranks * self.batch_size))
@@ -233,16 +231,6 @@ class EvalLoader(_Loader):
         if image is not None:
             batch.images[slot] = self._crop(self._resize(np.asarray(image)))
             batch.labels[slot] = self.index.labels[i]
-
-
-def _keep_signals(first_operation: Callable[[], object]) -> None:
-    """MindSpore's first eager operator takes over Ctrl-C and SIGTERM and ends the process: give them back."""
-    if threading.current_thread() is not threading.main_thread():
-        return  # handlers belong to the main thread
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    first_operation()
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def _filled_in_order(jobs: Iterator[Job], workers: int) -> Generator[Batch, None, None]:

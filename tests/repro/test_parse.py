@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from folders import eval_run, seal, tiny_eval_run, tiny_train_run, train_run
 
 from repro.parse import read_folders, read_run, read_runs
 from repro.schema import DataSet, ReproError
+from tests.repro.folders import eval_run, seal, tiny_eval_run, tiny_train_run, train_run
 
 
 def rewrite(path: Path, old: str, new: str) -> Path:

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from folders import seal, tiny_eval_run, tiny_train_run, train_run
 from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.markdown import md
 from repro.report import main
+from tests.repro.folders import seal, tiny_eval_run, tiny_train_run, train_run
 
 PUBLISHED = str(Path(__file__).parents[2] / "results" / "published")
 Report = Callable[..., tuple[int, str]]
