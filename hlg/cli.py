@@ -20,6 +20,12 @@ def run(work: Callable[[Config, str], None], argv: Sequence[str] | None, need: S
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # a full disk, a folder that is gone or read-only
+        print(
+            f"error: {error.filename or 'run folder'}: {error.strerror or error}; the run is not sealed",
+            file=sys.stderr,
+        )
+        return UserError.exit_code
     except KeyboardInterrupt:
         print("stopped by Ctrl-C: the run folder is left readable and unsealed", file=sys.stderr)
         return 128 + signal.SIGINT

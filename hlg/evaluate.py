@@ -9,6 +9,7 @@ from mindspore import Tensor
 
 from hlg.data.loader import Batch
 from hlg.device import take_back_signals
+from hlg.errors import UserError
 from hlg.step import RankStep
 
 
@@ -26,7 +27,7 @@ class Evaluation:
     @property
     def accuracy(self) -> float:
         """Top-1 as a share of 1, as the published log prints it."""
-        return self.correct_top1 / self.images if self.images else float("nan")
+        return self.correct_top1 / self.images
 
     @property
     def top1_pct(self) -> float:
@@ -36,7 +37,7 @@ class Evaluation:
     @property
     def top5_pct(self) -> float:
         """Top-5 in percent."""
-        return 100 * self.correct_top5 / self.images if self.images else float("nan")
+        return 100 * self.correct_top5 / self.images
 
     def times(self) -> dict[str, float]:
         """As kept in ``metrics.jsonl``: the mean step without the wait for data, the mean wait, and all of it."""
@@ -58,7 +59,11 @@ def compile_ranks(step: RankStep, image_size: int, batch_size: int) -> float:
 
 
 def evaluate(step: RankStep, batches: Iterable[Batch]) -> Evaluation:
-    """Rank every image of ``batches`` once; slots with label -1 hold no image and do not count."""
+    """Rank every image of ``batches`` once; slots with label -1 hold no image and do not count.
+
+    Raises:
+        UserError: not one image could be read.
+    """
     step.set_train(False)
     images = top1 = top5 = steps = 0
     waited = 0.0
@@ -73,4 +78,6 @@ def evaluate(step: RankStep, batches: Iterable[Batch]) -> Evaluation:
         top5 += int(np.count_nonzero(ranks < 5))
         steps += 1
         mark = time.perf_counter()
+    if not images:
+        raise UserError("eval_path: not one of its images could be read, so there is no accuracy")
     return Evaluation(images, top1, top5, steps, time.perf_counter() - start, waited)

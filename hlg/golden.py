@@ -16,6 +16,14 @@ from hlg.checkpoint import published_name
 from hlg.errors import UserError
 
 SALT = "hlg:"
+COMPANIONS = {  # what makes no sense without another array of the same length
+    "label_a": ("label_b",),
+    "stage_norms": ("stage_names", "stage_means"),
+    "stage_means": ("stage_norms",),
+    "grad_norms": ("grad_names",),
+    "param_norms_after": ("param_names",),
+    "trajectory": ("lr",),
+}
 
 
 def parameter(name: str, shape: tuple[int, ...], salt: str = SALT) -> np.ndarray:
@@ -63,6 +71,10 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
     missing = {"logits", "label_a", "label_b", "lam"} - golden.keys()
     if missing:
         raise UserError(f"golden file {path}: {', '.join(sorted(missing))} missing; is it a golden file?")
+    for key, others in COMPANIONS.items():
+        for other in others if key in golden else ():
+            if other not in golden or golden[other].shape != golden[key].shape:
+                raise UserError(f"golden file {path}: holds {key}, but no {other} of its length")
     return golden
 
 

@@ -6,6 +6,7 @@ import pytest
 from mindspore import Tensor, nn
 
 from hlg.data.loader import Batch
+from hlg.errors import UserError
 from hlg.evaluate import evaluate
 from hlg.step import MEAN, STD, Normalize, RankStep
 
@@ -63,6 +64,13 @@ def test_a_skipped_image_is_in_no_count() -> None:
     batches[0].labels[1] = -1
     result = evaluate(RankStep(Fixed(np.eye(3))), batches)
     assert result.images == 2
+
+
+def test_a_set_without_a_readable_image_is_an_error_and_not_an_accuracy() -> None:
+    batches = _batches(np.array([0]), 1)
+    batches[0].labels[0] = -1
+    with pytest.raises(UserError, match="not one of its images"):
+        evaluate(RankStep(Fixed(np.eye(3))), batches)
 
 
 def test_of_equal_scores_the_lower_class_wins_as_in_an_argmax() -> None:

@@ -181,3 +181,19 @@ def test_half_precision_trains_near_float32_but_not_in_it(
     losses = _losses(mode, amp_level, monkeypatch)
     np.testing.assert_allclose(losses, float32_losses, rtol=0.01)
     assert losses != float32_losses
+
+
+def test_a_step_whose_float16_gradients_overflow_says_so_and_moves_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hlg.step.HLG", lambda class_num, size: HLG(class_num, size, SMALL))
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    network = build_network(4, 112, "O3")
+    weights = {p.name: p.asnumpy().copy() for p in network.trainable_params()}
+    update = Update(network, build_loss("ce_smooth_mixup", 4), AdamW(network.trainable_params()), loss_scale=1e9)
+    update.set_train(True)
+    x = Tensor(np.random.default_rng(5).standard_normal((2, 3, 112, 112)).astype(np.float32))
+    labels = Tensor(np.array([0, 1], np.int32))
+    loss, overflow = update(x, labels, labels, Tensor(1.0, ms.float32), None, Tensor(1e-3, ms.float32))
+    assert overflow.asnumpy()
+    assert np.isfinite(loss.asnumpy())
+    for p in network.trainable_params():
+        np.testing.assert_array_equal(p.asnumpy(), weights[p.name], err_msg=p.name)

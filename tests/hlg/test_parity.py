@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hlg import fingerprint, golden
+from hlg.errors import UserError
 from tests.conftest import FIXTURES
 
 GOLDEN = FIXTURES / "golden.npz"
@@ -53,6 +54,16 @@ def test_a_file_that_is_no_golden_file_is_one_clear_error(
     (tmp_path / "bad.npz").write_bytes(content)
     assert fingerprint.main(["--golden", str(tmp_path / "bad.npz")]) == 2
     assert capsys.readouterr().err.startswith(f"error: golden file {tmp_path}/bad.npz: not a readable .npz")
+
+
+@pytest.mark.parametrize(
+    ("key", "other"), [("grad_norms", "grad_names"), ("stage_norms", "stage_means"), ("trajectory", "lr")]
+)
+def test_a_golden_file_with_half_of_a_pair_is_one_clear_error(key: str, other: str, tmp_path: Path) -> None:
+    with np.load(GOLDEN) as file:
+        np.savez(tmp_path / "half.npz", **{name: file[name] for name in file.files if name != other})
+    with pytest.raises(UserError, match=f"holds {key}, but no {other} of its length"):
+        golden.read(tmp_path / "half.npz")
 
 
 def test_an_error_that_is_not_a_number_is_out_of_bounds() -> None:

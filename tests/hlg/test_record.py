@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hlg import record
+from hlg import cli, record
 from hlg.errors import DivergedError, UserError
 from hlg.journal import Journal
 from hlg.record import RunFolder
@@ -137,3 +137,15 @@ def test_the_environment_says_what_could_not_be_found_out(monkeypatch: pytest.Mo
     assert "commit: not a git checkout" in env["missing"]
     assert env["packages"]["mindspore"]
     assert env["cpu"]["cores"] >= 1
+
+
+def test_a_disk_that_fills_up_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(config: object, stem: str) -> None:
+        with Path("/dev/full").open("w") as full:  # a real device on which every write fails
+            full.write("a line")
+            full.flush()
+
+    assert cli.run(work, [], need=()) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "No space left on device" in said
