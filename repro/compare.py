@@ -104,6 +104,16 @@ def differences(figure: Published, run: Run) -> Iterator[Reason]:
             yield Reason(_TOPICS.get(key, "recipe"), f"{key} {_text(found)}, published {_text(expected)}")
     if figure.recipe and not _same(run.config.get("max_epoch"), len(run.log.epochs)):
         yield Reason("recipe", f"{len(run.log.epochs)} epochs in the log, max_epoch says otherwise")
+    if changed := changes(run):
+        yield Reason("recipe", f"resumed with changed keys: {changed}")
+
+
+def changes(run: Run) -> str:
+    """What has other values since the run was resumed, in words, or nothing.
+
+    Its config.yml holds the new values alone, and part of it was made under others: no figure of it is clean.
+    """
+    return ", ".join(text for resumption in run.resumptions for text in resumption.changed)
 
 
 def _hardware(setting: Setting, run: Run) -> Iterator[Reason]:

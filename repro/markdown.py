@@ -1,4 +1,7 @@
-"""Markdown: text that is safe in it, tables, links, and tables between markers in a handwritten page."""
+"""Markdown: text that is safe in it, tables, links, and tables between markers in a handwritten page.
+
+And tables for a terminal.
+"""
 
 import os
 import re
@@ -26,6 +29,12 @@ def md(text: str) -> str:
 def grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """The lines of a table whose cells are Markdown."""
     return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """A table for a terminal: every column but the last as wide as its widest cell."""
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)][:-1]
+    return "\n".join("  ".join((*map(str.ljust, row, widths), row[-1])) for row in rows)
 
 
 def link(folder: Path, target: Path) -> str:

@@ -11,7 +11,7 @@ import yaml
 
 from repro import seal
 from repro.logs import read_log
-from repro.schema import DataSet, Environment, Log, ReproError, Run
+from repro.schema import DataSet, Environment, Log, ReproError, Resumption, Run
 
 __all__ = ["read_folders", "read_log", "read_run", "read_runs"]
 
@@ -20,14 +20,20 @@ _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _TYPES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 _TYPES |= {dict: "an object", list: "a list"}
 
-# What is read of each event of metrics.jsonl, and must be there.
+# What is read of each event of metrics.jsonl: what must be there, and what may.
 _EVENTS: dict[str, dict[str, type]] = {
     "start": {"eval_images": int},
     "compile": {},
-    "step": {},
+    "step": {"step": int, "epoch": int},
     "epoch": {"epoch": int, "epoch_time_s": float, "images_per_s": float},
+    "resume": {"time": str, "step": int, "epoch": int, "checkpoint": str, "repeated_steps": int, "changed": list},
     "end": {"training_time_s": float, "mean_images_per_s": float, "skipped_images": int},
     "eval": {"top1_pct": float, "images": int, "total_time_s": float},
+}
+_OPTIONAL: dict[str, dict[str, type]] = {
+    "start": {"ranks": int},
+    "epoch": {"top1_pct": float},
+    "resume": {"compile_time_s": float},
 }
 
 
@@ -86,6 +92,9 @@ def _training(path: Path, events: list[dict[str, Any]], common: dict[str, Any]) 
     """A run of kind "train", from the events of metrics.jsonl and the log."""
     log: Log = common["log"]
     start, end = _only(path, events, "start"), _only(path, events, "end")
+    ranks, devices = start["ranks"], common["env"].device_count
+    if ranks not in (None, devices):
+        raise ReproError(f"{path}: ranks: found {ranks}, but env.json has the device count {devices}")
     epochs = [event for event in events if event["event"] == "epoch"]
     logged, recorded = [epoch.epoch for epoch in log.epochs], [event["epoch"] for event in epochs]
     if logged != recorded or not logged:
@@ -94,13 +103,16 @@ def _training(path: Path, events: list[dict[str, Any]], common: dict[str, Any]) 
         where = f"{log.path}:{line.line}"
         _agree(where, "epoch time", line.epoch_time_s, event["epoch_time_s"], 2)
         _agree(where, "fps", line.fps, event["images_per_s"], 2)
-        _agree(where, "accuracy", line.accuracy, _fraction(event.get("top1_pct")), 6)
+        _agree(where, "accuracy", line.accuracy, _fraction(event["top1_pct"]), 6)
     _agree(str(log.path), "training time used", log.training_time_s, end["training_time_s"], 2)
     _agree(str(log.path), "mean_fps", log.mean_fps, end["mean_images_per_s"], 2)
     evaluated = [epoch.accuracy for epoch in log.epochs if epoch.accuracy is not None]
     if evaluated:
         _agree(str(log.path), "last_metric, the best accuracy", log.best_accuracy, max(evaluated), 6)
-    return Run(**common, skipped_images=end["skipped_images"], eval_images=start["eval_images"])
+    resumptions = tuple(event["resumption"] for event in events if event["event"] == "resume")
+    return Run(
+        **common, skipped_images=end["skipped_images"], eval_images=start["eval_images"], resumptions=resumptions
+    )
 
 
 def _evaluation(path: Path, events: list[dict[str, Any]], common: dict[str, Any]) -> Run:
@@ -137,9 +149,9 @@ def _environment(where: str, found: dict[str, Any]) -> Environment:
         at = f"{where}: dataset: {split}"
         if not isinstance(data, dict):
             raise ReproError(f"{at}: found {data!r}, expected an object")
-        kind = _field(at, data, "hash", str, optional=True)
+        full = _field(at, data, "hash", str, optional=True)
         images, classes = _field(at, data, "images", int), _field(at, data, "classes", int)
-        datasets[split] = DataSet(images, classes, kind.split(":")[0] if kind else None)
+        datasets[split] = DataSet(images, classes, full.split(":")[0] if full else None, full)
     packages = _field(where, found, "packages", dict)
     cpu = _field(where, found, "cpu", dict)
     return Environment(
@@ -153,7 +165,17 @@ def _environment(where: str, found: dict[str, Any]) -> Environment:
         datasets=datasets,
         parameters=_field(where, found, "parameters", int, optional=True),
         missing=tuple(str(text) for text in _field(where, found, "missing", list)),
+        resumed_on=tuple(dict.fromkeys(_resumed_on(where, found))),
     )
+
+
+def _resumed_on(where: str, found: dict[str, Any]) -> Iterator[str]:
+    for now in _field(where, found, "resumed", list, optional=True) or []:
+        if not isinstance(now, dict):
+            raise ReproError(f"{where}: resumed: found {now!r}, expected objects")
+        for key in ("commit", "dirty", "packages", "cpu", "device"):
+            if now.get(key) != found.get(key):
+                yield f"{key} {found.get(key)} -> {now.get(key)}"
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:
@@ -167,7 +189,12 @@ def _read_config(path: Path) -> Mapping[str, Any]:
 
 
 def _events(path: Path) -> Iterator[dict[str, Any]]:
-    """The checked events of metrics.jsonl, without the steps, which may be very many."""
+    """The checked events of metrics.jsonl, without the steps, which may be very many.
+
+    The steps count from 0, each once, and so they do where a run was resumed.
+    """
+    steps = 0
+    resumed: Resumption | None = None
     for number, line in enumerate(_read_text(path).removesuffix("\n").split("\n"), 1):
         where = f"{path}:{number}"
         event = _json(where, line)
@@ -175,10 +202,28 @@ def _events(path: Path) -> Iterator[dict[str, Any]]:
         if name not in _EVENTS:
             raise ReproError(f"{where}: event: found {name!r}, expected one of {', '.join(_EVENTS)}")
         values = {key: _field(where, event, key, kind) for key, kind in _EVENTS[name].items()}
-        if name == "epoch":
-            values["top1_pct"] = _field(where, event, "top1_pct", float, optional=True)
-        if name != "step":
-            yield {"event": name, **values}
+        optional = _OPTIONAL.get(name, {}).items()
+        values |= {key: _field(where, event, key, kind, optional=True) for key, kind in optional}
+        if values.get("step", steps) != steps:
+            raise ReproError(f"{where}: step: found {values['step']}, expected {steps}: every step once, in order")
+        if name == "step":
+            if resumed and resumed.epoch != values["epoch"]:
+                expected = f"expected {resumed.epoch}, in which the run was resumed"
+                raise ReproError(f"{where}: epoch: found {values['epoch']}, {expected}")
+            steps, resumed = steps + 1, None
+            continue
+        if name == "resume":
+            values = {"resumption": (resumed := _resumption(where, values))}
+        yield {"event": name, **values}
+
+
+def _resumption(where: str, values: Mapping[str, Any]) -> Resumption:
+    for text in values["changed"]:
+        if not isinstance(text, str):
+            raise ReproError(f"{where}: changed: found {text!r}, expected texts such as 'max_epoch 6 -> 8'")
+    if values["repeated_steps"] < 0:
+        raise ReproError(f"{where}: repeated_steps: found {values['repeated_steps']}, expected 0 or more")
+    return Resumption(**{**values, "changed": tuple(values["changed"])})
 
 
 def _only(path: Path, events: list[dict[str, Any]], name: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@
     python -m repro.report --update README.md    # and put the table between its markers
     python -m repro.report --check README.md     # write nothing; exit 1 when that table is out of date
 
-Exit code 2 when a record cannot be trusted. No arithmetic is done here: see repro.compare.
+Exit code 2 when a record cannot be trusted. No arithmetic is done here: see repro.compare and repro.seeds.
 """
 
 import argparse
@@ -13,11 +13,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from repro import seed_table
 from repro.compare import compare, hardware, hours
 from repro.figures import read_published, verify_published
-from repro.markdown import END, begin, grid, link, md, read_table, write_table
+from repro.markdown import END, begin, columns, grid, link, md, read_table, write_table
 from repro.parse import read_folders, read_runs
-from repro.schema import Claim, DataSet, Log, Measured, Published, ReproError, Run
+from repro.schema import Claim, DataSet, Log, Measured, Published, ReproError, Resumption, Run
 
 NAME = "results"  # of the table between markers
 LONG = 600  # seconds; longer times are shown in hours too
@@ -53,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.out.write_text(report(claims, runs, unfinished, logs, options.out), encoding="utf-8")
         if options.update:
             write_table(options.update, NAME, table(claims, options.update))
-        print(summary(claims), f"{options.out}: the whole table with sources, runs and reasons", sep="\n")
+        print(summary(claims), seed_table.summary(runs), sep="\n", end="")
+        print(f"{options.out}: the whole table with sources, runs and reasons")
     except (ReproError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -93,8 +95,7 @@ def summary(claims: Iterable[Claim]) -> str:
                 claim.verdict.value + (f": {topics}" if topics else ""),
             )
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    return "\n".join("  ".join((*map(str.ljust, row, widths), row[3])) for row in rows)
+    return columns(rows)
 
 
 def row(claim: Claim, note: int, target: Path) -> tuple[str, ...]:
@@ -171,6 +172,10 @@ def report(
             "",
             *run_list(runs, unfinished, target),
             "",
+            "## Several seeds",
+            "",
+            *seed_table.several_seeds(runs, target),
+            "",
             "## The published logs",
             "",
             *published_logs(logs),
@@ -214,6 +219,10 @@ def run_list(runs: Sequence[Run], unfinished: Sequence[Path], target: Path) -> l
             )
         )
     lines = grid(header, rows) if rows else ["No finished run."]
+    resumed = [run for run in runs if run.resumptions]
+    if resumed:
+        lines += ["", "Interrupted and resumed; steps and epochs count from 0:", ""]
+        lines += [f"- {link(run.folder, target)}: {resumptions(run)}" for run in resumed]
     unknown = [run for run in runs if run.env.missing]
     if unknown:
         lines += ["", "Not recorded, since it could not be found out:", ""]
@@ -222,6 +231,23 @@ def run_list(runs: Sequence[Run], unfinished: Sequence[Path], target: Path) -> l
         lines += ["", "Unfinished, without a seal, and therefore not judged:", ""]
         lines += [f"- {link(folder, target)}" for folder in unfinished]
     return lines
+
+
+def resumptions(run: Run) -> str:
+    """Where the run went on, and what was another then, in full."""
+    parts = [resumption(found) for found in run.resumptions]
+    parts += [f"**on another footing**: {md(', '.join(run.env.resumed_on))}"] if run.env.resumed_on else []
+    return "; ".join(parts)
+
+
+def resumption(found: Resumption) -> str:
+    parts = [
+        f"resumed at step {found.step} (epoch {found.epoch}) from {md(found.checkpoint)} on {md(found.time)}",
+        f"steps run again: {found.repeated_steps}",
+    ]
+    parts += [] if found.compile_time_s is None else [f"compiled again in {found.compile_time_s:.2f} s"]
+    parts += [f"**changed**: {md(', '.join(found.changed))}"] if found.changed else []
+    return ", ".join(parts)
 
 
 def images(data: DataSet) -> str:

@@ -29,11 +29,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class DataSet:
-    """One split as it was used. `hash_kind`: the part of its hash before the first colon, or None."""
+    """One split as it was used. `hash_kind`: the part of its hash before the first colon, or None.
+
+    `hash`: the whole of it, None also for a published split, of which the kind alone is known.
+    """
 
     images: int
     classes: int
     hash_kind: str | None
+    hash: str | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,10 @@ class Log:
 
 @dataclass(frozen=True)
 class Environment:
-    """Where and on what a run was made. `datasets` by split, `missing`: what could not be found out."""
+    """Where and on what a run was made. `datasets` by split, `missing`: what could not be found out.
+
+    `resumed_on`: what of code, software and machine was another when the run was resumed, in words.
+    """
 
     commit: str | None
     dirty: bool | None
@@ -147,6 +154,7 @@ class Environment:
     datasets: Mapping[str, DataSet]
     parameters: int | None
     missing: tuple[str, ...]
+    resumed_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,6 +163,23 @@ class Measured:
 
     value: float
     n: str
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """A training that was interrupted went on here: `step`, which counts from 0, is the first that was run then.
+
+    `repeated_steps` were run before and thrown away, since the checkpoint is older. `changed` says in words what
+    has another value since; it is empty for a run that went on as if nothing had happened.
+    """
+
+    time: str
+    step: int
+    epoch: int
+    checkpoint: str  # the file name
+    repeated_steps: int
+    changed: tuple[str, ...]
+    compile_time_s: float | None
 
 
 @dataclass(frozen=True)
@@ -169,6 +194,7 @@ class Run:
     eval_images: int  # evaluated: by the run itself, or after the epochs of a training
     skipped_images: int  # unreadable ones that were left out
     absent_checkpoints: int  # sealed, but not kept beside the record
+    resumptions: tuple[Resumption, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -195,3 +221,31 @@ class Claim:
     relative: float | None = None
     allowed: float | None = None
     reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One measure over `n` runs, in `unit`. `deviation` is the sample's standard deviation (n - 1).
+
+    All four numbers are nan when a run's is not finite.
+    """
+
+    title: str
+    unit: str
+    decimals: int  # shown after the point
+    n: int
+    mean: float
+    deviation: float
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True)
+class SeedGroup:
+    """Training runs that differ in their seed alone: the newest of each seed, in the order of `seeds`."""
+
+    runs: tuple[Run, ...]
+    seeds: tuple[int, ...]
+    repetitions: int  # older runs of the same seeds, which do not count
+    spreads: tuple[Spread, ...]
+    notes: tuple[str, ...]

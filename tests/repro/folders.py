@@ -52,6 +52,7 @@ def train_run(
     devices: Sequence[str] = ("Ascend910",) * 8,
     dataset: Mapping[str, Any] = IMAGENET,
     config: Mapping[str, Any] | None = None,
+    seed: int = 1,
     env: Mapping[str, Any] | None = None,
     best: float = 0.75618,
     last: float = 0.75502,
@@ -62,22 +63,31 @@ def train_run(
     skipped_images: int = 0,
     loss: float = 2.325288,
     extra_lines: Sequence[str] = (),
+    start: Mapping[str, Any] | None = None,
+    resumed: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
-    """By default the published training: 300 epochs of ImageNet on 8 Ascend 910. `best` is of the first."""
-    settings: dict[str, Any] = {**RECIPE, **(config or {})}
+    """By default the published training: 300 epochs of ImageNet on 8 Ascend 910. `best` is of the first.
+
+    An epoch has one step. `resumed` holds the events of resumptions, as `resume` makes them.
+    """
+    settings: dict[str, Any] = {**RECIPE, "seed": seed, **(config or {})}
     lines = ["Args:", "--> batch_size: 128", "", "compile time used=17.30s"]
     events: list[dict[str, Any]] = [
-        {"event": "start", "eval_images": dataset["eval"]["images"]},
+        {"event": "start", "eval_images": dataset["eval"]["images"], **(start or {})},
         {"event": "compile", "compile_time_s": 17.3},
     ]
     for epoch in range(settings["max_epoch"]):
         top1 = best if epoch == 0 else last
+        for event in resumed:
+            if event["step"] == epoch:
+                lines.append(f"resumed from {event['checkpoint']} at step {epoch}")
+                events.append(dict(event))
         lines.append(f"epoch[{epoch}], step_num[{epoch}], loss={loss:.6f}")
         lines.append(
             f"epoch[{epoch}], epoch time: {466.71:.2f}s, per step time: {step_time_s:.4f}s, loss={loss:.6f}, "
             f"lr={0.0:.6f}, fps={fps:.2f}, accuracy={top1:.6f}, eval_cost={7.99:.2f}"
         )
-        events.append({"event": "step", "epoch": epoch, "step": 1250, "loss": number(loss)})
+        events.append({"event": "step", "epoch": epoch, "step": epoch, "loss": number(loss)})
         events.append(
             {
                 "event": "epoch",
@@ -106,6 +116,13 @@ def train_run(
         "".join(f"{line}\n" for line in [*extra_lines, *(STAMP + line for line in lines)])
     )
     return seal(folder)
+
+
+def resume(step: int, **changes: Any) -> dict[str, Any]:
+    """The event of a resumption at this step, or epoch, which is the same here."""
+    event = {"event": "resume", "time": "2026-11-23T09:00:00Z", "step": step, "epoch": step}
+    event |= {"checkpoint": f"hlg_mobile-{step:04d}.ckpt", "repeated_steps": 3, "changed": [], "compile_time_s": 25.1}
+    return event | changes
 
 
 def eval_run(

@@ -9,6 +9,7 @@ from repro.compare import compare
 from repro.figures import read_published
 from repro.parse import read_run
 from repro.schema import Verdict
+from repro.seeds import FREE
 
 DEVICE = {"target": "CPU", "names": ["x86_64"], "count": 1}
 SPLIT = {"path": "data/tiny/val", "images": 3, "classes": 2, "hash": "content:sha256:00"}
@@ -26,7 +27,8 @@ def test_a_recorded_training_is_read_to_the_digit(tmp_path: Path) -> None:
         folder.event("start", steps_per_epoch=7, epochs=1, global_batch=4, train_images=28, eval_images=3)
         folder.log("Args:")
         folder.log(step_line(0, 6, float("nan")))
-        folder.event("step", epoch=0, step=6, loss=float("nan"), lr=0.001)
+        for step in range(7):
+            folder.event("step", epoch=0, step=step, loss=float("nan"), lr=0.001)
         folder.log(
             epoch_line(0, epoch_time_s=1 / 3, steps=7, loss=float("nan"), lr=0.001, images_per_s=84.0, accuracy=2 / 3)
         )
@@ -57,3 +59,7 @@ def test_a_recorded_evaluation_is_read_and_is_incomparable_with_every_published_
 def test_every_key_that_a_comparison_needs_is_a_key_of_the_configuration() -> None:
     needed = {key for figure in read_published() for key in (*figure.setting.workload, *figure.setting.recipe)}
     assert needed <= set(Config.__dataclass_fields__)
+
+
+def test_every_key_that_seeds_may_differ_in_is_a_key_of_the_configuration() -> None:
+    assert set(Config.__dataclass_fields__) >= FREE

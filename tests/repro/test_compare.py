@@ -12,7 +12,7 @@ from repro.compare import compare, judge
 from repro.figures import read_published, verify_published
 from repro.parse import read_run
 from repro.schema import Claim, Measured, ReproError, Verdict
-from tests.repro.folders import IMAGENET, TINY, eval_run, tiny_eval_run, tiny_train_run, train_run
+from tests.repro.folders import IMAGENET, TINY, eval_run, resume, tiny_eval_run, tiny_train_run, train_run
 
 FIGURES = read_published()
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
@@ -101,6 +101,22 @@ def test_one_condition_that_differs_is_enough(tmp_path: Path, changes: dict[str,
     claim = claims(train_run(tmp_path, **changes))["train_accuracy_best"]
     assert claim.verdict is Verdict.INCOMPARABLE
     assert {reason.topic for reason in claim.reasons} == {topic}
+
+
+def test_a_resumption_with_changed_keys_makes_every_figure_incomparable(tmp_path: Path) -> None:
+    events = [resume(12), resume(40, changed=["max_epoch 200 -> 300", "batch_size 256 -> 128"]), resume(80)]
+    found = [claim for claim in claims(train_run(tmp_path, resumed=events)).values() if claim.run]
+    assert len(found) == 8
+    for claim in found:
+        assert claim.verdict is Verdict.INCOMPARABLE
+        assert claim.reasons[0].topic == "recipe"
+        assert claim.reasons[0].text == "resumed with changed keys: max_epoch 200 -> 300, batch_size 256 -> 128"
+
+
+def test_a_resumption_without_changes_is_no_reason(tmp_path: Path) -> None:
+    found = claims(train_run(tmp_path, resumed=[resume(12), resume(250)]))
+    assert found["train_accuracy_best"].verdict is Verdict.MATCH
+    assert found["train_step_time"].verdict is Verdict.MATCH
 
 
 def test_a_short_run_on_the_published_machine_measures_speed_and_not_accuracy(tmp_path: Path) -> None:

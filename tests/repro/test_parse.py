@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from repro.parse import read_folders, read_run, read_runs
-from repro.schema import DataSet, ReproError
-from tests.repro.folders import eval_run, seal, tiny_eval_run, tiny_train_run, train_run
+from repro.schema import DataSet, ReproError, Resumption
+from tests.repro.folders import TINY, environment, eval_run, resume, seal, tiny_eval_run, tiny_train_run, train_run
 
 
 def rewrite(path: Path, old: str, new: str) -> Path:
@@ -25,7 +25,7 @@ def test_a_training_run_is_read_whole(tmp_path: Path) -> None:
     assert (run.kind, run.config["batch_size"], len(run.log.epochs)) == ("train", 32, 10)
     assert (run.env.software, run.env.cpu) == ("MindSpore 2.10.0", "Intel Xeon")
     assert (run.env.device_names, run.env.device_count) == (("x86_64",), 1)
-    assert run.env.datasets["train"] == DataSet(2560, 10, "content")
+    assert run.env.datasets["train"] == DataSet(2560, 10, "content", "content:sha256:33")
     assert (run.env.parameters, run.eval_images, run.skipped_images) == (6147657, 640, 0)
     assert run.log.best_accuracy == 0.84375
 
@@ -166,6 +166,99 @@ def test_an_evaluation_must_say_the_same_in_all_its_files(tmp_path: Path) -> Non
     folder = rewrite(eval_run(tmp_path) / "eval.json", '"correct_top1": 37744', '"correct_top1": 37745')
     with pytest.raises(ReproError, match=r"eval\.json: top1_pct"):
         read_run(folder)
+
+
+# ------------------------------------------------------------------------------------------------- resumed
+
+
+def test_a_resumed_run_reads_as_one_run_and_keeps_where_it_went_on(tmp_path: Path) -> None:
+    folder = tiny_train_run(tmp_path, resumed=[resume(4, changed=["max_epoch 8 -> 10"])])
+    run = read_run(folder)
+    assert [epoch.epoch for epoch in run.log.epochs] == list(range(10))
+    assert run.resumptions == (
+        Resumption("2026-11-23T09:00:00Z", 4, 4, "hlg_mobile-0004.ckpt", 3, ("max_epoch 8 -> 10",), 25.1),
+    )
+
+
+def test_a_run_that_was_never_interrupted_has_no_resumptions(tmp_path: Path) -> None:
+    assert read_run(tiny_train_run(tmp_path)).resumptions == ()
+
+
+def test_a_run_may_be_resumed_several_times_even_at_the_same_step_and_after_the_last(tmp_path: Path) -> None:
+    events = [resume(2), resume(2, repeated_steps=0), resume(7)]
+    folder = tiny_train_run(tmp_path, resumed=events)
+    at_the_end = json.dumps(resume(10)) + '\n{"event": "end"'
+    run = read_run(rewrite(folder / "metrics.jsonl", '{"event": "end"', at_the_end))
+    assert [resumption.step for resumption in run.resumptions] == [2, 2, 7, 10]
+
+
+def test_a_resumption_without_compilation_has_no_time_of_it(tmp_path: Path) -> None:
+    event = resume(4)
+    del event["compile_time_s"]
+    (resumption,) = read_run(tiny_train_run(tmp_path, resumed=[event])).resumptions
+    assert resumption.compile_time_s is None
+
+
+def test_what_a_resumption_cut_off_is_sealed_and_never_read(tmp_path: Path) -> None:
+    folder = tiny_train_run(tmp_path, resumed=[resume(4)])
+    (folder / "metrics.cut-1.jsonl").write_text("half a li")
+    (folder / "train.cut-1.log").write_text("epoch[4], epoch time")
+    assert read_run(seal(folder)).resumptions
+    (folder / "train.cut-1.log").write_text("better")
+    with pytest.raises(ReproError, match=r"changed train\.cut-1\.log"):
+        read_run(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"step": 3}, r"metrics\.jsonl:11: step: found 3, expected 4: every step once"),
+        ({"step": "4"}, r"metrics\.jsonl:11: step: found '4', expected a whole number"),
+        ({"epoch": 3}, r"metrics\.jsonl:12: epoch: found 4, expected 3, in which the run was resumed"),
+        ({"repeated_steps": -1}, r"metrics\.jsonl:11: repeated_steps: found -1, expected 0 or more"),
+        ({"checkpoint": None}, r"metrics\.jsonl:11: checkpoint: found None, expected text"),
+        ({"time": 12}, r"metrics\.jsonl:11: time: found 12, expected text"),
+        ({"changed": "seed"}, r"metrics\.jsonl:11: changed: found 'seed', expected a list"),
+        ({"changed": [["seed", 1, 2]]}, r"changed: found \['seed', 1, 2\], expected texts such as 'max_epoch"),
+        ({"compile_time_s": "long"}, r"compile_time_s: found 'long', expected a number"),
+    ],
+)
+def test_a_malformed_resumption_is_an_error_with_line_and_key(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    folder = tiny_train_run(tmp_path, resumed=[resume(4)])
+    rewrite(folder / "metrics.jsonl", json.dumps(resume(4)), json.dumps(resume(4) | change))
+    with pytest.raises(ReproError, match=message):
+        read_run(folder)
+
+
+def test_code_software_and_machine_of_a_resumption_are_kept_where_they_were_others(tmp_path: Path) -> None:
+    as_before = environment("train", ["x86_64"], 1, TINY) | {"at_step": 4}
+    folder = tiny_train_run(tmp_path / "same", resumed=[resume(4)], env={"resumed": [as_before]})
+    assert read_run(folder).env.resumed_on == ()
+    other = as_before | {"commit": "f" * 40, "packages": {"mindspore": "2.9.0"}}
+    env = {"resumed": [as_before, other, other]}
+    folder = tiny_train_run(tmp_path / "other", resumed=[resume(4), resume(6), resume(8)], env=env)
+    assert read_run(folder).env.resumed_on == (
+        f"commit 1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d -> {'f' * 40}",
+        "packages {'mindspore': '2.10.0'} -> {'mindspore': '2.9.0'}",
+    )
+    with pytest.raises(ReproError, match=r"env\.json: resumed: found 4, expected objects"):
+        read_run(tiny_train_run(tmp_path / "broken", env={"resumed": [4]}))
+
+
+@pytest.mark.parametrize(("old", "new"), [('"step": 5', '"step": 4'), ('"step": 5', '"step": 6')])
+def test_a_step_that_stands_there_twice_or_is_missing_is_an_error(tmp_path: Path, old: str, new: str) -> None:
+    folder = rewrite(tiny_train_run(tmp_path) / "metrics.jsonl", old, new)
+    with pytest.raises(ReproError, match=rf"metrics\.jsonl:13: step: found {new[-1]}, expected 5: every step once"):
+        read_run(folder)
+
+
+def test_the_number_of_ranks_must_be_that_of_the_devices_and_may_be_absent(tmp_path: Path) -> None:
+    assert read_run(train_run(tmp_path / "old")).env.device_count == 8
+    assert read_run(train_run(tmp_path / "new", start={"ranks": 8})).env.device_count == 8
+    with pytest.raises(ReproError, match=r"metrics\.jsonl: ranks: found 2, but env\.json has the device count 8"):
+        read_run(train_run(tmp_path / "wrong", start={"ranks": 2}))
 
 
 # ------------------------------------------------------------------------------------------------- malformed

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from repro.markdown import md
 from repro.report import main
-from tests.repro.folders import seal, tiny_eval_run, tiny_train_run, train_run
+from tests.repro.folders import resume, seal, tiny_eval_run, tiny_train_run, train_run
 
 PUBLISHED = str(Path(__file__).parents[2] / "results" / "published")
 Report = Callable[..., tuple[int, str]]
@@ -91,6 +91,107 @@ def test_unfinished_runs_foreign_lines_and_absent_checkpoints_are_said(report: R
     assert (
         "- [20261123T090000Z_tiny_cpux1_nogit](runs/20261123T090000Z_tiny_cpux1_nogit)" in page.split("Unfinished")[1]
     )
+
+
+def test_resumptions_are_said_with_what_was_changed_in_full(report: Report, runs: Path) -> None:
+    tiny_train_run(runs, resumed=[resume(4), resume(6, changed=["max_epoch 8 -> 10", "lr_max 0.1 -> 0.001"])])
+    (line,) = [line for line in report()[1].splitlines() if "resumed at step" in line]
+    assert line == (
+        "- [20261123T080000Z_tiny_cpux1_nogit](runs/20261123T080000Z_tiny_cpux1_nogit): resumed at step 4 (epoch 4) "
+        "from hlg_mobile-0004.ckpt on 2026-11-23T09:00:00Z, steps run again: 3, compiled again in 25.10 s; resumed at "
+        "step 6 (epoch 6) from hlg_mobile-0006.ckpt on 2026-11-23T09:00:00Z, steps run again: 3, compiled again in "
+        "25.10 s, **changed**: max_epoch 8 -&gt; 10, lr_max 0.1 -&gt; 0.001"
+    )
+
+
+def test_a_resumption_on_another_footing_is_said(report: Report, runs: Path) -> None:
+    tiny_train_run(runs, resumed=[resume(4)], env={"resumed": [{"commit": "0" * 40}]})
+    footing = f"**on another footing**: commit 1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d -&gt; {'0' * 40}, dirty False"
+    assert footing in report()[1]
+
+
+def test_a_run_that_was_never_interrupted_is_not_called_resumed(report: Report, runs: Path) -> None:
+    tiny_train_run(runs)
+    assert "resumed at" not in report()[1]
+
+
+# ------------------------------------------------------------------------------------------- several seeds
+
+
+def several(page: str) -> list[str]:
+    return page.split("## Several seeds\n\n")[1].split("\n\n## ")[0].splitlines()
+
+
+def seed_run(runs: Path, seed: int, hour: int, top1: float) -> Path:
+    name = f"20261123T{hour:02}0000Z_tiny_cpux1_1a2b3c4d"
+    return tiny_train_run(runs, name=name, seed=seed, best=top1, last=top1)
+
+
+def test_a_page_without_two_seeds_of_one_recipe_says_so(report: Report, runs: Path) -> None:
+    seed_run(runs, 1, 8, 0.8)
+    seed_run(runs, 1, 9, 0.8)
+    assert several(report()[1]) == ["No recipe was run with two or more seeds."]
+
+
+def test_mean_and_deviation_stand_between_the_runs_and_the_published_logs(report: Report, runs: Path) -> None:
+    for seed, hour, top1 in ((3, 8, 0.84), (1, 9, 0.7), (2, 10, 0.82), (1, 11, 0.8)):
+        seed_run(runs, seed, hour, top1)
+    page = report()[1]
+    assert re.findall(r"^## (.*)", page, re.MULTILINE)[:3] == ["Runs", "Several seeds", "The published logs"]
+    lines = several(page)
+    recipe = "| tiny_cpux1_1a2b3c4d (1) | 1, 2, 3 |"
+    assert lines[4:8] == [
+        f"{recipe} Top-1 accuracy, best epoch | 3 | 82.000 % | 2.000 points | 80.000 % | 84.000 % |",
+        f"{recipe} Top-1 accuracy, last epoch | 3 | 82.000 % | 2.000 points | 80.000 % | 84.000 % |",
+        f"{recipe} Time of a training step | 3 | 373.1 ms | 0.0 ms | 373.1 ms | 373.1 ms |",
+        f"{recipe} Images per second, last epochs | 3 | 2,744.82 images/s | 0.00 images/s | 2,744.82 images/s "
+        "| 2,744.82 images/s |",
+    ]
+    assert lines[-1] == (
+        "1. seed 1 [20261123T110000Z_tiny_cpux1_1a2b3c4d](runs/20261123T110000Z_tiny_cpux1_1a2b3c4d), "
+        "seed 2 [20261123T100000Z_tiny_cpux1_1a2b3c4d](runs/20261123T100000Z_tiny_cpux1_1a2b3c4d), "
+        "seed 3 [20261123T080000Z_tiny_cpux1_1a2b3c4d](runs/20261123T080000Z_tiny_cpux1_1a2b3c4d); "
+        "older runs of the same seeds that are left out: 1."
+    )
+
+
+def test_the_claims_stay_those_of_one_run_when_there_are_several_seeds(report: Report, runs: Path) -> None:
+    seed_run(runs, 1, 8, 0.8)
+    seed_run(runs, 2, 9, 0.84)
+    row = rows(report()[1])[0].split(" | ")
+    assert row[3] == "84.000 % (n = 1 run, best of 10 epochs, 640 images)"
+
+
+def test_a_run_that_can_never_be_counted_together_with_others_is_named_with_the_reason(
+    report: Report, runs: Path
+) -> None:
+    tiny_train_run(runs, env={"dirty": True})
+    assert several(report()[1])[2:] == [
+        "Never counted together with others:",
+        "",
+        "- [20261123T080000Z_tiny_cpux1_nogit](runs/20261123T080000Z_tiny_cpux1_nogit): "
+        "the code had uncommitted changes",
+    ]
+
+
+def test_the_terminal_shows_mean_and_deviation_below_the_table(
+    report: Report, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed_run(runs, 1, 8, 0.8)
+    report()
+    assert "standard deviation" not in capsys.readouterr().out
+    seed_run(runs, 2, 9, 0.82)
+    report()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[14:17] == [
+        "tiny_cpux1_1a2b3c4d",
+        "seeds 1, 2                      n  mean               standard deviation",
+        "Top-1 accuracy, best epoch      2  81.000 %           1.414 points",
+    ]
+    assert lines[-1].endswith("report.md: the whole table with sources, runs and reasons")
+
+
+# ---------------------------------------------------------------------------------------------- the page
 
 
 def test_the_same_records_give_the_same_page(report: Report, runs: Path) -> None:
