@@ -1,12 +1,12 @@
-"""The device, the mode and the seeds: all that must happen before a network is built."""
+"""The device, the mode, the seeds, and this process's place among the ranks: all that comes before a network."""
 
+import os
 import platform
-import signal
-import threading
 from dataclasses import dataclass
 from typing import Any
 
 import mindspore as ms
+from mindspore import communication
 
 from hlg.config import Config
 from hlg.errors import UserError
@@ -14,25 +14,53 @@ from hlg.errors import UserError
 
 @dataclass(frozen=True)
 class Device:
-    """What a run computes on: ``target`` is CPU, GPU or Ascend."""
+    """What a run computes on. ``target`` is CPU, GPU or Ascend, ``rank`` this process's place among ``count``."""
 
     target: str
     name: str
+    rank: int = 0
     count: int = 1
+
+    @property
+    def shard(self) -> tuple[int, int]:
+        """(rank, number of ranks), as the loaders take it."""
+        return self.rank, self.count
 
     def facts(self) -> dict[str, Any]:
         """As kept in ``env.json``."""
         return {"target": self.target, "names": [self.name] * self.count, "count": self.count}
 
 
+@dataclass(frozen=True)
+class Engine:
+    """What started this process as one of several: its name, how many there are, and the device it is meant to use."""
+
+    name: str
+    ranks: int
+    device_id: int
+
+
+def engine(environment: dict[str, str]) -> Engine | None:
+    """The engine that set these environment variables, or None: msrun (or hlg.launch), a rank table, or mpirun."""
+    get = environment.get
+    if get("MS_ROLE"):
+        return Engine("msrun", int(get("MS_WORKER_NUM", "0")), int(get("DEVICE_ID", "0")))
+    if get("RANK_TABLE_FILE") and get("RANK_ID"):
+        return Engine("RANK_TABLE_FILE", int(get("RANK_SIZE", "0")), int(get("DEVICE_ID", "0")))
+    if get("OMPI_COMM_WORLD_SIZE"):
+        return Engine("mpirun", int(get("OMPI_COMM_WORLD_SIZE", "0")), int(get("OMPI_COMM_WORLD_LOCAL_RANK", "0")))
+    return None
+
+
 def start(config: Config) -> Device:
-    """Select device, mode and seeds.
+    """Select device, mode and seeds, and join the other ranks.
+
+    A process that msrun started as the scheduler stays in here until the ranks are done, and then exits.
 
     Raises:
-        UserError: a device that MindSpore does not find here, or settings that this version can't run.
+        UserError: a device that MindSpore does not find here, ranks that do not come together, or settings that this
+            version can't run.
     """
-    if config.run_distribute:
-        raise UserError("run_distribute: found 1; this version trains on one device only, set it to 0")
     if config.enable_modelarts:
         raise UserError(
             "enable_modelarts: found 1; copying to and from ModelArts storage is not part of this suite. Set it to 0 "
@@ -40,8 +68,19 @@ def start(config: Config) -> Device:
         )
     if config.open_profiler:
         raise UserError("open_profiler: found 1; this version does not profile, set it to 0")
+    started_by = engine(dict(os.environ))
+    if config.run_distribute and not started_by:
+        raise UserError(
+            "run_distribute: found 1, but this process was started alone. Start the ranks by make train-gpu8 (or "
+            "-ascend8, -cpu2), python -m hlg.launch --ranks 8, msrun or mpirun, or set run_distribute to 0"
+        )
+    if started_by and started_by.ranks > 1 and not config.run_distribute:
+        raise UserError(
+            f"run_distribute: found 0, but {started_by.name} started {started_by.ranks} ranks, and each would train "
+            "alone: set run_distribute to 1"
+        )
     try:
-        ms.set_device(config.device_target, config.device_id)
+        ms.set_device(config.device_target, started_by.device_id if started_by else config.device_id)
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().split(". ")[0]
         raise UserError(
@@ -52,18 +91,21 @@ def start(config: Config) -> Device:
     ms.set_context(mode=config.context_mode)
     ms.set_deterministic(True)
     ms.set_seed(config.seed)
-    return Device(config.device_target, _name(config.device_target))
+    rank, count = _join(started_by) if started_by and config.run_distribute else (0, 1)
+    return Device(config.device_target, _name(config.device_target), rank, count)
 
 
-def take_back_signals() -> None:
-    """Let Ctrl-C be a KeyboardInterrupt again and SIGTERM end the process.
-
-    MindSpore 2.10.0 takes both over when it first runs something and then kills the process without a word, so loops
-    call this at every turn.
-    """
-    if threading.current_thread() is threading.main_thread():  # handlers belong to it
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def _join(started_by: Engine) -> tuple[int, int]:
+    """Meet the other ranks; returns (rank, number of ranks) as the engine says, never from a setting."""
+    try:
+        communication.init()
+        return communication.get_rank(), communication.get_group_size()
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"run_distribute: the {started_by.ranks} ranks that {started_by.name} started did not come together "
+            f"({reason}); see the other ranks' logs for the first error"
+        ) from error
 
 
 def _name(target: str) -> str:

@@ -1,64 +1,89 @@
 """Evaluate a checkpoint.
 
 python -m hlg.eval --config_path configs/tiny.yml --pretrained results/runs/latest_tiny
+
+Several ranks: ``python -m hlg.launch --ranks 8 hlg.eval ...``; the counts are summed exactly.
 """
 
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from hlg import checkpoint, cli, device
+import numpy as np
+
+from hlg import checkpoint, cli, collective, device
 from hlg.config import Config, dump
 from hlg.data.index import facts, scan
 from hlg.data.loader import EvalLoader
+from hlg.errors import StoppedError
 from hlg.evaluate import compile_ranks, evaluate
+from hlg.interrupt import StopRequest
 from hlg.layers import parameter_count
-from hlg.record import RunFolder, environment, eval_line
+from hlg.record import NoFolder, RunFolder, environment, eval_line
 from hlg.step import RankStep, build_network
+from hlg.watchdog import Watchdog
+from hlg.weights import load_weights
 
 
 def evaluate_checkpoint(config: Config, stem: str) -> None:
     """Score ``config.pretrained`` on ``config.eval_path`` and keep a run folder."""
     path = checkpoint.find(config.pretrained)
+    stop = StopRequest()
     on = device.start(config)
-    index = scan(config.eval_path, config.class_num)
-    network = build_network(config.class_num, config.eval_image_size, config.amp_level)
-    loaded = checkpoint.load_weights(path, network)
-    print(*index.warnings, loaded, sep="\n")
-
-    ranks = RankStep(network)
-    loader = EvalLoader(
-        index,
-        image_size=config.eval_image_size,
-        batch_size=config.eval_batch_size,
-        workers=config.eval_num_workers,
-        on_unreadable=config.on_unreadable,
-    )
-    with RunFolder.create(config.save_checkpoint_path, "eval", stem, on.target, on.count) as run:
-        run.write("config.yml", dump(config))
-        run.write(
-            "env.json",
-            environment(
-                on.facts(),
-                kind=run.kind,
-                seed=config.seed,
-                parameters=parameter_count(network),
-                dataset={"eval": facts(index)},
-                checkpoint=asdict(loaded),
-            ),
+    with Watchdog(config.stall_timeout, f"rank {on.rank}" if on.count > 1 else "the evaluation") as watchdog:
+        watchdog.expect(f"the list of images, {config.eval_path}")
+        index = scan(config.eval_path, config.class_num)
+        network = build_network(config.class_num, config.eval_image_size, config.amp_level)
+        loaded = load_weights(path, network)
+        ranks = RankStep(network)
+        loader = EvalLoader(
+            index,
+            image_size=config.eval_image_size,
+            batch_size=config.eval_batch_size,
+            workers=config.eval_num_workers,
+            on_unreadable=config.on_unreadable,
+            shard=on.shard,
         )
-        run.event("compile", compile_time_s=compile_ranks(ranks, config.eval_image_size, config.eval_batch_size))
-        result = evaluate(ranks, loader)
-        scores = {
-            "top1_pct": result.top1_pct,
-            "top5_pct": result.top5_pct,
-            "images": result.images,
-            "skipped_images": len(loader.skipped),
-        }
-        run.event("eval", **scores, **result.times())
-        run.write("eval.json", {**scores, "correct_top1": result.correct_top1, "correct_top5": result.correct_top5})
-        print(run.log(eval_line(result.accuracy, result.total_time_s / result.steps, result.total_time_s), False))
-    for name in loader.skipped:
+
+        def each_step() -> None:
+            watchdog.expect("a step, or another rank")
+            if received := stop.poll():
+                raise StoppedError(f"stopped by {received.name}: the run folder is left unsealed", 128 + received)
+
+        create = RunFolder.create if on.rank == 0 else NoFolder.instead
+        with create(config.save_checkpoint_path, "eval", stem, on.target, on.count) as run:
+            run.write("config.yml", dump(config))
+            run.write(
+                "env.json",
+                environment(
+                    on.facts(),
+                    kind=run.kind,
+                    recipe=stem,
+                    seed=config.seed,
+                    parameters=parameter_count(network),
+                    dataset={"eval": facts(index)},
+                    checkpoint=asdict(loaded),
+                ),
+            )
+            watchdog.expect("the compilation of the graph")
+            run.event("compile", compile_time_s=compile_ranks(ranks, config.eval_image_size, config.eval_batch_size))
+            result = evaluate(ranks, loader, each_step, on.count)
+            here = set(loader.skipped)
+            flags = collective.total([name in here for name in index.files], on.count)
+            skipped = np.array(index.files)[flags > 0].tolist()
+            scores = {
+                "top1_pct": result.top1_pct,
+                "top5_pct": result.top5_pct,
+                "images": result.images,
+                "skipped_images": len(skipped),
+            }
+            run.event("eval", **scores, **result.times())
+            run.write("eval.json", {**scores, "correct_top1": result.correct_top1, "correct_top5": result.correct_top5})
+            line = run.log(eval_line(result.accuracy, result.total_time_s / result.steps, result.total_time_s), False)
+    if on.rank > 0:
+        return
+    print(*index.warnings, loaded, line, sep="\n")
+    for name in skipped:
         print(f"skipped, unreadable: {name}")
     print(f"{result.correct_top1} of {result.images} images right, top-5 {result.top5_pct:.2f} %: {run.path}")
 

@@ -1,14 +1,14 @@
 """Exact top-1 and top-5 over any number of images."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from mindspore import Tensor
 
+from hlg.collective import total
 from hlg.data.loader import Batch
-from hlg.device import take_back_signals
 from hlg.errors import UserError
 from hlg.step import RankStep
 
@@ -58,8 +58,13 @@ def compile_ranks(step: RankStep, image_size: int, batch_size: int) -> float:
     return time.perf_counter() - start
 
 
-def evaluate(step: RankStep, batches: Iterable[Batch]) -> Evaluation:
+def evaluate(
+    step: RankStep, batches: Iterable[Batch], each_step: Callable[[], object] = lambda: None, ranks: int = 1
+) -> Evaluation:
     """Rank every image of ``batches`` once; slots with label -1 hold no image and do not count.
+
+    Of several ranks each takes its own batches, and the counts are those of all; the times are this rank's, with the
+    wait for the slowest. ``each_step`` is called ahead of each step and may end the evaluation by an exception.
 
     Raises:
         UserError: not one image could be read.
@@ -69,15 +74,16 @@ def evaluate(step: RankStep, batches: Iterable[Batch]) -> Evaluation:
     waited = 0.0
     start = mark = time.perf_counter()
     for batch in batches:
-        take_back_signals()
+        each_step()
         waited += time.perf_counter() - mark
-        ranks = step(Tensor(batch.images), Tensor(batch.labels)).asnumpy()
-        ranks = ranks[batch.labels >= 0]
-        images += len(ranks)
-        top1 += int(np.count_nonzero(ranks == 0))
-        top5 += int(np.count_nonzero(ranks < 5))
+        places = step(Tensor(batch.images), Tensor(batch.labels)).asnumpy()
+        places = places[batch.labels >= 0]
+        images += len(places)
+        top1 += int(np.count_nonzero(places == 0))
+        top5 += int(np.count_nonzero(places < 5))
         steps += 1
         mark = time.perf_counter()
+    images, top1, top5 = total([images, top1, top5], ranks).tolist()
     if not images:
         raise UserError("eval_path: not one of its images could be read, so there is no accuracy")
     return Evaluation(images, top1, top5, steps, time.perf_counter() - start, waited)

@@ -5,9 +5,10 @@ Shapes: B images of S x S pixels, C classes. ``auto_prefix=False`` keeps the net
 
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Parameter, Tensor, nn, ops
 from mindspore.ops import composite
 
+from hlg.collective import Average
 from hlg.loss import CrossEntropy
 from hlg.model import HLG
 from hlg.optimizer import AdamW
@@ -62,6 +63,9 @@ _scale = composite.MultitypeFuncGraph("scale")
 _total = composite.MultitypeFuncGraph("total")
 
 
+_assign = composite.MultitypeFuncGraph("assign")
+
+
 @_scale.register("Number", "Tensor")
 def _scale_tensor(factor: float, gradient: Tensor) -> Tensor:
     return gradient * factor
@@ -72,25 +76,43 @@ def _total_of_tensor(gradient: Tensor) -> Tensor:
     return ops.ReduceSum()(gradient)
 
 
+@_assign.register("Tensor", "Tensor")
+def _assign_one(parameter: Parameter, value: Tensor) -> Tensor:
+    return ops.assign(parameter, value)
+
+
 class Gradients(nn.Cell):
     """Loss and gradients for normalised images x (B, 3, S, S), both freed from the loss scale.
+
+    Of several ranks both are the mean, and so are the moving statistics of batch norm afterwards: every parameter stays
+    the same on all ranks, bit for bit. (The statistics that normalise a batch are those of the rank's own images.)
 
     Returns:
         loss (), the gradients in the order of ``network.trainable_params()``, and whether any of them is not finite.
     """
 
-    def __init__(self, network: HLG, loss: CrossEntropy, loss_scale: float = 1.0) -> None:
+    def __init__(self, network: HLG, loss: CrossEntropy, loss_scale: float = 1.0, ranks: int = 1) -> None:
         super().__init__(auto_prefix=False)
+        weights = ms.ParameterTuple(network.trainable_params())
+        self.ranks = ranks
+        self.moving = ms.ParameterTuple(p for p in network.get_parameters() if not p.requires_grad)
+        self.average = Average([p.shape for p in (*weights, *self.moving)] + [()], ranks)
+        self.weights = len(weights)
         self.objective = Objective(network, loss, loss_scale)
         self.unscale = 1.0 / loss_scale
         self.map = composite.HyperMap()
         self.add = ops.AddN()
-        self.differentiate = ops.value_and_grad(self.objective, None, ms.ParameterTuple(network.trainable_params()))
+        self.differentiate = ops.value_and_grad(self.objective, None, weights)
 
     def construct(
         self, x: Tensor, labels: Tensor, mixed: Tensor, lam: Tensor, scales: Tensor | None
     ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
         loss, gradients = self.differentiate(x, labels, mixed, lam, scales)
+        if self.ranks > 1:
+            moving = ops.depend(self.moving, loss)  # as this step has left them
+            means = self.average((*gradients, *moving, loss))
+            gradients = means[: self.weights]
+            loss = ops.depend(means[-1], self.map(_assign, self.moving, means[self.weights : -1]))
         gradients = self.map(ops.partial(_scale, self.unscale), gradients)
         total = self.add(self.map(_total, gradients))  # not finite as soon as one of its terms is not
         return loss * self.unscale, gradients, ops.logical_not(ops.isfinite(total))
@@ -99,9 +121,11 @@ class Gradients(nn.Cell):
 class Update(nn.Cell):
     """Forward, backward and optimiser for normalised images. A step whose gradients overflow changes nothing."""
 
-    def __init__(self, network: HLG, loss: CrossEntropy, optimizer: AdamW, loss_scale: float = 1.0) -> None:
+    def __init__(
+        self, network: HLG, loss: CrossEntropy, optimizer: AdamW, loss_scale: float = 1.0, ranks: int = 1
+    ) -> None:
         super().__init__(auto_prefix=False)
-        self.gradients = Gradients(network, loss, loss_scale)
+        self.gradients = Gradients(network, loss, loss_scale, ranks)
         self.optimizer = optimizer
 
     def construct(
@@ -115,14 +139,18 @@ class Update(nn.Cell):
 class TrainStep(nn.Cell):
     """A whole training step from uint8 images, in one graph: normalise, mix, update."""
 
-    def __init__(self, network: HLG, loss: CrossEntropy, optimizer: AdamW, loss_scale: float = 1.0) -> None:
+    def __init__(
+        self, network: HLG, loss: CrossEntropy, optimizer: AdamW, loss_scale: float = 1.0, ranks: int = 1
+    ) -> None:
         super().__init__(auto_prefix=False)
         self.normalize = Normalize()
-        self.update = Update(network, loss, optimizer, loss_scale)
+        self.update = Update(network, loss, optimizer, loss_scale, ranks)
+        self.ranks = ranks
+        self.sum = ops.AllReduce()
 
     def construct(
-        self, images: Tensor, labels: Tensor, partner: Tensor, lam: Tensor, scales: Tensor, lr: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self, images: Tensor, labels: Tensor, partner: Tensor, lam: Tensor, scales: Tensor, lr: Tensor, stop: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """One step.
 
         Args:
@@ -132,13 +160,19 @@ class TrainStep(nn.Cell):
             lam: float32 (), the share of the image itself.
             scales: float32 (B, columns), factors of stochastic depth (:func:`draw_drop_scales`).
             lr: float32 (), the learning rate of this step.
+            stop: float32 (), not 0 where this rank wants the run to stop after this step.
 
         Returns:
-            loss float32 () and whether the gradients overflowed, bool ().
+            loss float32 (), whether the gradients overflowed, bool (), and the sum of ``stop`` over all ranks: the
+            same three on every rank.
         """
         x = self.normalize(images)
         x = x * lam + x[partner] * (1.0 - lam)
-        return self.update(x, labels, labels[partner], lam, scales, lr)
+        loss, overflow = self.update(x, labels, labels[partner], lam, scales, lr)
+        if self.ranks > 1:
+            # After the update, so that every rank runs its all-reduces in the same order.
+            stop = self.sum(ops.depend(stop, loss))
+        return loss, overflow, stop
 
 
 class RankStep(nn.Cell):

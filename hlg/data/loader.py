@@ -13,7 +13,7 @@ write straight into the batch. Only uint8 leaves them: normalisation and mixup b
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -52,15 +52,15 @@ def image_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
     return _generator(seed, IMAGE, epoch, index)
 
 
-def mixup_draw(seed: int, step: int, batch_size: int, alpha: float) -> tuple[np.float32, np.ndarray]:
+def mixup_draw(seed: int, step: int, batch_size: int, alpha: float, rank: int = 0) -> tuple[np.float32, np.ndarray]:
     """The weight of a batch's own images and the (B,) int32 permutation that names their partners.
 
-    `step` counts from the start of the run. One Beta(alpha, alpha) weight and one permutation a batch, as in
-    MindSpore's MixUpBatch; alpha 0 mixes nothing.
+    `step` counts from the start of the run. One Beta(alpha, alpha) weight and one permutation a batch of each rank, as
+    in MindSpore's MixUpBatch; alpha 0 mixes nothing.
     """
     if alpha == 0:
         return np.float32(1), np.arange(batch_size, dtype=np.int32)
-    rng = _generator(seed, MIXUP, step)
+    rng = _generator(seed, MIXUP, step, rank)
     weight = np.float32(rng.beta(alpha, alpha))
     return weight, rng.permutation(batch_size).astype(np.int32)
 
@@ -87,6 +87,11 @@ class _Loader:
         self.on_unreadable = on_unreadable
         self._skipped: set[str] = set()
         self._lock = threading.Lock()
+
+    def remember(self, skipped: Iterable[str]) -> None:
+        """Count these files, which an earlier part of the run left out, as skipped too."""
+        with self._lock:
+            self._skipped.update(set(skipped) & set(self.index.files))
 
     @property
     def skipped(self) -> list[str]:

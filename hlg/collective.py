@@ -1,0 +1,109 @@
+"""What the ranks of a data-parallel run do together: average in buckets, add counts, start alike."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+from mindspore.ops import composite
+
+BUCKET = 2 << 20  # numbers, 8 MiB: large enough for full bandwidth, small enough to start before the backward pass ends
+
+_flatten = composite.MultitypeFuncGraph("flatten")
+_cut = composite.MultitypeFuncGraph("cut")
+
+
+@_flatten.register("Tensor")
+def _flatten_one(tensor: Tensor) -> Tensor:
+    return tensor.reshape(-1)
+
+
+@_cut.register("Tensor", "Tensor", "Number")
+def _cut_one(bucket: Tensor, like: Tensor, start: int) -> Tensor:
+    return ops.Slice()(bucket, (start,), (like.size,)).reshape(like.shape)
+
+
+class Average(nn.Cell):
+    """The mean over all ranks of each of several float32 tensors, in few all-reduces of large flat buckets.
+
+    One all-reduce a tensor would cost hundreds of round trips a step. The sum has the same bits on every rank.
+
+    Args:
+        shapes: of the tensors, in the order in which they will come.
+        ranks: how many there are.
+        bucket: numbers in a bucket; a larger tensor has one of its own.
+    """
+
+    def __init__(self, shapes: Iterable[tuple[int, ...]], ranks: int, bucket: int = BUCKET) -> None:
+        super().__init__(auto_prefix=False)
+        self.ranks = ranks
+        self.buckets = buckets([math.prod(shape) for shape in shapes], bucket)
+        self.map = composite.HyperMap()
+        self.concat = ops.Concat()
+        self.sum = ops.AllReduce()
+
+    def construct(self, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        flat = self.map(_flatten, tensors)
+        means = ()
+        for first, last, starts in self.buckets:
+            bucket = self.sum(self.concat(flat[first:last])) / self.ranks
+            means = means + self.map(ops.partial(_cut, bucket), tensors[first:last], starts)
+        return means
+
+
+def buckets(sizes: Sequence[int], bucket: int) -> tuple[tuple[int, int, tuple[int, ...]], ...]:
+    """Neighbouring tensors put together up to ``bucket`` numbers: (first, last + 1, where each starts in it)."""
+    found: list[tuple[int, int, tuple[int, ...]]] = []
+    first = 0
+    starts: list[int] = []
+    filled = 0
+    for i, size in enumerate(sizes):
+        if starts and filled + size > bucket:
+            found.append((first, i, tuple(starts)))
+            first, starts, filled = i, [], 0
+        starts.append(filled)
+        filled += size
+    return (*found, (first, len(sizes), tuple(starts)))
+
+
+class _Sum(nn.Cell):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sum = ops.AllReduce()
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.sum(x)
+
+
+class _Broadcast(nn.Cell):
+    def __init__(self) -> None:
+        super().__init__()
+        self.broadcast = ops.Broadcast(0)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.broadcast((x,))[0]
+
+
+def total(counts: Sequence[int] | np.ndarray, ranks: int) -> np.ndarray:
+    """The sum over all ranks of each count, int64, exact below 2^40. Every rank must call it."""
+    own = np.asarray(counts, np.int64)
+    if ranks == 1:
+        return own
+    # MindSpore adds only floats on a CPU, and float32 is exact below 2^24: the halves travel apart.
+    halves = np.stack([own & 0xFFFFF, own >> 20]).astype(np.float32)
+    low, high = _Sum()(Tensor(halves)).asnumpy().astype(np.int64)
+    return low + (high << 20)
+
+
+def broadcast(parameters: Iterable[Parameter], ranks: int) -> None:
+    """Give every rank the float32 parameters of rank 0. Every rank must call it."""
+    if ranks == 1:
+        return
+    parameters = list(parameters)
+    flat = np.concatenate([p.asnumpy().astype(np.float32).reshape(-1) for p in parameters])
+    flat = _Broadcast()(Tensor(flat)).asnumpy()
+    start = 0
+    for p in parameters:
+        p.set_data(Tensor(flat[start : start + p.size].reshape(p.shape), ms.float32))
+        start += p.size
