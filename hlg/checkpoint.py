@@ -1,69 +1,106 @@
-"""Weights on disk: our own checkpoints, written whole or not at all, and the published ones, by their names."""
+"""Checkpoints on disk: written whole or not at all, known by a hash, kept by rule.
 
+A checkpoint is two files: ``hlg_mobile-0042.ckpt``, the parameters of network and optimiser in MindSpore's format, and
+``hlg_mobile-0042.json`` beside it, its :class:`State` and its SHA-256. ``last.ckpt`` and ``best.ckpt`` are links.
+"""
+
+import json
 import os
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import mindspore as ms
-from mindspore import Parameter, Tensor, nn
+from mindspore import Parameter, Tensor
 
 from hlg.errors import UserError
 from hlg.record import sha256_of
 
-_LAYERS = {
-    "query": "attn.to_q",
-    "key": "attn.to_k",
-    "value": "attn.to_v",
-    "project": "attn.proj",
-    "expand": "mlp.ff1",
-    "contract": "mlp.ff2",
-}
-
-# Our parameter names -> the published ones. Where the published model numbers its stages from 1, ours count from 0.
-_PUBLISHED: list[tuple[str, Callable[..., str]]] = [
-    (r"stages\.\d\.cls", lambda: "cls"),
-    (r"stages\.(\d)\.position", lambda s: f"pos_embed{int(s) + 1}"),
-    (r"embeds\.0\.(\d)\.(conv|norm)\.(\w+)", lambda i, part, leaf: f"patch_embed1.{part}{int(i) + 1}.{leaf}"),
-    (r"embeds\.(\d)\.(conv|norm)\.(\w+)", lambda s, part, leaf: f"patch_embed{int(s) + 1}.{part}.{leaf}"),
-    (
-        r"stages\.(\d)\.blocks\.(\d)\.smooth\.(\d)\.(conv|norm)\.(\w+)",
-        lambda s, b, i, part, leaf: f"block{int(s) + 1}_{b}.spatial_smooth.0.{3 * int(i) + (part == 'norm')}.{leaf}",
-    ),
-    (
-        r"stages\.(\d)\.blocks\.(\d)\.(attention|mlp)\.(\w+)\.(\w+)",
-        lambda s, b, _, layer, leaf: f"block{int(s) + 1}_{b}.{_LAYERS[layer]}.{leaf}",
-    ),
-    (
-        r"stages\.(\d)\.blocks\.(\d)\.(norm\d)\.(\w+)",
-        lambda s, b, norm, leaf: f"block{int(s) + 1}_{b}.{norm}.{leaf}",
-    ),
-    (r"((?:norm|head)\.\w+)", lambda name: name),
-]
-
-
-def published_name(name: str) -> str:
-    """The name that the published model gives to our parameter ``name``."""
-    for pattern, rename in _PUBLISHED:
-        if match := re.fullmatch(pattern, name):
-            return rename(*match.groups())
-    raise KeyError(name)
+PARTIAL = ".partial-"  # how the name of a file under way begins
+LAST, BEST = "last.ckpt", "best.ckpt"
 
 
 @dataclass(frozen=True)
-class LoadReport:
-    """What became of the parameters of a checkpoint file: names as they stand in the file."""
+class State:
+    """What a run must know to go on, beside its parameters."""
 
-    path: str
-    sha256: str
-    naming: str  # "hlg-repro" or "published"
-    used: tuple[str, ...]
-    unused: tuple[str, ...]
+    step: int  # steps done
+    epoch: int  # epochs whose steps are all done; the last of them is not yet evaluated
+    steps_per_epoch: int
+    loss_scale: float
+    best_top1_pct: float | None
+    best_epoch: int | None
+    generator: dict[str, Any]  # every random number is a function of these and of the step
+    elapsed_s: float  # training time so far
+    log_bytes: int  # how much of the log and of metrics.jsonl belongs to the steps done
+    metrics_bytes: int
+    skipped: list[str]  # unreadable images left out so far
+    scheduled: bool  # stays as save_checkpoint_epochs and keep_checkpoint_max say
 
-    def __str__(self) -> str:
-        unused = f", {len(self.unused)} stored but unused" if self.unused else ""
-        return f"{self.path}: {len(self.used)} parameters used ({self.naming} names){unused}, sha256 {self.sha256[:8]}"
+
+# ------------------------------------------------------------------------------------------------- writing
+
+
+def save(path: str | Path, parameters: Iterable[Parameter], state: State) -> Path:
+    """Write a checkpoint under ``path`` so that it is there whole or not at all, even after a power cut.
+
+    MindSpore's own writer deletes an existing file first and does not flush, so it writes to a new name here.
+
+    Raises:
+        UserError: it can't be written; older checkpoints are as they were.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{PARTIAL}{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ms.save_checkpoint([{"name": p.name, "data": p} for p in parameters], str(partial))
+        partial.chmod(0o644)
+        sidecar = {**asdict(state), "bytes": partial.stat().st_size, "sha256": sha256_of(partial)}
+        described = _sidecar(partial)
+        described.write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        for file in (partial, described):
+            _flush(file)
+        described.replace(_sidecar(path))  # first: a checkpoint without it would be taken for one from elsewhere
+        partial.replace(path)
+        _flush(path.parent)
+    except (OSError, RuntimeError) as error:
+        for file in path.parent.glob(f"{PARTIAL}*"):
+            file.unlink(missing_ok=True)
+        good = newest_good(path.parent)
+        raise UserError(
+            f"checkpoint {path}: can't be written ({getattr(error, 'strerror', None) or _first_line(error)}); "
+            + (f"{good.name} is intact, so make room and resume" if good else "there is no earlier one")
+        ) from error
+    return path
+
+
+def point(folder: Path, link: str, path: Path) -> None:
+    """Make ``link`` (last.ckpt, best.ckpt) of ``folder`` mean the checkpoint ``path`` in it."""
+    partial = folder / f"{PARTIAL}{link}"
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(path.name)
+    partial.replace(folder / link)
+
+
+def prune(folder: Path, keep: int) -> list[Path]:
+    """Delete what is neither last, nor best, nor among the ``keep`` newest scheduled ones; returns what was deleted."""
+    found = by_step(folder)
+    stay = {(folder / link).resolve().name for link in (LAST, BEST)}
+    stay |= {path.name for path, state in [item for item in found if item[1].scheduled][:keep]}
+    old = [path for path, _ in found if path.name not in stay]
+    for path in old:
+        delete(path)
+    return old
+
+
+def delete(path: Path) -> None:
+    """Remove a checkpoint, both files."""
+    path.unlink(missing_ok=True)
+    _sidecar(path).unlink(missing_ok=True)
+
+
+# ------------------------------------------------------------------------------------------------- reading
 
 
 def find(path: str | Path) -> Path:
@@ -77,100 +114,119 @@ def find(path: str | Path) -> Path:
     path = Path(path)
     if not path.is_dir():
         return path
-    found = sorted((path / "checkpoints").glob("*.ckpt"))
-    if not found:
-        raise UserError(f"pretrained: {path} holds no checkpoints/*.ckpt; give a checkpoint or a run folder")
-    return found[-1]
+    last = path / "checkpoints" / LAST
+    if not last.exists():
+        raise UserError(f"pretrained: {path} holds no checkpoints/{LAST}; give a checkpoint or a run folder")
+    return last
 
 
 def read(path: str | Path) -> dict[str, Parameter]:
-    """The parameters in a checkpoint file.
+    """The parameters in a checkpoint file. One of ours must have the hash that was taken when it was written.
 
     Raises:
-        UserError: no such file, or not a readable checkpoint.
+        UserError: no such file, not a readable checkpoint, or altered since; the newest good one beside it is offered.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"checkpoint {path}: no such file")
     if path.suffix != ".ckpt":
         raise UserError(f"checkpoint {path}: expected a MindSpore checkpoint, whose name ends in .ckpt")
+    if not is_good(path):
+        good = newest_good(path.resolve().parent)
+        raise UserError(
+            f"checkpoint {path.resolve()}: altered or truncated since it was written (its SHA-256 is not the one in "
+            f"{_sidecar(path.resolve()).name}); " + (f"the newest good one is {good}" if good else "no other is good")
+        )
     try:
         return ms.load_checkpoint(str(path))
     except (ValueError, TypeError, RuntimeError, KeyError) as error:
         raise UserError(f"checkpoint {path}: damaged or not a MindSpore checkpoint ({_first_line(error)})") from error
 
 
-def load_weights(path: str | Path, network: nn.Cell) -> LoadReport:
-    """Set every parameter of ``network`` from a checkpoint, ours or a published one.
+def restore(path: Path, parameters: Iterable[Parameter]) -> None:
+    """Set all of ``parameters`` (network and optimiser) from one of our own checkpoints.
 
     Raises:
-        UserError: an unreadable file, or one in which a parameter is missing or has another shape: all are named, and
-            the network is left as it was.
+        UserError: an unreadable or altered file, or one that does not hold exactly these parameters.
     """
     stored = read(path)
-    own = {p.name: p for p in network.get_parameters()}
-    ours = any(name in stored for name in own if published_name(name) != name)
-    source = {name: name if ours else published_name(name) for name in own}
-    missing = [source[name] for name in own if source[name] not in stored]
-    wrong = [
-        f"{source[name]} is {_shape(stored[source[name]])} in the file, {_shape(p)} in the network"
-        for name, p in own.items()
-        if source[name] in stored and tuple(stored[source[name]].shape) != tuple(p.shape)
-    ]
-    if missing or wrong:
-        faults = [f"{len(missing)} parameters are missing: {_some(missing)}"] if missing else []
-        faults += [f"{len(wrong)} have another shape: {_some(wrong, '; ')}"] if wrong else []
-        hint = " (is class_num the checkpoint's?)" if any("head." in fault for fault in wrong) else ""
-        raise UserError(f"checkpoint {path} does not fit the network: {'; '.join(faults)}{hint}")
+    own = {p.name: p for p in parameters}
+    differ = sorted(own.keys() ^ stored.keys())
+    differ += sorted(n for n in own.keys() & stored.keys() if tuple(own[n].shape) != tuple(stored[n].shape))
+    if differ:
+        raise UserError(f"checkpoint {path}: it is of another network or version; these do not fit: {some(differ)}")
     for name, parameter in own.items():
-        parameter.set_data(Tensor(stored[source[name]].asnumpy(), parameter.dtype))
-    used = tuple(source.values())
-    return LoadReport(
-        str(path),
-        sha256_of(Path(path)),
-        "hlg-repro" if ours else "published",
-        used,
-        tuple(name for name in stored if name not in set(used)),
-    )
+        parameter.set_data(Tensor(stored[name].asnumpy(), parameter.dtype))
 
 
-def save(path: str | Path, parameters: Iterable[Parameter]) -> Path:
-    """Write a checkpoint under ``path`` so that the file is there whole or not at all.
-
-    MindSpore's own writer deletes an existing file first and does not flush, so it writes to a new name here.
+def state(path: Path) -> State:
+    """The state beside one of our own checkpoints.
 
     Raises:
-        UserError: the file can't be written.
+        UserError: there is none, or it is damaged.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial.ckpt")
+    where = _sidecar(path.resolve())
     try:
-        ms.save_checkpoint([{"name": p.name, "data": p} for p in parameters], str(partial))
-        partial.chmod(0o644)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
-        raise UserError(f"checkpoint {path}: can't be written ({_first_line(error)})") from error
-    return path
+        found = json.loads(where.read_text(encoding="utf-8"))
+        return State(**{spec.name: found[spec.name] for spec in fields(State)})
+    except FileNotFoundError:
+        raise UserError(
+            f"checkpoint {path}: {where.name}, the state that belongs to it, is missing: it can't be resumed; its "
+            "weights alone can be used with pretrained"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{where}: damaged ({_first_line(error)}): its checkpoint can't be resumed") from None
 
 
-def prune(folder: str | Path, keep: int, pattern: str = "*.ckpt") -> list[Path]:
-    """Delete all but the ``keep`` newest checkpoints of ``folder`` by name (0: none) and return the deleted ones."""
-    old = sorted(Path(folder).glob(pattern))[:-keep] if keep > 0 else []
-    for path in old:
-        path.unlink()
-    return old
+def is_good(path: Path) -> bool:
+    """Whether a checkpoint has the hash it was written with; one from elsewhere, with no state beside it, passes."""
+    try:
+        expected = json.loads(_sidecar(path.resolve()).read_text(encoding="utf-8"))["sha256"]
+        return expected == sha256_of(path)
+    except FileNotFoundError:
+        return path.is_file()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
-def _shape(parameter: Parameter) -> str:
+def by_step(folder: Path) -> list[tuple[Path, State]]:
+    """The checkpoints of a run that have a state, the newest first."""
+    found = []
+    for path in folder.glob("*.ckpt"):
+        if not path.is_symlink() and not path.name.startswith(PARTIAL):
+            try:
+                found.append((path, state(path)))
+            except UserError:  # damaged: not one to go on from
+                continue
+    return sorted(found, key=lambda item: item[1].step, reverse=True)
+
+
+def newest_good(folder: Path) -> Path | None:
+    """The newest checkpoint of a run that can be resumed, or None."""
+    return next((path for path, _ in by_step(folder) if is_good(path)), None)
+
+
+def shape_of(parameter: Parameter) -> str:
+    """A shape in words, such as 3x3."""
     return "x".join(map(str, parameter.shape)) or "a scalar"
 
 
-def _some(names: list[str], separator: str = ", ") -> str:
+def some(names: list[str], separator: str = ", ") -> str:
+    """The first five names, and how many more there are."""
     return separator.join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _first_line(error: BaseException) -> str:

@@ -5,14 +5,14 @@ import sys
 from collections.abc import Callable, Sequence
 
 from hlg.config import Config, load
-from hlg.errors import UserError
+from hlg.errors import StoppedError, UserError
 
 
 def run(work: Callable[[Config, str], None], argv: Sequence[str] | None, need: Sequence[str]) -> int:
     """Call ``work(config, stem of the config file)``.
 
     Returns:
-        0, the exit code of the :class:`UserError`, or 130 after Ctrl-C.
+        0, the exit code of the :class:`UserError` or :class:`StoppedError`, or 130 after Ctrl-C.
     """
     try:
         config, stem = load(sys.argv[1:] if argv is None else argv, need)
@@ -20,6 +20,9 @@ def run(work: Callable[[Config, str], None], argv: Sequence[str] | None, need: S
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except StoppedError as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.exit_code
     except OSError as error:  # a full disk, a folder that is gone or read-only
         print(
             f"error: {error.filename or 'run folder'}: {error.strerror or error}; the run is not sealed",

@@ -119,12 +119,18 @@ class Config:
                          choices=("ce_smooth", "ce_smooth_mixup", "ce_ignore"))
     ignore_label: int = key(255, "label that ce_ignore leaves out (own key)", unit="class", bounds=">= 0")
 
-    save_checkpoint: bool = key(True, "save checkpoints", group="Checkpoints")
-    save_checkpoint_epochs: int = key(8, "epochs from one checkpoint to the next",
+    save_checkpoint: bool = key(True, "save checkpoints: the last epoch's and the best one's always, and these:",
+                                group="Checkpoints")
+    save_checkpoint_epochs: int = key(8, "epochs from one checkpoint that stays to the next",
                                       unit="epochs", bounds=">= 1")
-    keep_checkpoint_max: int = key(3, "checkpoints to keep, the newest", unit="files", bounds=">= 1")
+    keep_checkpoint_max: int = key(3, "how many of those to keep, the newest", unit="files", bounds=">= 1")
+    save_checkpoint_steps: int = key(0, "steps from one checkpoint to the next within an epoch; 0: none (own key)",
+                                     unit="steps", bounds=">= 0")
     save_checkpoint_path: str = key("results/runs", "where the run's folder is made (published: ./outputs)",
                                     path="folder")
+
+    resume: str = key("", "run folder, or checkpoint in one, to go on from (own key)", path="folder")
+    resume_changed: bool = key(False, "resume although settings, data or devices are not those of the start (own key)")
 
     open_profiler: bool = key(False, "profile the run", group="Run")
     context_mode: int = key(0, "0: compiled graph, 1: operator by operator", unit="mode", choices=(0, 1))
@@ -132,10 +138,12 @@ class Config:
     device_id: int = key(0, "number of the device in this machine", unit="index", bounds=">= 0")
     amp_level: str = key("O0", "O0: float32; O2: float16, batch norm float32; O3: float16 (published: O3)",
                          choices=("O0", "O2", "O3"))
-    run_distribute: bool = key(False, "several devices, one process on each")
+    run_distribute: bool = key(False, "several devices, one process on each (python -m hlg.launch, msrun, mpirun)")
     seed: int = key(1, "seed of everything random (own key)", unit="1", bounds=">= 0, <= 4294967295")
     log_interval: int = key(0, "steps from one step line in the log to the next; 0: one an epoch (own key)",
                             unit="steps", bounds=">= 0")
+    stall_timeout: int = key(1800, "longest wait for a batch, a step or another rank before the process ends itself "
+                                   "(own key)", unit="s", bounds=">= 1")
     on_unreadable: str = key("error", "what to do about an unreadable image (own key)",
                              choices=("error", "skip"))
     shuffle_labels: bool = key(False, "control experiment: training labels permuted by the seed (own key)")
@@ -173,7 +181,8 @@ class Written(NamedTuple):
 def load(argv: Sequence[str], need: Sequence[str] = ()) -> tuple[Config, str]:
     """The configuration of a command line, and the stem of its config file ("default" without one).
 
-    argv: `--config_path FILE` and `--key value`, not the program's name; `--help` prints all keys and exits.
+    argv: `--config_path FILE` and `--key value`, not the program's name; `--help` prints all keys and exits. Without a
+    FILE the run that `--resume` names brings its own.
     need: keys of folders and files that must exist. Nothing is written.
     Raises UserError: an unknown key, a value that is wrong or impossible, a path that is needed and missing.
     """
@@ -181,7 +190,7 @@ def load(argv: Sequence[str], need: Sequence[str] = ()) -> tuple[Config, str]:
         print(describe())
         raise SystemExit(0)
     arguments = _read_command_line(argv)
-    file = arguments.pop("config_path", None)
+    file = arguments.pop("config_path", None) or _config_of_run(arguments.get("resume"))
     written = {**(_read_file(Path(file.text)) if file else {}), **arguments}
     where = {name: written[name].where if name in written else f"{name} (default)" for name in KEYS}
 
@@ -223,6 +232,14 @@ def describe() -> str:
         lines.append(f"  --{name}{unit}  {_allowed(spec)}; default {_show(spec.default)}")
         lines.append(f"      {rules['help']}")
     return "\n".join(lines)
+
+
+def _config_of_run(resume: Written | None) -> Written | None:
+    """A run that is resumed, by its folder or a checkpoint in it, brings its own config file."""
+    if resume is None:
+        return None
+    path = Path(resume.text)
+    return Written(str((path.parent.parent if path.suffix == ".ckpt" else path) / "config.yml"), resume.where)
 
 
 def _read_command_line(argv: Sequence[str]) -> dict[str, Written]:

@@ -11,3 +11,17 @@ class DivergedError(UserError):
     """Training left the finite numbers: the message names step, learning rate and what to try. Exit code 3."""
 
     exit_code = 3
+
+
+class StoppedError(Exception):
+    """A signal ended the work between two steps: the message names it, what was saved and how to go on.
+
+    Exit code 75 (EX_TEMPFAIL of sysexits.h: try again) after SIGTERM with the state saved, else 128 + the signal.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+RESUME_ME = 75

@@ -15,7 +15,6 @@ import numpy as np
 from mindspore import Tensor
 
 from hlg import device, golden
-from hlg.checkpoint import published_name
 from hlg.config import Config
 from hlg.errors import UserError
 from hlg.loss import build_loss
@@ -23,6 +22,7 @@ from hlg.model import HLG
 from hlg.optimizer import AdamW
 from hlg.schedule import learning_rates
 from hlg.step import Gradients, Update
+from hlg.weights import published_name
 
 SMOOTHING = 0.1
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor, nn
 
-from hlg.checkpoint import published_name
 from hlg.errors import UserError
+from hlg.weights import published_name
 
 SALT = "hlg:"
 COMPANIONS = {  # what makes no sense without another array of the same length

@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from hlg.errors import DivergedError
 from hlg.record import RunFolder, epoch_line, host_address, step_line
@@ -35,11 +35,35 @@ class Journal:
         self.scores: list[Score] = []
         self.speeds: list[float] = []
         self.begin()
-
-    def begin(self) -> None:
-        """Start the clock of the training time."""
-        self.began = time.perf_counter()
         self._start_epoch()
+
+    def begin(self, elapsed_s: float = 0.0) -> None:
+        """Start the clock of the training time, of which ``elapsed_s`` have passed before."""
+        self.began = time.perf_counter() - elapsed_s
+
+    @property
+    def elapsed_s(self) -> float:
+        """The training time so far."""
+        return time.perf_counter() - self.began
+
+    @property
+    def best(self) -> Score | None:
+        """The first of the best scores so far."""
+        return max(self.scores, key=lambda score: score.top1_pct, default=None)
+
+    def restore(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Take in the events of the steps and epochs that were run before, as ``metrics.jsonl`` has them."""
+        for event in events:
+            if event["event"] == "step":
+                self.wait_s += event["data_wait_ms"] / 1000
+                self.busy_s += event["step_time_ms"] / 1000
+                self.overflows += event["overflow"]
+                self.loss, self.lr = event["loss"], event["lr"]
+            elif event["event"] == "epoch":
+                self.speeds.append(event["images_per_s"])
+                if "top1_pct" in event:
+                    self.scores.append(Score(event["epoch"], event["top1_pct"], event["top5_pct"]))
+                self._start_epoch()
 
     def _start_epoch(self) -> None:
         self.wait_s = self.busy_s = 0.0
@@ -120,9 +144,9 @@ class Journal:
 
     def end(self, skipped_images: int) -> None:
         """Record the end of the run, with best and last accuracy kept apart; ``last_metric`` prints the best."""
-        training_time_s = time.perf_counter() - self.began
+        training_time_s = self.elapsed_s
         mean_fps = sum(self.speeds) / len(self.speeds)
-        best = max(self.scores, key=lambda score: score.top1_pct, default=None)
+        best = self.best
         last = self.scores[-1] if self.scores else None
         self.line(f"training time used={training_time_s:.2f}s")
         self.line(f"last_metric[{best.top1_pct / 100 if best else -1}]")  # -1: the published run's start value

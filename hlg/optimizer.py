@@ -8,6 +8,7 @@ from mindspore.common.initializer import initializer
 from mindspore.ops import composite
 
 EPS = 1e-8
+STATE_PREFIX = "adam_"  # of the names of the optimiser's own parameters in a checkpoint
 
 # Over all parameters at once: a loop over 245 of them in Python compiles half a minute longer.
 _update = composite.MultitypeFuncGraph("adamw")
@@ -62,9 +63,11 @@ class AdamW(nn.Cell):
     ) -> None:
         super().__init__(auto_prefix=False)  # parameters keep their names
         self.parameters = ParameterTuple(parameters)
-        self.moments1 = self.parameters.clone(prefix="adam_m", init="zeros")
-        self.moments2 = self.parameters.clone(prefix="adam_v", init="zeros")
-        self.updates = Parameter(initializer("zeros", (), ms.float32), name="adam_updates", requires_grad=False)
+        self.moments1 = self.parameters.clone(prefix=f"{STATE_PREFIX}m", init="zeros")
+        self.moments2 = self.parameters.clone(prefix=f"{STATE_PREFIX}v", init="zeros")
+        self.updates = Parameter(
+            initializer("zeros", (), ms.float32), name=f"{STATE_PREFIX}updates", requires_grad=False
+        )
         self.decays = tuple(0.0 if any(part in p.name for part in no_decay) else weight_decay for p in self.parameters)
         self.centralize = tuple(
             centralize and p.ndim > 1 and d > 0 for p, d in zip(self.parameters, self.decays, strict=True)

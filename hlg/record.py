@@ -1,5 +1,6 @@
 """The run folder: log lines in the published format, the same facts as JSON lines, the environment and the seal."""
 
+import fcntl
 import hashlib
 import json
 import math
@@ -65,6 +66,13 @@ class RunFolder:
         self.kind = kind
         self._log: TextIO = (path / f"{kind}.log").open("a", encoding="utf-8")
         self._metrics: TextIO = (path / "metrics.jsonl").open("a", encoding="utf-8")
+        self.cut_steps = 0  # steps that were recorded after the checkpoint from which the run goes on
+        try:
+            fcntl.flock(self._metrics, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{path}: another process is writing this run; wait for it, or stop it first") from None
+        except OSError:
+            pass  # a file system without locks: nothing to hold on to
 
     @classmethod
     def create(cls, root: str | Path, kind: str, config: str, device: str, count: int = 1) -> "RunFolder":
@@ -89,6 +97,39 @@ class RunFolder:
             raise UserError(f"save_checkpoint_path {root}: can't make a run folder here ({error.strerror})") from error
         raise UserError(f"save_checkpoint_path {root}: has 99 run folders called {name}")
 
+    @classmethod
+    def reopen(cls, path: Path, kind: str, log_bytes: int, metrics_bytes: int) -> "RunFolder":
+        """Go on in the folder of an unfinished run, whose log and metrics are cut back to what a checkpoint knows.
+
+        What is cut off, steps that will be run again, is kept in ``<kind>.cut-<n>.log`` and ``metrics.cut-<n>.jsonl``.
+
+        Raises:
+            UserError: another process writes in it, or a file is shorter than when the checkpoint was written.
+        """
+        run = cls(path, kind)
+        run._cut(log_bytes, metrics_bytes)
+        return run
+
+    def _cut(self, log_bytes: int, metrics_bytes: int) -> None:
+        n = len(list(self.path.glob("metrics.cut-*.jsonl"))) + 1
+        for name, size in ((f"{self.kind}.log", log_bytes), ("metrics.jsonl", metrics_bytes)):
+            file = self.path / name
+            content = file.read_bytes()
+            if len(content) < size or content[size - 1 : size] != b"\n":
+                raise UserError(f"{file}: is not what it was when the checkpoint was written, so the run can't go on")
+            (self.path / f"{file.stem}.cut-{n}{file.suffix}").write_bytes(content[size:])
+            os.truncate(file, size)
+            self.cut_steps = content[size:].count(b'"event": "step"')
+
+    def positions(self) -> dict[str, int]:
+        """How long the log and the metrics are now, for :meth:`reopen`."""
+        sizes = [os.fstat(file.fileno()).st_size for file in (self._log, self._metrics)]  # every line is flushed
+        return {"log_bytes": sizes[0], "metrics_bytes": sizes[1]}
+
+    def events(self) -> list[dict[str, Any]]:
+        """What stands in ``metrics.jsonl``."""
+        return [json.loads(line) for line in (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
     def __enter__(self) -> "RunFolder":
         return self
 
@@ -112,7 +153,9 @@ class RunFolder:
     def write(self, name: str, content: str | dict[str, Any]) -> None:
         """Write one file of the folder, a dict as JSON."""
         text = content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        (self.path / name).write_text(text, encoding="utf-8")
+        partial = self.path / f".{name}"
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(self.path / name)
 
     def _seal(self) -> None:
         files = sorted(p for p in self.path.rglob("*") if p.is_file() and p.name != SEAL)
@@ -120,6 +163,34 @@ class RunFolder:
         partial = self.path / f".{SEAL}"
         partial.write_text("".join(lines), encoding="utf-8")
         partial.replace(self.path / SEAL)
+
+
+class NoFolder(RunFolder):
+    """What ranks other than the first have: rank 0 keeps the record of all."""
+
+    @classmethod
+    def instead(cls, root: str | Path, kind: str, *_: object) -> "NoFolder":
+        """In the place of :meth:`RunFolder.create`."""
+        return cls(kind)
+
+    def __init__(self, kind: str) -> None:
+        self.path = Path("<the run folder that rank 0 names>")
+        self.kind = kind
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def log(self, message: str, timestamp: bool = True) -> str:
+        return message
+
+    def event(self, event: str, **facts: Any) -> None:
+        pass
+
+    def write(self, name: str, content: str | dict[str, Any]) -> None:
+        pass
+
+    def positions(self) -> dict[str, int]:
+        return {}
 
 
 def link_latest(run: Path, config: str) -> None:

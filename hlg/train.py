@@ -1,125 +1,30 @@
-"""Train HLG-Mobile: ``python -m hlg.train --config_path configs/tiny.yml --seed 2``."""
+"""Train HLG-Mobile: ``python -m hlg.train --config_path configs/tiny.yml --seed 2``.
+
+Several ranks: ``python -m hlg.launch --ranks 8 hlg.train ...``; every one of them runs this program.
+"""
 
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from pathlib import Path
+from typing import Any
 
-import mindspore as ms
 import numpy as np
-from mindspore import Tensor
 from tqdm import tqdm
 
-from hlg import checkpoint, cli, device
+from hlg import checkpoint, cli, collective, device, resume
 from hlg.config import Config, dump
 from hlg.data.index import ImageIndex, facts, scan
-from hlg.data.loader import Batch, EvalLoader, TrainLoader, mixup_draw
 from hlg.errors import UserError
-from hlg.evaluate import compile_ranks, evaluate
+from hlg.interrupt import StopRequest
 from hlg.journal import Journal
 from hlg.layers import parameter_count
-from hlg.loss import build_loss
-from hlg.optimizer import AdamW
-from hlg.record import RunFolder, environment, link_latest
-from hlg.schedule import learning_rates
-from hlg.step import RankStep, TrainStep, build_network, draw_drop_scales
-
-
-class Job:
-    """What a training run works with: network, graphs, data and schedule."""
-
-    def __init__(self, config: Config, train_index: ImageIndex, eval_index: ImageIndex) -> None:
-        self.config = c = config
-        self.network = build_network(c.class_num, c.train_image_size, c.amp_level)
-        self.loaded = checkpoint.load_weights(checkpoint.find(c.pretrained), self.network) if c.pretrained else None
-        weights = self.network.trainable_params()
-        self.optimizer = AdamW(weights, c.beta1, c.beta2, c.weight_decay, c.no_weight_decay_names, c.gc_flag)
-        loss = build_loss(c.loss_name, c.class_num, c.smoothing, c.ignore_label)
-        self.step = TrainStep(self.network, loss, self.optimizer, c.loss_scale)
-        self.ranks = RankStep(self.network)
-        self.batches = TrainLoader(
-            train_index,
-            image_size=c.train_image_size,
-            batch_size=c.batch_size,
-            crop_min=c.crop_min,
-            autoaugment=c.autoaugment,
-            seed=c.seed,
-            workers=c.train_num_workers,
-            total_steps=c.max_epoch * (len(train_index.files) // c.batch_size),
-            on_unreadable=c.on_unreadable,
-        )
-        self.eval_batches = EvalLoader(
-            eval_index,
-            image_size=c.eval_image_size,
-            batch_size=c.eval_batch_size,
-            workers=c.eval_num_workers,
-            on_unreadable=c.on_unreadable,
-        )
-        self.lrs = learning_rates(
-            mode=c.lr_decay_mode,
-            lr_init=c.lr_init,
-            lr_min=c.lr_min,
-            lr_max=c.lr_max,
-            warmup_epochs=c.warmup_epochs,
-            max_epoch=c.max_epoch,
-            steps_per_epoch=self.batches.steps_per_epoch,
-            poly_power=c.poly_power,
-        )
-
-    def inputs(self, step: int, batch: Batch) -> tuple[Tensor, ...]:
-        """The inputs of :class:`TrainStep` for one step; every random number comes from (seed, step)."""
-        c = self.config
-        lam, partner = mixup_draw(c.seed, step, c.batch_size, c.mixup)
-        scales = draw_drop_scales(self.network.drop_rates, c.seed, step, c.batch_size)
-        return (
-            Tensor(batch.images),
-            Tensor(batch.labels),
-            Tensor(partner),
-            Tensor(lam, ms.float32),
-            Tensor(scales),
-            Tensor(self.lrs[step], ms.float32),
-        )
-
-    def compile(self) -> float:
-        """Compile both graphs ahead of the first step, in seconds; in PyNative mode there is nothing to compile."""
-        c = self.config
-        if c.context_mode != ms.GRAPH_MODE:
-            return 0.0
-        start = time.perf_counter()
-        shape = (c.batch_size, c.train_image_size, c.train_image_size, 3)
-        blank = Batch(np.zeros(shape, np.uint8), np.zeros(c.batch_size, np.int32), np.zeros(c.batch_size, np.int64))
-        self.step.set_train(True)
-        self.step.compile(*self.inputs(0, blank))
-        compile_ranks(self.ranks, c.eval_image_size, c.eval_batch_size)
-        return time.perf_counter() - start
-
-
-def fit(job: Job, journal: Journal) -> None:
-    """The training loop: next batch, step, record; after each epoch evaluate, record, save."""
-    c, steps = job.config, job.batches.steps_per_epoch
-    bar = tqdm(total=len(job.batches), unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True)
-    with bar, closing(job.batches.stream()) as batches:
-        for epoch in range(c.max_epoch):
-            job.step.set_train(True)
-            for step in range(epoch * steps, (epoch + 1) * steps):
-                device.take_back_signals()
-                asked = time.perf_counter()
-                batch = next(batches)
-                given = time.perf_counter()
-                loss, overflow = (out.asnumpy().item() for out in job.step(*job.inputs(step, batch)))
-                done = time.perf_counter()
-                journal.step(step, loss, job.lrs[step].item(), overflow, given - asked, done - given)
-                bar.update()
-            if c.evaluates(epoch):
-                score = evaluate(job.ranks, job.eval_batches)
-                journal.epoch(epoch, score.top1_pct, score.top5_pct, score.total_time_s)
-            else:
-                journal.epoch(epoch, None, None, 0.0)
-            if c.save_checkpoint and ((epoch + 1) % c.save_checkpoint_epochs == 0 or epoch + 1 == c.max_epoch):
-                folder = journal.run.path / "checkpoints"
-                checkpoint.save(folder / f"{c.backbone}-{epoch + 1:04d}.ckpt", job.network.get_parameters())
-                checkpoint.prune(folder, c.keep_checkpoint_max)
+from hlg.record import NoFolder, RunFolder, environment, link_latest
+from hlg.resume import Resumption
+from hlg.training import Job, Trainer
+from hlg.watchdog import Watchdog
 
 
 def train(config: Config, stem: str) -> None:
@@ -129,55 +34,172 @@ def train(config: Config, stem: str) -> None:
             f"eval_image_size: found {config.eval_image_size}, but the network is built for train_image_size "
             f"{config.train_image_size} (its position embeddings have that size): set both alike"
         )
+    stop = StopRequest()
     on = device.start(config)
-    train_index, eval_index = (
-        scan(config.dataset_path, config.class_num),
-        scan(config.eval_path, config.class_num),
-    )
+    with Watchdog(config.stall_timeout, f"rank {on.rank}" if on.count > 1 else "the run") as watchdog:
+        watchdog.expect(f"the lists of images, {config.dataset_path} and {config.eval_path}")
+        train_index, eval_index = read_indices(config)
+        dataset = {"train": facts(train_index), "eval": facts(eval_index)}
+        resumed = resume.find(config, on.facts(), dataset) if config.resume else None
+        job = Job(config, on, train_index, eval_index, resumed.state.step if resumed else 0)
+        if resumed:
+            restore(resumed, job)
+        watchdog.expect("the other ranks, to start alike")
+        start_alike(job)
+        with open_folder(job, resumed, stem) as run:
+            say = tqdm.write
+            journal = Journal(run, job.batches.steps_per_epoch, job.global_batch, config.log_interval, say)
+            trainer = Trainer(job, journal, stop, watchdog)
+            stop.poll()
+            watchdog.expect("the compilation of the graphs")
+            if resumed:
+                go_on(trainer, resumed)
+            else:
+                begin(trainer, stem, dataset)
+            trainer.fit()
+            skipped = job.skipped()
+            for name in skipped:
+                journal.line(f"skipped, unreadable: {name}")
+            journal.end(len(skipped))
+            watchdog.expect("the seal of the run folder")
+    if on.rank == 0:
+        print(f"run folder: {run.path}")
+
+
+def read_indices(config: Config) -> tuple[ImageIndex, ImageIndex]:
+    """The images to train on and to evaluate."""
+    train_index = scan(config.dataset_path, config.class_num)
+    eval_index = scan(config.eval_path, config.class_num)
     if train_index.classes[: len(eval_index.classes)] != eval_index.classes:
         raise UserError(
             f"{config.eval_path}: its class folders are not those of {config.dataset_path}, so that the same label "
             "would mean two things"
         )
-    dataset = {"train": facts(train_index), "eval": facts(eval_index)}
     if config.shuffle_labels:
         shuffled = np.random.default_rng(config.seed).permutation(train_index.labels)
         train_index = dataclasses.replace(train_index, labels=shuffled)
-    job = Job(config, train_index, eval_index)
-    with RunFolder.create(config.save_checkpoint_path, "train", stem, on.target, on.count) as run:
-        journal = Journal(run, job.batches.steps_per_epoch, config.batch_size, config.log_interval, tqdm.write)
-        run.write("config.yml", dump(config))
-        parameters = parameter_count(job.network)
-        run.write(
-            "env.json",
-            environment(on.facts(), kind=run.kind, seed=config.seed, parameters=parameters, dataset=dataset),
+    return train_index, eval_index
+
+
+def restore(resumed: Resumption, job: Job) -> None:
+    """Put network, optimiser and loaders back to where the checkpoint left them."""
+    if resumed.state.steps_per_epoch != job.batches.steps_per_epoch:
+        raise UserError(
+            f"resume: an epoch of {resumed.run} has {resumed.state.steps_per_epoch} steps and would now have "
+            f"{job.batches.steps_per_epoch}: keep data, batch_size and number of devices as they were"
         )
-        for message in (*train_index.warnings, *eval_index.warnings, str(job.loaded or "weights: random")):
-            journal.line(message)
-        journal.line("Args:")
-        for key, value in dataclasses.asdict(config).items():
-            journal.line(f"--> {key}: {value}")
-        journal.line("")
-        run.event(
-            "start",
-            time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            steps_per_epoch=job.batches.steps_per_epoch,
-            epochs=config.max_epoch,
-            global_batch=config.batch_size,
-            train_images=len(train_index.files),
-            eval_images=len(eval_index.files),
+    checkpoint.restore(resumed.path, job.parameters())
+    for loader in (job.batches, job.eval_batches):
+        loader.remember(resumed.state.skipped)
+
+
+def start_alike(job: Job) -> None:
+    """Give every rank the parameters of rank 0, and make sure that all begin at the same step."""
+    collective.broadcast(job.parameters(), job.on.count)
+    if collective.total([job.start], job.on.count)[0] != job.start * job.on.count:
+        raise UserError(
+            f"resume: rank {job.on.rank} found a checkpoint at step {job.start}, others another one: the run folder "
+            "must be the same on all machines"
         )
-        compile_time_s = job.compile()
-        journal.line(f"compile time used={compile_time_s:.2f}s")
-        run.event("compile", compile_time_s=compile_time_s)
-        journal.begin()
-        fit(job, journal)
-        skipped = sorted({*job.batches.skipped, *job.eval_batches.skipped})
-        for name in skipped:
-            journal.line(f"skipped, unreadable: {name}")
-        journal.end(len(skipped))
+
+
+def open_folder(job: Job, resumed: Resumption | None, stem: str) -> RunFolder:
+    """The run folder, which rank 0 alone writes."""
+    if job.on.rank > 0:
+        return NoFolder("train")
+    if resumed:
+        state, stem = resumed.state, resumed.env["recipe"]
+        run = RunFolder.reopen(resumed.run, "train", state.log_bytes, state.metrics_bytes)
+        for path, later in checkpoint.by_step(run.path / "checkpoints"):
+            if later.step > state.step:  # from steps that are run again
+                checkpoint.delete(path)
+    else:
+        run = RunFolder.create(job.config.save_checkpoint_path, "train", stem, job.on.target, job.on.count)
     link_latest(run.path, stem)
-    print(f"run folder: {run.path}")
+    if logs := os.environ.get("HLG_RANK_LOGS"):  # of the launcher, which tells how to resume after a fault
+        Path(logs, "run_folder").write_text(f"{run.path}\n", encoding="utf-8")
+    return run
+
+
+def begin(trainer: Trainer, stem: str, dataset: dict[str, Any]) -> None:
+    """Write down what a new run starts from, and compile."""
+    job, journal, c = trainer.job, trainer.journal, trainer.job.config
+    run, train_index, eval_index = journal.run, job.batches.index, job.eval_batches.index
+    kept = environment(
+        job.on.facts(),
+        kind=run.kind,
+        recipe=stem,
+        seed=c.seed,
+        parameters=parameter_count(job.network),
+        dataset=dataset,
+        pretrained=job.loaded and dataclasses.asdict(job.loaded),
+    )
+    run.write("config.yml", dump(c))
+    run.write("env.json", kept)
+    for message in (*train_index.warnings, *eval_index.warnings, str(job.loaded or "weights: random")):
+        journal.line(message)
+    journal.line("Args:")
+    for key, value in dataclasses.asdict(c).items():
+        journal.line(f"--> {key}: {value}")
+    journal.line("")
+    run.event(
+        "start",
+        time=utc_now(),
+        steps_per_epoch=job.batches.steps_per_epoch,
+        epochs=c.max_epoch,
+        ranks=job.on.count,
+        global_batch=job.global_batch,
+        train_images=len(train_index.files),
+        eval_images=len(eval_index.files),
+    )
+    compile_time_s = job.compile()
+    journal.line(f"compile time used={compile_time_s:.2f}s")
+    run.event("compile", compile_time_s=compile_time_s)
+    journal.begin()
+
+
+def go_on(trainer: Trainer, resumed: Resumption) -> None:
+    """Take up the records of a run where its checkpoint left them, say so in them, and compile."""
+    job, journal, state = trainer.job, trainer.journal, resumed.state
+    compile_time_s = job.compile()
+    if job.on.rank > 0:
+        return
+    run = journal.run
+    journal.restore(run.events())
+    now = environment(job.on.facts(), kind=run.kind, seed=job.config.seed)
+    was = resumed.env
+    other = [
+        f"{key} {was.get(key)} -> {now[key]}"
+        for key in ("commit", "python", "packages", "cpu")
+        if was.get(key) != now[key]
+    ]
+    epoch, left = divmod(state.step, state.steps_per_epoch)
+    run.write("config.yml", dump(dataclasses.replace(job.config, resume="", resume_changed=False)))
+    run.write("env.json", {**was, "resumed": [*was.get("resumed", []), {**now, "at_step": state.step}]})
+    journal.line(
+        f"resumed at step {state.step} (epoch {epoch}, {left} of its {state.steps_per_epoch} steps done) from "
+        f"{resumed.path.name}; {run.cut_steps} steps after it are run again; compiled in {compile_time_s:.2f}s"
+    )
+    for change in resumed.changed:
+        journal.line(f"resumed with a change: {change}")
+    for change in other:
+        journal.line(f"resumed on another footing, bit-equality is not promised: {change}")
+    run.event(
+        "resume",
+        time=utc_now(),
+        step=state.step,
+        epoch=epoch,
+        checkpoint=resumed.path.name,
+        repeated_steps=run.cut_steps,
+        changed=list(resumed.changed),
+        compile_time_s=compile_time_s,
+    )
+    journal.begin(state.elapsed_s)
+
+
+def utc_now() -> str:
+    """The time for people, such as 2026-01-31T23:59:59Z; durations are never taken from it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

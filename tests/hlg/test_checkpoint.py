@@ -1,126 +1,117 @@
-"""Checkpoints: written whole or not at all; published ones load by their names; nothing is scored untrained."""
+"""Checkpoints: written whole or not at all, known by their hash, kept by rule."""
 
-import csv
+from dataclasses import replace
 from pathlib import Path
 
-import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Parameter, Tensor
 
-from hlg import checkpoint, golden
+from hlg import checkpoint
+from hlg.checkpoint import State
 from hlg.errors import UserError
-from hlg.model import HLG
-from tests.conftest import FIXTURES
+
+STATE = State(
+    step=4,
+    epoch=1,
+    steps_per_epoch=4,
+    loss_scale=1024.0,
+    best_top1_pct=50.0,
+    best_epoch=0,
+    generator={"seed": 1},
+    elapsed_s=1.5,
+    log_bytes=0,
+    metrics_bytes=0,
+    skipped=[],
+    scheduled=True,
+)
 
 
-def _rows() -> list[dict[str, str]]:
-    with (FIXTURES / "parameters.csv").open() as file:
-        return list(csv.DictReader(file))
+def _weights(value: float = 1.0) -> list[Parameter]:
+    return [Parameter(Tensor(np.full((300, 10), value, np.float32)), name=name) for name in ("w", "adam_mw")]
 
 
-@pytest.fixture(scope="module")
-def network() -> HLG:
-    return HLG()
+def _save(folder: Path, epoch: int, scheduled: bool = True) -> Path:
+    state = replace(STATE, step=4 * epoch, epoch=epoch, scheduled=scheduled)
+    return checkpoint.save(folder / f"hlg_mobile-{epoch:04d}.ckpt", _weights(epoch), state)
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with every parameter of a published checkpoint, and optimiser state as a training run leaves it."""
-    path = tmp_path_factory.mktemp("published") / "hlg_mobile.ckpt"
-    arrays = {row["name"]: golden.parameter(row["name"], tuple(map(int, row["shape"].split("x")))) for row in _rows()}
-    arrays["adam_m.head.bias"] = np.zeros(1001, np.float32)
-    ms.save_checkpoint([{"name": n, "data": Tensor(a.astype(np.float32))} for n, a in arrays.items()], str(path))
-    return path
+def test_a_checkpoint_comes_back_with_its_parameters_and_its_state(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path / "c.ckpt", _weights(7), STATE)
+    parameters = _weights(0)
+    checkpoint.restore(path, parameters)
+    for parameter in parameters:
+        np.testing.assert_array_equal(parameter.asnumpy(), np.full((300, 10), 7, np.float32))
+    assert checkpoint.state(path) == STATE
 
 
-def test_every_parameter_of_the_network_has_a_published_name_and_shape(network: HLG) -> None:
-    shapes = {row["name"]: row["shape"] for row in _rows()}
-    ours = {checkpoint.published_name(p.name): "x".join(map(str, p.shape)) for p in network.get_parameters()}
-    assert ours.items() <= shapes.items()
-    assert len(ours) == len(list(network.get_parameters()))
-
-
-def test_a_published_checkpoint_loads_by_its_names_and_the_report_says_what_was_not_used(
-    network: HLG, published: Path
-) -> None:
-    report = checkpoint.load_weights(published, network)
-    for p in network.get_parameters():
-        expected = golden.parameter(checkpoint.published_name(p.name), tuple(p.shape))
-        np.testing.assert_array_equal(p.asnumpy(), expected, err_msg=p.name)
-    assert report.naming == "published"
-    assert len(report.used) + len(report.unused) == 393 + 1
-    assert {"block4_0.norm0.gamma", "patch_embed2.conv1.weight", "adam_m.head.bias"} <= set(report.unused)
-    assert "published names" in str(report)
-    assert f"{len(report.unused)} stored but unused" in str(report)
-
-
-def test_our_own_checkpoint_comes_back_bit_for_bit(tmp_path: Path, network: HLG) -> None:
-    before = {p.name: p.asnumpy().copy() for p in network.get_parameters()}
-    path = checkpoint.save(tmp_path / "own.ckpt", network.get_parameters())
-    for p in network.get_parameters():
-        p.set_data(Tensor(np.zeros(p.shape, np.float32)))
-    report = checkpoint.load_weights(path, network)
-    assert report.naming == "hlg-repro"
-    assert not report.unused
-    for p in network.get_parameters():
-        np.testing.assert_array_equal(p.asnumpy(), before[p.name])
-
-
-def test_missing_and_misshapen_parameters_are_named_and_the_network_is_left_alone(tmp_path: Path, network: HLG) -> None:
-    path = tmp_path / "other.ckpt"
-    arrays = {p.name: p.asnumpy() for p in network.get_parameters()}
-    arrays.pop("stages.0.cls", None)
-    arrays.pop("stages.1.position")
-    arrays["head.weight"] = np.zeros((10, 384), np.float32)
-    ms.save_checkpoint([{"name": n, "data": Tensor(a)} for n, a in arrays.items()], str(path))
-    before = network.head.weight.asnumpy().copy()
+@pytest.mark.parametrize("fault", ["cut", "a flipped bit", "cut at a record"])
+def test_an_altered_file_is_refused_by_name_and_the_newest_good_one_is_offered(fault: str, tmp_path: Path) -> None:
+    paths = [_save(tmp_path, epoch) for epoch in (1, 2, 3)]
+    content = bytearray(paths[2].read_bytes())
+    if fault == "a flipped bit":
+        content[len(content) // 2] ^= 1
+    else:
+        # MindSpore alone would load a file cut between two records, with fewer parameters and without a word.
+        end = len(content) // 2 if fault == "cut at a record" else len(content) - 7
+        del content[end:]
+    paths[2].write_bytes(content)
     with pytest.raises(UserError) as error:
-        checkpoint.load_weights(path, network)
-    assert "1 parameters are missing: stages.1.position" in str(error.value)
-    assert "head.weight is 10x384 in the file, 1001x384 in the network" in str(error.value)
-    assert "is class_num the checkpoint's?" in str(error.value)
-    np.testing.assert_array_equal(network.head.weight.asnumpy(), before)
+        checkpoint.restore(paths[2], _weights())
+    assert f"checkpoint {paths[2]}: altered or truncated" in str(error.value)
+    assert f"the newest good one is {paths[1]}" in str(error.value)
 
 
-@pytest.mark.parametrize("cut", [0, 1000, 200_000])
-def test_a_truncated_file_is_refused_by_name(cut: int, tmp_path: Path, published: Path, network: HLG) -> None:
-    path = tmp_path / "cut.ckpt"
-    path.write_bytes(published.read_bytes()[:cut])
-    with pytest.raises(UserError, match=r"checkpoint .*cut\.ckpt"):
-        checkpoint.load_weights(path, network)
+def test_a_damaged_or_missing_state_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = _save(tmp_path, 1)
+    path.with_suffix(".json").write_text("{")
+    with pytest.raises(UserError, match=r"hlg_mobile-0001\.json: damaged"):
+        checkpoint.state(path)
+    path.with_suffix(".json").unlink()
+    with pytest.raises(UserError, match="is missing: it can't be resumed"):
+        checkpoint.state(path)
 
 
-def test_a_file_that_is_missing_is_an_error_and_never_random_weights(tmp_path: Path, network: HLG) -> None:
-    with pytest.raises(UserError, match=r"nowhere\.ckpt: no such file"):
-        checkpoint.load_weights(checkpoint.find(tmp_path / "nowhere.ckpt"), network)
-    with pytest.raises(UserError, match="pretrained: found nothing"):
-        checkpoint.find("")
-    with pytest.raises(UserError, match=r"holds no checkpoints"):
-        checkpoint.find(tmp_path)
+def test_parameters_of_another_network_are_named(tmp_path: Path) -> None:
+    path = _save(tmp_path, 1)
+    other = [Parameter(Tensor(np.zeros((2, 2), np.float32)), name=name) for name in ("w", "v")]
+    with pytest.raises(UserError, match="these do not fit: adam_mw, v, w"):
+        checkpoint.restore(path, other)
+
+
+def test_the_newest_scheduled_ones_stay_and_the_last_and_the_best(tmp_path: Path) -> None:
+    for epoch in range(1, 8):
+        path = _save(tmp_path, epoch, scheduled=epoch % 2 == 0)
+        checkpoint.point(tmp_path, checkpoint.LAST, path)
+        if epoch == 1:
+            checkpoint.point(tmp_path, checkpoint.BEST, path)
+        checkpoint.prune(tmp_path, keep=2)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.suffix == ".ckpt" and not p.is_symlink()) == [
+        f"hlg_mobile-000{epoch}.ckpt" for epoch in (1, 4, 6, 7)
+    ]
+    assert {p.stem for p in tmp_path.glob("*.json")} == {f"hlg_mobile-000{epoch}" for epoch in (1, 4, 6, 7)}
+    assert (tmp_path / checkpoint.BEST).resolve().name == "hlg_mobile-0001.ckpt"
+    assert (tmp_path / checkpoint.LAST).resolve().name == "hlg_mobile-0007.ckpt"
 
 
 def test_a_run_folder_stands_for_its_newest_checkpoint(tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    for epoch in (4, 12, 8):
-        (tmp_path / "checkpoints" / f"hlg_mobile-{epoch:04d}.ckpt").touch()
-    assert checkpoint.find(tmp_path).name == "hlg_mobile-0012.ckpt"
-    checkpoint.prune(tmp_path / "checkpoints", keep=2)
-    assert sorted(p.name[-9:-5] for p in (tmp_path / "checkpoints").iterdir()) == ["0008", "0012"]
+    folder = tmp_path / "checkpoints"
+    for epoch in (1, 2):
+        checkpoint.point(folder, checkpoint.LAST, _save(folder, epoch))
+    assert checkpoint.find(tmp_path).resolve().name == "hlg_mobile-0002.ckpt"
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weights = [Parameter(Tensor(np.ones(3, np.float32)), name="w")]
-    path = checkpoint.save(tmp_path / "w.ckpt", weights)
+    path = _save(tmp_path, 1)
     before = path.read_bytes()
 
     def fail(*_: object) -> None:
-        raise OSError("No space left on device")
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("hlg.checkpoint.os.fsync", fail)
-    with pytest.raises(UserError, match=r"can't be written.*No space left"):
-        checkpoint.save(path, weights)
+    with pytest.raises(UserError, match=r"0002\.ckpt: can't be written \(No space left.*0001\.ckpt is intact"):
+        _save(tmp_path, 2)
     assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["w.ckpt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["hlg_mobile-0001.ckpt", "hlg_mobile-0001.json"]

@@ -12,6 +12,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 
+from hlg import checkpoint
 from hlg.data.tiny import Request, make
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +115,7 @@ def test_evaluating_the_checkpoint_gives_the_accuracy_that_training_logged(data:
     assert environment["checkpoint"]["naming"] == "hlg-repro"
 
 
-def test_ctrl_c_leaves_a_readable_unsealed_folder(data: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_and_leaves_a_readable_unsealed_folder(data: Path, tmp_path: Path) -> None:
     command = _command("train", data, tmp_path, context_mode=1, max_epoch=50)
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -127,9 +128,13 @@ def test_ctrl_c_leaves_a_readable_unsealed_folder(data: Path, tmp_path: Path) ->
         assert process.stderr is not None
         errors = process.stderr.read()
         assert process.wait(60) == 130, errors
-    assert errors.strip().endswith("the run folder is left readable and unsealed")
     (folder,) = _folders(tmp_path)
-    assert len(_events(folder, "step")) >= 2
+    steps = len(_events(folder, "step"))
+    assert steps >= 2
+    said = errors.strip().splitlines()[-1]
+    assert said.startswith((f"stopped by SIGINT after {steps} steps;", "stopped by SIGINT in an evaluation"))
+    assert said.endswith(f"all steps are saved. Go on with the same command and RESUME={folder} (or --resume)")
+    assert checkpoint.state(folder / "checkpoints/last.ckpt").step == steps
     assert not (folder / "SHA256SUMS").exists()
 
 

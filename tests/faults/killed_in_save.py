@@ -1,0 +1,28 @@
+"""A training that is SIGKILLed in the middle of writing its third checkpoint."""
+
+import os
+import signal
+import sys
+
+import mindspore as ms
+
+from hlg import checkpoint, train
+from tests.narrow import narrow
+
+write = ms.save_checkpoint
+count = 0
+
+
+def write_half(parameters: object, name: str) -> None:
+    global count
+    count += 1
+    write(parameters, name)
+    if count == 3:
+        os.truncate(name, os.stat(name).st_size // 2)  # noqa: PTH116
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    narrow()
+    checkpoint.ms.save_checkpoint = write_half
+    sys.exit(train.main())
