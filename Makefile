@@ -13,14 +13,32 @@ CLASSES    ?= 10
 TRAIN      ?= 128
 VAL        ?= 32
 
+# An unfinished run's folder (or a checkpoint in it) to go on with, by its own configuration unless CONFIG is given.
+RESUME ?=
+# Train once for each of these, such as SEEDS="1 2 3".
+SEEDS  ?=
+# Several machines: the same command on each of NODES, with NODE_RANK 0, 1, ... and the address of the first one.
+NODES     ?= 1
+NODE_RANK ?=
+MASTER    ?=
+# Ascend clusters described by a rank table need no MASTER.
+RANK_TABLE_FILE ?=
+
 # Any other name=value on the command line is a key of the configuration: `make train seed=2 max_epoch=5`.
-VARIABLES := PYTHON VENV CONFIG RUNS IMAGENET CLASSES TRAIN VAL PRETRAINED
-KEYS = $(foreach key,$(filter-out $(foreach name,$(VARIABLES),$(name)=%),$(MAKEOVERRIDES)),--$(key))
+VARIABLES := PYTHON VENV CONFIG RUNS IMAGENET CLASSES TRAIN VAL PRETRAINED RESUME SEEDS NODES NODE_RANK MASTER \
+  RANK_TABLE_FILE
+OTHERS = $(filter-out $(foreach name,$(VARIABLES),$(name)=%),$(MAKEOVERRIDES))
+KEYS = $(foreach key,$(OTHERS),$(if $(findstring =,$(key)),--$(key)))
 
 BIN := $(VENV)/bin/python
 PATHS = --save_checkpoint_path $(RUNS) $(if $(IMAGENET),--dataset_path $(IMAGENET)/train --eval_path $(IMAGENET)/val)
-TRAIN_IT = $(BIN) -m hlg.train --config_path
-EVAL_IT = $(BIN) -m hlg.eval --pretrained "$(PRETRAINED)" --config_path
+RECIPE = $(if $(and $(RESUME),$(filter file,$(origin CONFIG))),,--config_path $(CONFIG))$(if $(RESUME), --resume $(RESUME))
+LAUNCH = $(BIN) -m hlg.launch --logs $(RUNS)/.ranks$(if $(SEEDS), --seeds "$(SEEDS)")
+NODE = $(if $(NODE_RANK),--node_rank $(NODE_RANK))
+# $(call ranks,N): start N ranks on this machine, of N x NODES in all, and watch over them.
+ranks = $(LAUNCH) --ranks $$(($(1) * $(NODES))) --nodes $(NODES) $(NODE)$(if $(MASTER), --master $(MASTER))
+train = hlg.train $(RECIPE) $(PATHS)
+evaluate = hlg.eval --pretrained "$(PRETRAINED)" --config_path $(CONFIG) $(PATHS)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -39,7 +57,7 @@ setup: ## Build .venv from the hashed lock; seconds when it is there
 
 .PHONY: tiny
 tiny: setup tiny-data ## Data, training, evaluation and results table on this machine, in minutes
-	$(TRAIN_IT) configs/tiny.yml --save_checkpoint_path $(RUNS) $(KEYS)
+	$(LAUNCH) hlg.train --config_path configs/tiny.yml --save_checkpoint_path $(RUNS) $(KEYS)
 	$(BIN) -m hlg.eval --config_path configs/tiny.yml --pretrained $(RUNS)/latest_tiny --save_checkpoint_path $(RUNS) $(KEYS)
 	$(BIN) -m repro.report --runs $(RUNS)
 
@@ -50,12 +68,17 @@ tiny-data: setup ## Draw the tiny data set, or carve it: IMAGENET=/path CLASSES=
 ##@ Train, evaluate, report
 
 .PHONY: train
-train: setup ## Train a recipe: CONFIG=... IMAGENET=... and any key=value
-	$(TRAIN_IT) $(CONFIG) $(PATHS) $(KEYS)
+train: setup ## Train a recipe on one device: CONFIG=... IMAGENET=... RESUME=... SEEDS="1 2 3" and any key=value
+	$(LAUNCH) $(train) $(KEYS)
+
+.PHONY: train-cpu2
+train-cpu2: setup tiny-data ## Train the tiny recipe on two ranks of this machine's CPU
+	$(call ranks,2) hlg.train $(if $(RESUME),$(RECIPE),--config_path configs/tiny.yml) \
+	  --batch_size 8 --save_checkpoint_path $(RUNS) $(KEYS)
 
 .PHONY: eval
 eval: setup ## Evaluate a checkpoint: CONFIG=... PRETRAINED=file.ckpt or a run folder
-	$(EVAL_IT) $(CONFIG) $(PATHS) $(KEYS)
+	$(LAUNCH) $(evaluate) $(KEYS)
 
 .PHONY: report
 report: setup ## Set the runs under RUNS beside the published figures: results/report.md
@@ -65,23 +88,34 @@ report: setup ## Set the runs under RUNS beside the published figures: results/r
 fingerprint: setup ## Does this stack compute HLG-Mobile? Forward, backward, optimiser against published values
 	$(BIN) -m hlg.fingerprint --golden tests/hlg/fixtures/golden.npz
 
-##@ On one accelerator (built from the same code, never run by this project)
+##@ On accelerators (built from the same code, never run by this project)
 
-.PHONY: train-gpu1 train-ascend1 eval-gpu eval-ascend
+.PHONY: train-gpu1 train-gpu8 train-ascend1 train-ascend8
 train-gpu1: setup ## Train on one GPU
-	$(TRAIN_IT) $(CONFIG) --run_distribute 0 --device_target GPU $(PATHS) $(KEYS)
+	$(LAUNCH) $(train) --device_target GPU $(KEYS)
+train-gpu8: setup ## Train on eight GPUs, of each of NODES machines
+	$(call ranks,8) $(train) --device_target GPU $(KEYS)
 train-ascend1: setup ## Train on one Ascend
-	$(TRAIN_IT) $(CONFIG) --run_distribute 0 --device_target Ascend $(PATHS) $(KEYS)
+	$(LAUNCH) $(train) --device_target Ascend $(KEYS)
+train-ascend8: setup ## Train on eight Ascends as published, of each of NODES machines or of RANK_TABLE_FILE
+	$(if $(RANK_TABLE_FILE),$(LAUNCH) --rank_table $(RANK_TABLE_FILE) $(NODE),$(call ranks,8)) \
+	  $(train) --device_target Ascend $(KEYS)
+
+.PHONY: eval-gpu eval-ascend
 eval-gpu: setup ## Evaluate on one GPU, float32 as published: PRETRAINED=... IMAGENET=...
-	$(EVAL_IT) $(CONFIG) --run_distribute 0 --device_target GPU --amp_level O0 $(PATHS) $(KEYS)
+	$(LAUNCH) $(evaluate) --device_target GPU --amp_level O0 $(KEYS)
 eval-ascend: setup ## Evaluate on one Ascend: PRETRAINED=... IMAGENET=...
-	$(EVAL_IT) $(CONFIG) --run_distribute 0 --device_target Ascend $(PATHS) $(KEYS)
+	$(LAUNCH) $(evaluate) --device_target Ascend $(KEYS)
 
 ##@ Work on the code
 
 .PHONY: test
 test: setup ## Run the tests
-	$(BIN) -m pytest -n 2 --dist loadfile
+	$(BIN) -m pytest -n 2 --dist loadfile --ignore tests/faults
+
+.PHONY: faults
+faults: setup ## Break running jobs in every way we know, and print what happened and what was lost
+	$(BIN) -m pytest tests/faults -n 2 --dist loadfile
 
 .PHONY: lint
 lint: setup ## Style and types

@@ -101,10 +101,10 @@ def _join(started_by: Engine) -> tuple[int, int]:
         communication.init()
         return communication.get_rank(), communication.get_group_size()
     except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0].split(". ")[0]
         raise UserError(
-            f"run_distribute: the {started_by.ranks} ranks that {started_by.name} started did not come together "
-            f"({reason}); see the other ranks' logs for the first error"
+            f"run_distribute: the {started_by.ranks} ranks did not come together ({reason}). Was every machine's part "
+            "of the job started, with the same address of the first one? The logs of the other ranks may say more"
         ) from error
 
 

@@ -225,7 +225,7 @@ class Trainer:
 
     def stopped(self, step: int | None) -> StoppedError:
         """The end of a run that was asked to stop, after ``step`` steps or within an evaluation."""
-        by = self.stop.received or signal.SIGTERM  # or another rank was asked
+        by = self.stop.received or signal.SIGTERM  # the latter where another rank was asked
         after = "in an evaluation, which will be repeated" if step is None else f"after {step} steps"
         if not self.job.config.save_checkpoint:
             return StoppedError(f"stopped by {by.name} {after}; nothing is saved (save_checkpoint=0)", 128 + by)

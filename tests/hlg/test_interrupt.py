@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hlg.interrupt import ECHO_S
+
 ROOT = Path(__file__).parents[2]
 LOOP = """
 import sys, time
@@ -37,11 +39,14 @@ def test_a_signal_is_noted_and_the_work_goes_on_to_its_next_turn(number: signal.
         assert process.wait(10) == 0
 
 
-def test_a_second_signal_ends_the_process_at_once() -> None:
+def test_an_echo_of_the_signal_is_no_second_one_and_a_second_one_ends_the_process() -> None:
     with _loop("on") as process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == "SIGTERM\n"
+        process.send_signal(signal.SIGTERM)  # a batch system's own, after the launcher's
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(ECHO_S + 0.5)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == -signal.SIGTERM

@@ -1,0 +1,73 @@
+"""What the targets run, to the letter: make's own dry run, with the variables that people set."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAUNCH = ".venv/bin/python -m hlg.launch --logs results/runs/.ranks"
+RECIPE = "hlg.train --config_path configs/hlg_mobile.yml --save_checkpoint_path results/runs"
+DATA = "--dataset_path /data/train --eval_path /data/val"
+
+
+def commands(*arguments: str) -> list[str]:
+    """What make would run after the set-up, one blank between words."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(
+        ["make", "--dry-run", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    lines = [" ".join(line.split()) for line in done.stdout.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if "bootstrap.py" not in line]
+
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["train", "IMAGENET=/data", "seed=2"], f"{LAUNCH} {RECIPE} {DATA} --seed=2"),
+        (["train", "SEEDS=1 2 3"], f'{LAUNCH} --seeds "1 2 3" {RECIPE}'),
+        (
+            ["train", "RESUME=results/runs/latest_tiny"],
+            f"{LAUNCH} hlg.train --resume results/runs/latest_tiny --save_checkpoint_path results/runs",
+        ),
+        (
+            ["train", "RESUME=run", "CONFIG=configs/tiny.yml", "max_epoch=9"],
+            f"{LAUNCH} hlg.train --config_path configs/tiny.yml --resume run --save_checkpoint_path results/runs "
+            "--max_epoch=9",
+        ),
+        (["train-gpu1"], f"{LAUNCH} {RECIPE} --device_target GPU"),
+        (["train-gpu8"], f"{LAUNCH} --ranks $((8 * 1)) --nodes 1 {RECIPE} --device_target GPU"),
+        (["train-ascend1"], f"{LAUNCH} {RECIPE} --device_target Ascend"),
+        (
+            ["train-ascend8", "IMAGENET=/data"],
+            f"{LAUNCH} --ranks $((8 * 1)) --nodes 1 {RECIPE} {DATA} --device_target Ascend",
+        ),
+        (
+            ["train-ascend8", "NODES=2", "NODE_RANK=1", "MASTER=10.0.0.1"],
+            f"{LAUNCH} --ranks $((8 * 2)) --nodes 2 --node_rank 1 --master 10.0.0.1 {RECIPE} --device_target Ascend",
+        ),
+        (
+            ["train-ascend8", "RANK_TABLE_FILE=hccl.json"],
+            f"{LAUNCH} --rank_table hccl.json {RECIPE} --device_target Ascend",
+        ),
+        (
+            ["eval-gpu", "PRETRAINED=hlg.ckpt", "IMAGENET=/data"],
+            f'{LAUNCH} hlg.eval --pretrained "hlg.ckpt" --config_path configs/hlg_mobile.yml '
+            f"--save_checkpoint_path results/runs {DATA} --device_target GPU --amp_level O0",
+        ),
+    ],
+)
+def test_a_target_starts_what_its_line_says(arguments: list[str], expected: str) -> None:
+    assert commands(*arguments) == [expected]
+
+
+def test_two_ranks_on_a_cpu_share_the_batch_of_the_tiny_recipe() -> None:
+    assert commands("train-cpu2")[-1] == (
+        f"{LAUNCH} --ranks $((2 * 1)) --nodes 1 hlg.train --config_path configs/tiny.yml --batch_size 8 "
+        "--save_checkpoint_path results/runs"
+    )
