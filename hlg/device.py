@@ -9,7 +9,7 @@ import mindspore as ms
 from mindspore import communication
 
 from hlg.config import Config
-from hlg.errors import UserError
+from hlg.errors import LostRankError, UserError
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,10 @@ def _join(started_by: Engine) -> tuple[int, int]:
         return communication.get_rank(), communication.get_group_size()
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].split(". ")[0]
+        if os.environ.get("MS_ROLE") == "MS_SCHED" and "timed out node" in reason:
+            raise LostRankError(
+                f"the scheduler has lost a rank that had joined ({reason}): it died, or its machine hangs"
+            ) from error
         raise UserError(
             f"run_distribute: the {started_by.ranks} ranks did not come together ({reason}). Was every machine's part "
             "of the job started, with the same address of the first one? The logs of the other ranks may say more"

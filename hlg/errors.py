@@ -13,6 +13,12 @@ class DivergedError(UserError):
     exit_code = 3
 
 
+class LostRankError(UserError):
+    """A rank is gone, or does not answer any more. Exit code 1."""
+
+    exit_code = 1
+
+
 class StoppedError(Exception):
     """A signal ended the work between two steps: the message names it, what was saved and how to go on.
 

@@ -21,6 +21,7 @@ from hlg.errors import UserError
 PACKAGES = ("mindspore", "numpy", "pillow", "pyyaml")
 ENVIRONMENT_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "RANK_TABLE_FILE", "HLG_IMAGE_DIGEST")
 SEAL = "SHA256SUMS"
+GIT_TIMEOUT_S = 30
 
 
 def step_line(epoch: int, step: int, loss: float) -> str:
@@ -126,10 +127,6 @@ class RunFolder:
         sizes = [os.fstat(file.fileno()).st_size for file in (self._log, self._metrics)]  # every line is flushed
         return {"log_bytes": sizes[0], "metrics_bytes": sizes[1]}
 
-    def events(self) -> list[dict[str, Any]]:
-        """What stands in ``metrics.jsonl``."""
-        return [json.loads(line) for line in (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-
     def __enter__(self) -> "RunFolder":
         return self
 
@@ -189,9 +186,6 @@ class NoFolder(RunFolder):
     def write(self, name: str, content: str | dict[str, Any]) -> None:
         pass
 
-    def positions(self) -> dict[str, int]:
-        return {}
-
 
 def link_latest(run: Path, config: str) -> None:
     """Point ``latest_<config>`` beside the run folder at it, so that scripts and people find the newest run."""
@@ -230,7 +224,12 @@ def git_state() -> dict[str, Any]:
     def ask(*command: str) -> str | None:
         if git is None:
             return None
-        done = subprocess.run([git, "-C", str(code), *command], capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(
+                [git, "-C", str(code), *command], capture_output=True, text=True, check=False, timeout=GIT_TIMEOUT_S
+            )
+        except subprocess.TimeoutExpired:
+            return None
         return done.stdout.strip() if done.returncode == 0 else None
 
     commit = ask("rev-parse", "HEAD")

@@ -33,12 +33,16 @@ FREE = {
 
 @dataclass(frozen=True)
 class Resumption:
-    """Where a run goes on. ``changed`` says what is not as at the start; ``env`` is the run's ``env.json``."""
+    """Where a run goes on. ``changed`` says what is not as at the start; ``env`` is the run's ``env.json``.
+
+    ``events`` are those of ``metrics.jsonl`` up to the checkpoint: what every rank's journal has to know.
+    """
 
     run: Path
     path: Path
     state: checkpoint.State
     env: dict[str, Any]
+    events: list[dict[str, Any]]
     changed: tuple[str, ...]
 
 
@@ -72,7 +76,7 @@ def find(config: Config, device: Mapping[str, Any], dataset: Mapping[str, Any]) 
             f"resume: {run} was started otherwise: {'; '.join(changed)}. Set these as they were, or go on all the same "
             "with resume_changed=1: the run will say so and compare with nothing"
         )
-    return Resumption(run, path.resolve(), state, env, tuple(changed))
+    return Resumption(run, path.resolve(), state, env, _events(run, state.metrics_bytes), tuple(changed))
 
 
 def _locate(named: Path) -> tuple[Path, Path]:
@@ -87,6 +91,18 @@ def _locate(named: Path) -> tuple[Path, Path]:
     if not path.exists():
         raise UserError(f"resume: {named} has no checkpoint yet (checkpoints/{checkpoint.LAST}): start it anew")
     return named.resolve(), path
+
+
+def _events(run: Path, size: int) -> list[dict[str, Any]]:
+    """The first ``size`` bytes of the metrics, read."""
+    path = run / "metrics.jsonl"
+    try:
+        content = path.read_bytes()
+        if len(content) < size:
+            raise ValueError(f"{len(content)} bytes, {size} when the checkpoint was written")
+        return [json.loads(line) for line in content[:size].splitlines()]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: is not what it was when the checkpoint was written ({error})") from None
 
 
 def _changes(

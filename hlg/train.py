@@ -162,10 +162,11 @@ def go_on(trainer: Trainer, resumed: Resumption) -> None:
     """Take up the records of a run where its checkpoint left them, say so in them, and compile."""
     job, journal, state = trainer.job, trainer.journal, resumed.state
     compile_time_s = job.compile()
+    journal.restore(resumed.events)
+    journal.begin(state.elapsed_s)
     if job.on.rank > 0:
         return
     run = journal.run
-    journal.restore(run.events())
     now = environment(job.on.facts(), kind=run.kind, seed=job.config.seed)
     was = resumed.env
     other = [
@@ -194,7 +195,6 @@ def go_on(trainer: Trainer, resumed: Resumption) -> None:
         changed=list(resumed.changed),
         compile_time_s=compile_time_s,
     )
-    journal.begin(state.elapsed_s)
 
 
 def utc_now() -> str:

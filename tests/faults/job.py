@@ -22,7 +22,7 @@ KEYS = {
     "log_interval": 1,
     "train_num_workers": 2,
     "eval_num_workers": 2,
-    "stall_timeout": 60,
+    "stall_timeout": 300,
 }
 
 
@@ -49,7 +49,7 @@ class Job:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
         return self
 
-    def wait_for(self, text: str, timeout: float = 120) -> None:
+    def wait_for(self, text: str, timeout: float = 240) -> None:
         """Wait until ``text`` stands in the output."""
         deadline = time.monotonic() + timeout
         while text not in (said := self.output.read_text()):
@@ -61,7 +61,7 @@ class Job:
         """Wait until this step, counted from the start of the run, is logged."""
         self.wait_for(f"step_num[{step}]")
 
-    def ended(self, timeout: float = 120) -> int:
+    def ended(self, timeout: float = 240) -> int:
         """Wait for the end; returns the exit code."""
         try:
             return self.process.wait(timeout)

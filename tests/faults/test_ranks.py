@@ -73,20 +73,20 @@ def test_ranks_do_not_outlive_their_launcher(data: Path, tmp_path: Path) -> None
 
 @drill(
     "A rank, or its machine, hangs",
-    "after `stall_timeout` the ranks that wait for it say so, name the step, and the job ends",
+    "MindSpore's scheduler misses it within a minute, else the others after `stall_timeout`; the job ends and says so",
     "the steps since the last checkpoint",
 )
-def test_a_rank_that_hangs_ends_the_job_after_the_bound_and_the_line_says_what_was_waited_for(
+def test_a_rank_that_hangs_ends_the_job_within_a_bound_and_says_what_was_waited_for(
     data: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    job = Job(data, tmp_path, ranks=2, stall_timeout=20, max_epoch=50).start()
+    job = Job(data, tmp_path, ranks=2, stall_timeout=60, max_epoch=50).start()
     job.wait_for_step(3)
     ranks = ranks_of(job.process.pid)
     stopped = time.monotonic()
     kill(ranks[1], signal.SIGSTOP)
-    assert job.ended(90) == 1, job.said
+    assert job.ended(120) == 1, job.said
     took = time.monotonic() - stopped
-    assert "error: rank 0 waited more than 20 s (stall_timeout) for step" in job.said
-    assert "another rank" in job.said
+    own = "error: rank 0 waited more than 60 s (stall_timeout) for step"
+    assert own in job.said or "error: the scheduler has lost a rank that had joined" in job.said, job.said
     assert not any(map(is_alive, ranks.values()))
     record_property("after", f"over in {took:.0f} s")

@@ -111,6 +111,58 @@ def test_an_interrupted_run_is_left_readable_and_unsealed(tmp_path: Path) -> Non
     assert not (run.path / "SHA256SUMS").exists()
 
 
+def _half(run: RunFolder, journal: Journal) -> dict[str, int]:
+    """Three steps of two epochs, and how far the records then are."""
+    for step in range(3):
+        journal.step(step, loss=2.0 - step / 4, lr=1e-3, overflow=False, wait_s=0.5, busy_s=1.5)
+        if step == 1:
+            journal.epoch(0, 60.0, 90.0, 0.25)
+    return run.positions()
+
+
+def test_a_run_that_goes_on_reads_as_one_and_keeps_what_was_cut_off(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    at = _half(run, _journal(run))
+    _journal(run).step(3, loss=9.0, lr=1e-3, overflow=False, wait_s=0.5, busy_s=1.5)
+    with pytest.raises(KeyboardInterrupt), run:
+        raise KeyboardInterrupt
+    with RunFolder.reopen(run.path, "train", **at) as again:
+        assert again.cut_steps == 1
+        journal = _journal(again)
+        journal.restore(_events(again))
+        assert journal.best == (0, 60.0, 90.0)
+        journal.step(3, loss=1.0, lr=1e-3, overflow=False, wait_s=1.5, busy_s=2.5)
+        journal.epoch(1, 70.0, 95.0, 0.25)
+        journal.end(skipped_images=0)
+    losses = [event["loss"] for event in _events(run) if event["event"] == "step"]
+    assert losses == [2.0, 1.75, 1.5, 1.0]
+    last = [event for event in _events(run) if event["event"] == "epoch"][-1]
+    assert last["epoch_time_s"] == 0.5 + 1.5 + 1.5 + 2.5  # of the step before the cut as well
+    assert _events(run)[-1]["mean_images_per_s"] == pytest.approx((16 / 4 + 16 / 6) / 2)
+    assert "loss=9.000000" not in (run.path / "train.log").read_text()
+    assert "loss=9.000000" in (run.path / "train.cut-1.log").read_text()
+    assert '"loss": 9.0' in (run.path / "metrics.cut-1.jsonl").read_text()
+    assert "metrics.cut-1.jsonl" in (run.path / "SHA256SUMS").read_text()
+
+
+def test_records_that_are_shorter_than_the_checkpoint_knows_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), _run(tmp_path) as run:
+        at = _half(run, _journal(run))
+        raise KeyboardInterrupt
+    content = (run.path / "metrics.jsonl").read_bytes()
+    (run.path / "metrics.jsonl").write_bytes(content[:-5])
+    with pytest.raises(UserError, match=r"metrics\.jsonl: is not what it was when the checkpoint was written"):
+        RunFolder.reopen(run.path, "train", **at)
+
+
+def test_a_run_that_is_being_written_cannot_be_opened_a_second_time(tmp_path: Path) -> None:
+    with _run(tmp_path) as run:
+        at = _half(run, _journal(run))
+        with pytest.raises(UserError, match="another process is writing this run"):
+            RunFolder.reopen(run.path, "train", **at)
+    assert len(_events(run)) == 4
+
+
 def test_a_run_folder_is_named_by_date_recipe_device_and_commit_and_never_reused(tmp_path: Path) -> None:
     first, second = _run(tmp_path), _run(tmp_path)
     assert first.path != second.path
