@@ -84,18 +84,33 @@ def point(folder: Path, link: str, path: Path) -> None:
 
 
 def prune(folder: Path, keep: int) -> list[Path]:
-    """Delete what is neither last, nor best, nor among the ``keep`` newest scheduled ones; returns what was deleted."""
+    """Delete what is neither the best, nor among the ``keep`` newest scheduled ones, nor one of the last two.
+
+    Two, so that there is one to go on from should the last be damaged. Returns what was deleted.
+    """
     found = by_step(folder)
-    stay = {(folder / link).resolve().name for link in (LAST, BEST)}
+    stay = {(folder / BEST).resolve().name} | {path.name for path, _ in found[:2]}
     stay |= {path.name for path, state in [item for item in found if item[1].scheduled][:keep]}
     old = [path for path, _ in found if path.name not in stay]
     for path in old:
-        delete(path)
+        _delete(path)
     return old
 
 
-def delete(path: Path) -> None:
-    """Remove a checkpoint, both files."""
+def rewind(folder: Path, path: Path) -> None:
+    """Make ``path`` the last checkpoint: delete later ones, which will be written again, and half a one of a kill."""
+    point(folder, LAST, path)
+    step = state(path).step
+    for later, known in by_step(folder):
+        if known.step > step:
+            _delete(later)
+    for file in folder.glob(f"{PARTIAL}*"):
+        file.unlink()
+    if not (folder / BEST).exists():
+        (folder / BEST).unlink(missing_ok=True)
+
+
+def _delete(path: Path) -> None:
     path.unlink(missing_ok=True)
     _sidecar(path).unlink(missing_ok=True)
 

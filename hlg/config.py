@@ -119,7 +119,7 @@ class Config:
                          choices=("ce_smooth", "ce_smooth_mixup", "ce_ignore"))
     ignore_label: int = key(255, "label that ce_ignore leaves out (own key)", unit="class", bounds=">= 0")
 
-    save_checkpoint: bool = key(True, "save checkpoints: the last epoch's and the best one's always, and these:",
+    save_checkpoint: bool = key(True, "save checkpoints: of the last two epochs, of the best one, and these:",
                                 group="Checkpoints")
     save_checkpoint_epochs: int = key(8, "epochs from one checkpoint that stays to the next",
                                       unit="epochs", bounds=">= 1")

@@ -110,9 +110,7 @@ def open_folder(job: Job, resumed: Resumption | None, stem: str) -> RunFolder:
     if resumed:
         state, stem = resumed.state, resumed.env["recipe"]
         run = RunFolder.reopen(resumed.run, "train", state.log_bytes, state.metrics_bytes)
-        for path, later in checkpoint.by_step(run.path / "checkpoints"):
-            if later.step > state.step:  # from steps that are run again
-                checkpoint.delete(path)
+        checkpoint.rewind(run.path / "checkpoints", resumed.path)
     else:
         run = RunFolder.create(job.config.save_checkpoint_path, "train", stem, job.on.target, job.on.count)
     link_latest(run.path, stem)

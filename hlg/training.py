@@ -161,17 +161,18 @@ class Trainer:
                     self.end_epoch(epoch - 1)
 
     def next_batch(self, step: int, batches: Iterator[Batch]) -> Batch:
-        """The batch of ``step``. A file that can't be read ends the run, with the steps before it saved."""
+        """The batch of ``step``. A file that can't be read ends the run, with the steps of the epoch so far saved."""
         self.watchdog.expect(f"step {step}: its images from {self.job.batches.index.root}")
         try:
             return next(batches)
         except UserError:
-            if self.job.on.count == 1:  # other ranks are already in the next step and can't be asked to save
+            # Other ranks are already in this step and can't be asked to save; an epoch's end is saved anyway.
+            if self.job.on.count == 1 and step % self.job.batches.steps_per_epoch:
                 self.save(step)
             raise
 
     def end_epoch(self, epoch: int) -> None:
-        """Evaluate, record, and let the checkpoint of the epoch stay or go."""
+        """Evaluate, record, and keep the checkpoint of the epoch if it is the best."""
         c = self.job.config
         score = self.evaluate() if c.evaluates(epoch) else None
         if score:
@@ -182,7 +183,7 @@ class Trainer:
             best = self.journal.best
             if best and best.epoch == epoch:
                 checkpoint.point(self.folder, checkpoint.BEST, (self.folder / checkpoint.LAST).resolve())
-            checkpoint.prune(self.folder, c.keep_checkpoint_max)
+                checkpoint.prune(self.folder, c.keep_checkpoint_max)
 
     def evaluate(self) -> Evaluation:
         """Evaluate all images on all ranks."""
@@ -222,6 +223,7 @@ class Trainer:
         )
         checkpoint.save(path, job.parameters(), state)
         checkpoint.point(self.folder, checkpoint.LAST, path)
+        checkpoint.prune(self.folder, c.keep_checkpoint_max)
 
     def stopped(self, step: int | None) -> StoppedError:
         """The end of a run that was asked to stop, after ``step`` steps or within an evaluation."""

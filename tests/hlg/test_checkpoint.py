@@ -94,6 +94,18 @@ def test_the_newest_scheduled_ones_stay_and_the_last_and_the_best(tmp_path: Path
     assert (tmp_path / checkpoint.LAST).resolve().name == "hlg_mobile-0007.ckpt"
 
 
+def test_going_back_to_a_step_removes_what_will_be_written_again_and_half_files(tmp_path: Path) -> None:
+    for epoch in (1, 2, 3):
+        _save(tmp_path, epoch)
+    (tmp_path / f"{checkpoint.PARTIAL}hlg_mobile-0004.ckpt").write_bytes(b"half")
+    for link in (checkpoint.LAST, checkpoint.BEST):
+        checkpoint.point(tmp_path, link, tmp_path / "hlg_mobile-0003.ckpt")
+    checkpoint.rewind(tmp_path, tmp_path / "hlg_mobile-0002.ckpt")
+    files = [f"hlg_mobile-000{epoch}.{suffix}" for epoch in (1, 2) for suffix in ("ckpt", "json")]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [*files, checkpoint.LAST]
+    assert (tmp_path / checkpoint.LAST).resolve().name == "hlg_mobile-0002.ckpt"
+
+
 def test_a_run_folder_stands_for_its_newest_checkpoint(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     for epoch in (1, 2):
