@@ -236,10 +236,13 @@ def describe() -> str:
 
 def _config_of_run(resume: Written | None) -> Written | None:
     """A run that is resumed, by its folder or a checkpoint in it, brings its own config file."""
-    if resume is None:
+    if resume is None or not resume.text:
         return None
-    path = Path(resume.text)
-    return Written(str((path.parent.parent if path.suffix == ".ckpt" else path) / "config.yml"), resume.where)
+    path = Path(_expand(resume.text, resume.where))
+    file = (path.parent.parent if path.suffix == ".ckpt" else path) / "config.yml"
+    if not os.path.isfile(file):  # noqa: PTH113 - no name, however odd, makes it raise
+        raise UserError(f"{resume.where}: found {resume.text!r}; allowed: a run's folder, or a checkpoint in one")
+    return Written(str(file), resume.where)
 
 
 def _read_command_line(argv: Sequence[str]) -> dict[str, Written]:

@@ -47,8 +47,8 @@ def train(config: Config, stem: str) -> None:
         watchdog.expect("the other ranks, to start alike")
         start_alike(job)
         with open_folder(job, resumed, stem) as run:
-            say = tqdm.write
-            journal = Journal(run, job.batches.steps_per_epoch, job.global_batch, config.log_interval, say)
+            steps = job.batches.steps_per_epoch
+            journal = Journal(run, steps, job.global_batch, config.log_interval, say=tqdm.write)
             trainer = Trainer(job, journal, stop, watchdog)
             stop.poll()
             watchdog.expect("the compilation of the graphs")

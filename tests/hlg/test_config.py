@@ -461,3 +461,18 @@ YAML_MARKS = st.from_regex(r"[\[\]{}&*!|>%@:#,?'\"\- \nseed0]*", fullmatch=True)
 def test_any_file_loads_or_is_one_clear_error(recipe: Any, content: bytes) -> None:
     result = load_or_complain(recipe(content))
     assert isinstance(result, Config) or "recipe.yml" in result
+
+
+def test_a_run_that_is_resumed_brings_its_own_config_file(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "config.yml").write_text("seed: 7\n")
+    assert load([f"--resume={tmp_path}"])[0].seed == 7
+    assert load([f"--resume={tmp_path}/checkpoints/last.ckpt", "--max_epoch=90"])[0].seed == 7
+    other = tmp_path / "other.yml"
+    other.write_text("seed: 8\n")
+    assert load([f"--config_path={other}", f"--resume={tmp_path}"])[0].seed == 8
+
+
+def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--resume: found '.*'; allowed: a run's folder, or a checkpoint in one"):
+        load([f"--resume={tmp_path}"])

@@ -149,7 +149,13 @@ def test_the_ranks_of_msrun_train_as_well(tmp_path: Path) -> None:
     options = ["--run_distribute=1", "--class_num=3", "--train_image_size=112", "--eval_image_size=112"]
     options += ["--batch_size=2", "--max_epoch=1", "--warmup_epochs=0", f"--dataset_path={tmp_path}/data/train"]
     options += [f"--eval_path={tmp_path}/data/val", f"--save_checkpoint_path={tmp_path}/runs"]
-    start = ["--worker_num=2", "--local_worker_num=2", "--master_port=18623", "--join=True", f"--log_dir={tmp_path}/l"]
+    start = [
+        "--worker_num=2",
+        "--local_worker_num=2",
+        f"--master_port={free_port()}",
+        "--join=True",
+        f"--log_dir={tmp_path}/l",
+    ]
     done = subprocess.run(
         [msrun, *start, str(program), *options],
         cwd=ROOT,
