@@ -72,6 +72,12 @@ def test_a_damaged_or_missing_state_is_an_error_that_names_it(tmp_path: Path) ->
         checkpoint.state(path)
 
 
+def test_a_file_that_another_tool_left_beside_a_checkpoint_says_nothing_about_it(tmp_path: Path) -> None:
+    path = _save(tmp_path, 1)
+    path.with_suffix(".json").write_text('{"classes": 1000}')
+    assert checkpoint.read(path).keys() == {"w", "adam_mw"}
+
+
 def test_parameters_of_another_network_are_named(tmp_path: Path) -> None:
     path = _save(tmp_path, 1)
     other = [Parameter(Tensor(np.zeros((2, 2), np.float32)), name=name) for name in ("w", "v")]
