@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -172,6 +173,23 @@ def test_the_readmes_table_of_faults_is_made_from_the_drills() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_about_several_seeds_is_made_from_its_runs(tmp_path: Path) -> None:
+    for folder in ("seeds", "published"):
+        shutil.copytree(ROOT / "results" / folder, tmp_path / "results" / folder)
+    done = subprocess.run(
+        [sys.executable, "-m", "repro.report", "--runs", "results/seeds", "--out", "results/seeds/again.md"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    page = (ROOT / "results/seeds/report.md").read_text()
+    assert (tmp_path / "results/seeds/again.md").read_text() == page
+    assert "| 1, 2, 3 | Top-1 accuracy, last epoch | 3 |" in page
 
 
 def test_the_readmes_table_of_results_is_made_from_the_kept_runs() -> None:
