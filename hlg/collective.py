@@ -96,6 +96,13 @@ def total(counts: Sequence[int] | np.ndarray, ranks: int) -> np.ndarray:
     return low + (high << 20)
 
 
+def union(own: Iterable[str], names: Sequence[str], ranks: int) -> list[str]:
+    """Those of ``names``, the same on all ranks, that any rank has among its ``own``. Every rank must call it."""
+    here = set(own)
+    flags = total([name in here for name in names], ranks)
+    return [names[i] for i in np.flatnonzero(flags)]
+
+
 def broadcast(parameters: Iterable[Parameter], ranks: int) -> None:
     """Give every rank the float32 parameters of rank 0. Every rank must call it."""
     if ranks == 1:

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import numpy as np
-
 from hlg import checkpoint, cli, collective, device
 from hlg.config import Config, dump
 from hlg.data.index import facts, scan
@@ -68,9 +66,7 @@ def evaluate_checkpoint(config: Config, stem: str) -> None:
             watchdog.expect("the compilation of the graph")
             run.event("compile", compile_time_s=compile_ranks(ranks, config.eval_image_size, config.eval_batch_size))
             result = evaluate(ranks, loader, each_step, on.count)
-            here = set(loader.skipped)
-            flags = collective.total([name in here for name in index.files], on.count)
-            skipped = np.array(index.files)[flags > 0].tolist()
+            skipped = collective.union(loader.skipped, index.files, on.count)
             scores = {
                 "top1_pct": result.top1_pct,
                 "top5_pct": result.top5_pct,

@@ -113,11 +113,13 @@ class RunFolder:
 
     def _cut(self, log_bytes: int, metrics_bytes: int) -> None:
         n = len(list(self.path.glob("metrics.cut-*.jsonl"))) + 1
-        for name, size in ((f"{self.kind}.log", log_bytes), ("metrics.jsonl", metrics_bytes)):
-            file = self.path / name
-            content = file.read_bytes()
-            if len(content) < size or content[size - 1 : size] != b"\n":
+        sizes = {self.path / f"{self.kind}.log": log_bytes, self.path / "metrics.jsonl": metrics_bytes}
+        contents = {file: file.read_bytes() for file in sizes}
+        for file, size in sizes.items():  # both, before either is touched
+            if len(contents[file]) < size or contents[file][size - 1 : size] != b"\n":
                 raise UserError(f"{file}: is not what it was when the checkpoint was written, so the run can't go on")
+        for file, size in sizes.items():
+            content = contents[file]
             (self.path / f"{file.stem}.cut-{n}{file.suffix}").write_bytes(content[size:])
             os.truncate(file, size)
             self.cut_steps = content[size:].count(b'"event": "step"')

@@ -70,7 +70,10 @@ def find(config: Config, device: Mapping[str, Any], dataset: Mapping[str, Any]) 
     state = checkpoint.state(path)
     if not checkpoint.is_good(path):
         checkpoint.read(path)  # says so, and offers the newest good one
-    changed = _changes(before, config, env, device, dataset)
+    try:
+        changed = _changes(before, config, env, device, dataset)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{run / 'env.json'}: is not that of a training run (nothing under {error})") from None
     if changed and not config.resume_changed:
         raise UserError(
             f"resume: {run} was started otherwise: {'; '.join(changed)}. Set these as they were, or go on all the same "

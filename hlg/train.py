@@ -88,6 +88,11 @@ def restore(resumed: Resumption, job: Job) -> None:
             f"resume: an epoch of {resumed.run} has {resumed.state.steps_per_epoch} steps and would now have "
             f"{job.batches.steps_per_epoch}: keep data, batch_size and number of devices as they were"
         )
+    if job.start > job.config.max_epoch * job.batches.steps_per_epoch:
+        raise UserError(
+            f"resume: {resumed.run} has done {job.start} steps, more than max_epoch {job.config.max_epoch} asks for: "
+            "set a higher one"
+        )
     checkpoint.restore(resumed.path, job.parameters())
     for loader in (job.batches, job.eval_batches):
         loader.remember(resumed.state.skipped)

@@ -37,7 +37,9 @@ class Job:
         self.config = c = config
         self.on, self.start = on, start
         self.network = build_network(c.class_num, c.train_image_size, c.amp_level)
-        self.loaded = load_weights(checkpoint.find(c.pretrained), self.network) if c.pretrained else None
+        # A run that goes on has its weights in its checkpoint; the file it once started from may be gone.
+        pretrained = c.pretrained if not start else ""
+        self.loaded = load_weights(checkpoint.find(pretrained), self.network) if pretrained else None
         weights = self.network.trainable_params()
         self.optimizer = AdamW(weights, c.beta1, c.beta2, c.weight_decay, c.no_weight_decay_names, c.gc_flag)
         loss = build_loss(c.loss_name, c.class_num, c.smoothing, c.ignore_label)
@@ -117,12 +119,9 @@ class Job:
         """The files that any rank left out as unreadable so far. Every rank must call it."""
         if self.config.on_unreadable != "skip":
             return []
-        names: set[str] = set()
-        for loader in (self.batches, self.eval_batches):
-            here = set(loader.skipped)
-            flags = collective.total([name in here for name in loader.index.files], self.on.count)
-            names.update(np.array(loader.index.files)[flags > 0].tolist())
-        return sorted(names)
+        loaders = (self.batches, self.eval_batches)
+        found = (collective.union(loader.skipped, loader.index.files, self.on.count) for loader in loaders)
+        return sorted({name for names in found for name in names})
 
 
 class Trainer:
@@ -140,8 +139,8 @@ class Trainer:
         if job.start and job.start % steps == 0:
             self.end_epoch(job.start // steps - 1)  # its steps were done and saved, but not its evaluation
         with bar, closing(job.batches.stream()) as batches:
+            job.step.set_train(True)
             for step in range(job.start, c.max_epoch * steps):
-                job.step.set_train(True)
                 asked = time.perf_counter()
                 batch = self.next_batch(step, batches)
                 given = time.perf_counter()
@@ -159,6 +158,7 @@ class Trainer:
                     raise self.stopped(step + 1)
                 if left == 0:
                     self.end_epoch(epoch - 1)
+                    job.step.set_train(True)  # the evaluation has set it otherwise
 
     def next_batch(self, step: int, batches: Iterator[Batch]) -> Batch:
         """The batch of ``step``. A file that can't be read ends the run, with the steps of the epoch so far saved."""

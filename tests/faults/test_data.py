@@ -89,6 +89,9 @@ def test_a_data_set_that_has_changed_is_refused(data: Path, tmp_path: Path) -> N
     assert job.start(resume=job.run, lr_max=0.01, seed=2).ended() == 2
     assert "lr_max 0.001 -> 0.01" in job.said
     assert "seed 1 -> 2" in job.said
+    assert job.start(resume=job.run, max_epoch=1, resume_changed=1).ended() == 2
+    assert "steps, more than max_epoch 1 asks for" in job.said
+    assert (job.run / "train.log").read_bytes() == log
 
 
 @drill(

@@ -88,3 +88,12 @@ def test_an_altered_checkpoint_is_refused_and_the_one_that_is_offered_goes_on(
     assert job.start(resume=offered).ended() == 0, job.said
     assert_same_run(job.run, undisturbed)
     record_property("after", "bit-identical, the steps since then run again")
+
+
+def test_a_finished_run_keeps_its_last_two_checkpoints_and_its_best(undisturbed: Path) -> None:
+    folder = undisturbed / "checkpoints"
+    best = checkpoint.state(folder / checkpoint.LAST).best_epoch  # when it was written, before its own evaluation
+    assert best is not None
+    kept = {path.name for path in folder.glob("hlg_mobile-*.ckpt")}
+    assert kept == {"hlg_mobile-0002.ckpt", "hlg_mobile-0003.ckpt", (folder / checkpoint.BEST).resolve().name}
+    assert {path.stem for path in folder.glob("*.json")} == {Path(name).stem for name in kept}

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mindspore import Parameter, Tensor
 
-from hlg.collective import broadcast, buckets, total
+from hlg.collective import BUCKET, broadcast, buckets, total
+from hlg.model import HLG
 
 
 def test_small_tensors_share_a_bucket_and_a_large_one_has_its_own() -> None:
@@ -27,3 +28,9 @@ def test_alone_counts_and_parameters_stay_as_they_are() -> None:
     parameter = Parameter(Tensor(np.ones(2, np.float32)))
     broadcast([parameter], ranks=1)
     np.testing.assert_array_equal(parameter.asnumpy(), [1, 1])
+
+
+def test_the_gradients_of_the_whole_network_need_few_all_reduces() -> None:
+    sizes = [p.size for p in HLG().trainable_params()]
+    assert len(sizes) == 245
+    assert len(buckets(sizes, BUCKET)) <= 6

@@ -10,8 +10,10 @@ from hlg.config import KEYS, Config
 from hlg.data.index import ImageIndex
 from hlg.data.loader import Batch
 from hlg.device import Device
+from hlg.errors import UserError
 from hlg.resume import FREE
 from hlg.training import Job
+from repro import seeds
 from tests.narrow import narrow
 
 IMAGES = 24
@@ -50,3 +52,25 @@ def test_keys_that_may_change_at_a_resumption_exist_and_none_of_them_is_of_the_r
     assert set(KEYS) >= FREE
     recipe = {"seed", "batch_size", "lr_max", "max_epoch", "mixup", "amp_level", "crop_min", "on_unreadable"}
     assert not FREE & recipe
+
+
+def test_the_report_and_the_resumption_agree_on_what_changes_no_number() -> None:
+    assert FREE - {"run_distribute"} == seeds.FREE - {"seed"}
+
+
+def test_files_that_an_earlier_part_of_the_run_left_out_are_still_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hlg.step.HLG", None)
+    narrow()
+    job = Job(dataclasses.replace(CONFIG, batch_size=12, on_unreadable="skip"), Device("CPU", "x86_64"), INDEX, INDEX)
+    assert job.skipped() == []
+    job.batches.remember(["a/7", "gone/since.jpg"])
+    assert job.skipped() == ["a/7"]
+
+
+def test_a_run_that_goes_on_does_not_ask_for_the_file_it_once_started_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hlg.step.HLG", None)
+    narrow()
+    config = dataclasses.replace(CONFIG, batch_size=12, pretrained="/gone.ckpt")
+    with pytest.raises(UserError, match=r"/gone\.ckpt: no such file"):
+        Job(config, Device("CPU", "x86_64"), INDEX, INDEX)
+    assert Job(config, Device("CPU", "x86_64"), INDEX, INDEX, start=1).loaded is None
