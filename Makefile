@@ -23,14 +23,29 @@ NODE_RANK ?=
 MASTER    ?=
 # Ascend clusters described by a rank table need no MASTER.
 RANK_TABLE_FILE ?=
+# More options of `python -m repro.cluster` (--help), such as CLUSTER_OPTIONS="--time 72:00:00 --queue big".
+CLUSTER_OPTIONS ?=
+
+# 1: in a container. Targets for accelerators are, unless CONTAINER=0; the others are not, unless CONTAINER=1.
+CONTAINER ?= 0
+DEVICE    ?= cpu
+# docker/build.sh and docker/run.sh say what these mean.
+export ENGINE IMAGE BASE_IMAGE CANN CHIP CA_BUNDLE PIP_CONFIG BUILD_OPTIONS RUN_OPTIONS DEVICES DRY_RUN
 
 # Any other name=value on the command line is a key of the configuration: `make train seed=2 max_epoch=5`.
-VARIABLES := PYTHON VENV CONFIG RUNS IMAGENET CLASSES TRAIN VAL PRETRAINED RESUME SEEDS NODES NODE_RANK MASTER \
-  RANK_TABLE_FILE
-OTHERS = $(filter-out $(foreach name,$(VARIABLES),$(name)=%),$(MAKEOVERRIDES))
-KEYS = $(foreach key,$(OTHERS),$(if $(findstring =,$(key)),--$(key)))
+empty :=
+space := $(empty) $(empty)
+LOWERCASE := $(addsuffix %,a b c d e f g h i j k l m n o p q r s t u v w x y z)
+KEYS = $(subst |,\ ,$(addprefix --,$(filter $(LOWERCASE),$(subst \$(space),|,$(MAKEOVERRIDES)))))
 
-BIN := $(VENV)/bin/python
+# Python on this machine, or in the container of DEVICE with COUNT accelerators, which sees nothing but MOUNTS.
+BIN = $(if $(filter 1,$(CONTAINER)),$(INSIDE),$(if $(DRY_RUN),echo )$(VENV)/bin/python)
+INSIDE = docker/run.sh $(if $(COUNT),--devices $(COUNT)) $(if $(filter-out 1,$(NODES)),--nodes $(NODES)) $(MOUNTS) $(DEVICE) python
+MOUNTS = --write $(RUNS) $(addprefix --write ,$(RESUMED)) $(addprefix --read ,configs $(CONFIG) $(READ))
+RESUMED = $(if $(filter %.ckpt,$(RESUME)),$(patsubst %/checkpoints/,%,$(dir $(RESUME))),$(RESUME))
+READ = $(wildcard data) $(if $(IMAGENET),$(IMAGENET)/train $(IMAGENET)/val) $(dataset_path) $(eval_path) \
+  $(PRETRAINED) $(pretrained) $(RANK_TABLE_FILE)
+
 PATHS = --save_checkpoint_path $(RUNS) $(if $(IMAGENET),--dataset_path $(IMAGENET)/train --eval_path $(IMAGENET)/val)
 RECIPE = $(if $(and $(RESUME),$(filter file,$(origin CONFIG))),,--config_path $(CONFIG))$(if $(RESUME), --resume $(RESUME))
 LAUNCH = $(BIN) -m hlg.launch --logs $(RUNS)/.ranks$(if $(SEEDS), --seeds "$(SEEDS)")
@@ -52,16 +67,19 @@ help: ## List the targets
 	@printf '\nKeys of the configuration go behind a target: make train CONFIG=configs/tiny.yml seed=2\n'
 
 .PHONY: setup
-setup: ## Build .venv from the hashed lock; seconds when it is there
-	@$(PYTHON) repro/bootstrap.py --venv $(VENV) --lock docker/requirements-dev.lock
+setup: ## Build .venv from the hashed lock, or with CONTAINER=1 the image; seconds when it is there
+	@$(if $(filter 1,$(CONTAINER)),docker/build.sh $(DEVICE),$(if $(DRY_RUN),echo )$(PYTHON) repro/bootstrap.py \
+	  --venv $(VENV) --lock docker/dev.lock)
 
 .PHONY: tiny
+tiny: MOUNTS = --write results --write $(RUNS) --read configs --read data
 tiny: setup tiny-data ## Data, training, evaluation and results table on this machine, in minutes
 	$(LAUNCH) hlg.train --config_path configs/tiny.yml --save_checkpoint_path $(RUNS) $(KEYS)
 	$(BIN) -m hlg.eval --config_path configs/tiny.yml --pretrained $(RUNS)/latest_tiny --save_checkpoint_path $(RUNS) $(KEYS)
 	$(BIN) -m repro.report --runs $(RUNS)
 
 .PHONY: tiny-data
+tiny-data: MOUNTS = --write data $(if $(IMAGENET),--read $(IMAGENET))
 tiny-data: setup ## Draw the tiny data set, or carve it: IMAGENET=/path CLASSES=10 TRAIN=64 VAL=16
 	$(BIN) -m hlg.data.tiny --out data/tiny --classes $(CLASSES) --train $(TRAIN) --val $(VAL)$(if $(IMAGENET), --imagenet $(IMAGENET))
 
@@ -72,6 +90,7 @@ train: setup ## Train a recipe on one device: CONFIG=... IMAGENET=... RESUME=...
 	$(LAUNCH) $(train) $(KEYS)
 
 .PHONY: train-cpu2
+train-cpu2: MOUNTS = --write $(RUNS) $(addprefix --write ,$(RESUMED)) --read configs --read data
 train-cpu2: setup tiny-data ## Train the tiny recipe on two ranks of this machine's CPU
 	$(call ranks,2) hlg.train $(if $(RESUME),$(RECIPE),--config_path configs/tiny.yml) \
 	  --batch_size 8 --save_checkpoint_path $(RUNS) $(KEYS)
@@ -81,14 +100,47 @@ eval: setup ## Evaluate a checkpoint: CONFIG=... PRETRAINED=file.ckpt or a run f
 	$(LAUNCH) $(evaluate) $(KEYS)
 
 .PHONY: report
+report: MOUNTS = --write results --write $(RUNS)
 report: setup ## Set the runs under RUNS beside the published figures: results/report.md
 	$(BIN) -m repro.report --runs $(RUNS)
 
 .PHONY: fingerprint
+fingerprint: MOUNTS = --read tests/hlg/fixtures
 fingerprint: setup ## Does this stack compute HLG-Mobile? Forward, backward, optimiser against published values
 	$(BIN) -m hlg.fingerprint --golden tests/hlg/fixtures/golden.npz
 
-##@ On accelerators (built from the same code, never run by this project)
+# Where the checks run: on this machine, and in the container too, which sees another part of it.
+DOCTOR = -m repro.doctor --device $(DEVICE) --devices "$(DEVICES)" --imagenet "$(IMAGENET)" --runs $(RUNS) --venv $(VENV) \
+  --epochs $(or $(max_epoch),300)
+comma := ,
+
+.PHONY: doctor
+doctor: CONTAINER = $(if $(filter cpu,$(DEVICE)),0,1)
+doctor: COUNT = $(if $(filter-out cpu,$(DEVICE)),$(words $(subst $(comma), ,$(or $(DEVICES),0))))
+doctor: MOUNTS = --write $(RUNS) $(if $(IMAGENET),--read $(IMAGENET)/train --read $(IMAGENET)/val)
+doctor: ## Is this machine fit for a long run? DEVICE=cpu|gpu|ascend DEVICES=0,1,2,3 IMAGENET=/path
+	@$(if $(filter 1,$(CONTAINER)),! command -v $(PYTHON) >/dev/null || )$(PYTHON) $(DOCTOR) \
+	  $(if $(filter 1,$(CONTAINER)),--container $(or $(ENGINE),any))
+	@$(if $(filter 1,$(CONTAINER)),docker/build.sh $(DEVICE) && $(INSIDE) $(DOCTOR))
+
+##@ Containers, for make tiny CONTAINER=1 and for accelerators; they need docker or podman, and no Python
+
+.PHONY: image-cpu image-gpu image-ascend
+image-cpu: ## Build the image for a CPU
+image-gpu: ## Build the image for NVIDIA GPUs
+image-ascend: ## Build the image for Ascends: CANN=9.1.0 CHIP=910, or 910b for Atlas A2
+image-cpu image-gpu image-ascend: image-%:
+	@docker/build.sh $*
+
+##@ On accelerators, in containers unless CONTAINER=0 (built from the same code, never run by this project)
+
+GPU := train-gpu1 train-gpu8 eval-gpu
+ASCEND := train-ascend1 train-ascend8 eval-ascend
+$(GPU): DEVICE = gpu
+$(ASCEND): DEVICE = ascend
+$(GPU) $(ASCEND): CONTAINER = 1
+$(GPU) $(ASCEND): COUNT = 1
+train-gpu8 train-ascend8: COUNT = 8
 
 .PHONY: train-gpu1 train-gpu8 train-ascend1 train-ascend8
 train-gpu1: setup ## Train on one GPU
@@ -107,26 +159,40 @@ eval-gpu: setup ## Evaluate on one GPU, float32 as published: PRETRAINED=... IMA
 eval-ascend: setup ## Evaluate on one Ascend: PRETRAINED=... IMAGENET=...
 	$(LAUNCH) $(evaluate) --device_target Ascend $(KEYS)
 
+.PHONY: cluster-files
+cluster-files: ## What starts a run on NODES machines, by Slurm or Kubernetes: DEVICE=gpu IMAGE=... IMAGENET=/... RUNS=/...
+	@$(PYTHON) -m repro.cluster --nodes $(NODES) --device $(if $(filter file,$(origin DEVICE)),ascend,$(DEVICE)) \
+	  --config $(CONFIG) --imagenet "$(IMAGENET)" --runs "$(abspath $(RUNS))" $(if $(IMAGE),--image $(IMAGE)) \
+	  $(if $(CHIP),--chip $(CHIP)) $(if $(filter command line,$(origin CONTAINER)),$(if $(filter 0,$(CONTAINER)),--python $(VENV)/bin/python)) \
+	  $(CLUSTER_OPTIONS) $(if $(KEYS),-- $(KEYS))
+
 ##@ Work on the code
+
+test faults lint: override CONTAINER = 0
 
 .PHONY: test
 test: setup ## Run the tests
-	$(BIN) -m pytest -n 2 --dist loadfile --ignore tests/faults
+	$(BIN) -m pytest -n 2 --dist loadfile --ignore tests/faults --ignore tests/image
 
 .PHONY: faults
 faults: setup ## Break running jobs in every way we know, and print what happened and what was lost
 	$(BIN) -m pytest tests/faults -n 2 --dist loadfile
+
+.PHONY: test-image
+test-image: ## Try the CPU image with this machine's engine, and the run that make tiny CONTAINER=1 has left under RUNS
+	$(VENV)/bin/python -m pytest tests/image --runs $(RUNS)
 
 .PHONY: lint
 lint: setup ## Style and types
 	$(BIN) -m ruff check .
 	$(BIN) -m ruff format --check .
 	$(BIN) -m mypy hlg repro
+	PATH="$(abspath $(VENV))/bin:$$PATH" && shellcheck --external-sources docker/*.sh docker/cluster/*.sh .ci/* && hadolint docker/*.Dockerfile
 
 .PHONY: lock
 lock: ## Renew the hashed locks after a change of pyproject.toml (needs uv)
-	@for extra in "" dev; do \
-	  out=docker/requirements$${extra:+-$$extra}.lock; \
+	@for image in cpu gpu ascend dev; do \
+	  extra=$${image#cpu}; out=docker/$$image.lock; \
 	  uv pip compile pyproject.toml $${extra:+--extra $$extra} --universal --python-version 3.11 --quiet \
 	    --generate-hashes --no-emit-index-url --no-annotate --no-header --output-file $$out; \
 	  sed -i '1i # Made by `make lock` from pyproject.toml: every package that is installed, with its hashes.' $$out; \

@@ -52,12 +52,13 @@ class Config:
     """The settings of a run. The defaults are the published GPU recipe's, except where the help says so."""
 
     # fmt: off
-    enable_modelarts: bool = key(False, "run in the cloud",
-                                 group="ModelArts, Huawei's cloud (published files have it; not acted on)")
-    data_url: str = key("", "where the data set lies, such as s3://bucket/imagenet")
+    enable_modelarts: bool = key(False, "copy data, checkpoint and results from and to the cloud's storage",
+                                 group="ModelArts, Huawei's cloud (acted on by the boot file, hlg/modelarts.py, alone)")
+    data_url: str = key("", "where the data set lies, such as s3://bucket/imagenet; archives in it are unpacked")
     train_url: str = key("", "where the results go")
-    checkpoint_url: str = key("", "where the checkpoint to start from lies")
-    output_path: str = key("/cache/train", "the results on the cloud machine", path="folder")
+    checkpoint_url: str = key("", "where the checkpoint lies that pretrained is to name")
+    output_path: str = key("/cache/train", "the results on the cloud machine; there it is save_checkpoint_path",
+                           path="folder")
     data_path: str = key("/cache/datasets/imagenet", "the data set on the cloud machine", path="folder")
 
     dataset_path: str = key("", "training images, a subfolder a class (published: $DATA_PATH/imagenet/train)",
@@ -184,7 +185,8 @@ def load(argv: Sequence[str], need: Sequence[str] = ()) -> tuple[Config, str]:
     argv: `--config_path FILE` and `--key value`, not the program's name; `--help` prints all keys and exits. Without a
     FILE the run that `--resume` names brings its own.
     need: keys of folders and files that must exist. Nothing is written.
-    Raises UserError: an unknown key, a value that is wrong or impossible, a path that is needed and missing.
+    Raises UserError: an unknown key, a value that is wrong or impossible, a path that is needed and missing, or still
+    in the cloud.
     """
     if "--help" in argv or "-h" in argv:
         print(describe())
@@ -196,6 +198,11 @@ def load(argv: Sequence[str], need: Sequence[str] = ()) -> tuple[Config, str]:
 
     config = Config(**{name: _value(KEYS[name], text, where[name]) for name, (text, _) in written.items()})
     _check_together(config, where)
+    if need and config.enable_modelarts:
+        raise UserError(
+            f"{where['enable_modelarts']}: found 1, but the boot file alone copies from and to ModelArts' storage: "
+            "start python hlg/modelarts.py with these options, or set it to 0 where the data are at hand"
+        )
     for name in need:
         _check_exists(getattr(config, name), KEYS[name], where[name])
     return config, Path(file.text).stem if file else "default"

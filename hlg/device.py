@@ -61,11 +61,6 @@ def start(config: Config) -> Device:
         UserError: a device that MindSpore does not find here, ranks that do not come together, or settings that this
             version can't run.
     """
-    if config.enable_modelarts:
-        raise UserError(
-            "enable_modelarts: found 1; copying to and from ModelArts storage is not part of this suite. Set it to 0 "
-            "and point dataset_path and eval_path at the data"
-        )
     if config.open_profiler:
         raise UserError("open_profiler: found 1; this version does not profile, set it to 0")
     started_by = engine(dict(os.environ))
@@ -81,8 +76,11 @@ def start(config: Config) -> Device:
         )
     try:
         ms.set_device(config.device_target, started_by.device_id if started_by else config.device_id)
+        if config.device_target != "CPU":  # a driver that is too old shows only when the devices are counted
+            getattr(ms.device_context, config.device_target.lower()).device_count()
     except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().split(". ")[0]
+        words = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("-")]
+        reason = words[0].split(". ")[0] if words else type(error).__name__
         raise UserError(
             f"device_target: found {config.device_target} (device_id {config.device_id}), which MindSpore "
             f"{ms.__version__} can't use on this machine ({reason}); set device_target to CPU, or install the "

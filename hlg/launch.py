@@ -238,7 +238,9 @@ def _report(ending: Ending, console: Child, folder: Path, ranks: int) -> list[st
 
 def run_all(options: argparse.Namespace, seeds: Sequence[int], stop: Stop) -> int:
     """One job, or one for each seed, one after the other, until one does not end with 0."""
-    folder = Path(options.logs) / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}_{os.getpid()}"
+    # Launchers of several machines may share the folder and, in containers, the number of their process.
+    name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}_{socket.gethostname()}_{os.getpid()}"
+    folder = Path(options.logs) / name
     program = [options.module, *options.arguments]
     if not seeds:
         return run_job(make_plan(options), program, folder, stop, options.grace)

@@ -19,7 +19,10 @@ from typing import Any, TextIO
 from hlg.errors import UserError
 
 PACKAGES = ("mindspore", "numpy", "pillow", "pyyaml")
-ENVIRONMENT_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "RANK_TABLE_FILE", "HLG_IMAGE_DIGEST")
+ENVIRONMENT_VARIABLES = (
+    *("ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "RANK_TABLE_FILE"),
+    *("HLG_ENGINE", "HLG_IMAGE", "HLG_IMAGE_DIGEST"),  # docker/run.sh sets them
+)
 SEAL = "SHA256SUMS"
 GIT_TIMEOUT_S = 30
 
@@ -219,7 +222,13 @@ def environment(device: dict[str, Any], **facts: Any) -> dict[str, Any]:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit of the code that runs, and whether its tracked files were changed; None where git does not know."""
+    """Commit of the code that runs, and whether its tracked files were changed; None where nobody knows.
+
+    An image has no git; there the build has left ``HLG_COMMIT``, such as ``<40 hex digits>-dirty`` or ``unknown``.
+    """
+    built_from, _, dirty = os.environ.get("HLG_COMMIT", "").partition("-")
+    if len(built_from) == 40:
+        return {"commit": built_from, "dirty": dirty == "dirty"}
     git = shutil.which("git")
     code = Path(__file__).parent
 

@@ -92,7 +92,7 @@ def main():  # type: () -> None
     """The program. Ends with exit code 1 and one sentence where the environment can't be built."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--venv", type=Path, default=Path(".venv"))
-    parser.add_argument("--lock", type=Path, default=Path("docker/requirements-dev.lock"))
+    parser.add_argument("--lock", type=Path, default=Path("docker/dev.lock"))
     options = parser.parse_args()
     reason = unsupported(sys.version_info, platform.system(), platform.machine())
     if reason:

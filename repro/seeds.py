@@ -17,6 +17,7 @@ FREE = {
     *("seed", "dataset_path", "eval_path", "train_num_workers", "eval_num_workers", "device_id"),
     *("save_checkpoint", "save_checkpoint_epochs", "save_checkpoint_steps", "save_checkpoint_path"),
     *("keep_checkpoint_max", "resume", "resume_changed", "log_interval", "stall_timeout"),
+    *("data_url", "train_url", "output_path", "data_path"),
 }
 _ACCURACY = (
     ("Top-1 accuracy, best epoch", "%", 3, "best_accuracy"),

@@ -40,23 +40,23 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
             f"{LAUNCH} hlg.train --config_path configs/tiny.yml --resume run --save_checkpoint_path results/runs "
             "--max_epoch=9",
         ),
-        (["train-gpu1"], f"{LAUNCH} {RECIPE} --device_target GPU"),
-        (["train-gpu8"], f"{LAUNCH} --ranks $((8 * 1)) --nodes 1 {RECIPE} --device_target GPU"),
-        (["train-ascend1"], f"{LAUNCH} {RECIPE} --device_target Ascend"),
+        (["train-gpu1", "CONTAINER=0"], f"{LAUNCH} {RECIPE} --device_target GPU"),
+        (["train-gpu8", "CONTAINER=0"], f"{LAUNCH} --ranks $((8 * 1)) --nodes 1 {RECIPE} --device_target GPU"),
+        (["train-ascend1", "CONTAINER=0"], f"{LAUNCH} {RECIPE} --device_target Ascend"),
         (
-            ["train-ascend8", "IMAGENET=/data"],
+            ["train-ascend8", "CONTAINER=0", "IMAGENET=/data"],
             f"{LAUNCH} --ranks $((8 * 1)) --nodes 1 {RECIPE} {DATA} --device_target Ascend",
         ),
         (
-            ["train-ascend8", "NODES=2", "NODE_RANK=1", "MASTER=10.0.0.1"],
+            ["train-ascend8", "CONTAINER=0", "NODES=2", "NODE_RANK=1", "MASTER=10.0.0.1"],
             f"{LAUNCH} --ranks $((8 * 2)) --nodes 2 --node_rank 1 --master 10.0.0.1 {RECIPE} --device_target Ascend",
         ),
         (
-            ["train-ascend8", "RANK_TABLE_FILE=hccl.json"],
+            ["train-ascend8", "CONTAINER=0", "RANK_TABLE_FILE=hccl.json"],
             f"{LAUNCH} --rank_table hccl.json {RECIPE} --device_target Ascend",
         ),
         (
-            ["eval-gpu", "PRETRAINED=hlg.ckpt", "IMAGENET=/data"],
+            ["eval-gpu", "CONTAINER=0", "PRETRAINED=hlg.ckpt", "IMAGENET=/data"],
             f'{LAUNCH} hlg.eval --pretrained "hlg.ckpt" --config_path configs/hlg_mobile.yml '
             f"--save_checkpoint_path results/runs {DATA} --device_target GPU --amp_level O0",
         ),

@@ -83,6 +83,13 @@ def test_our_recipe_trains_as_the_published_one() -> None:
     }  # fmt: skip
 
 
+def test_our_recipe_for_the_cloud_is_the_published_one_but_for_its_bucket() -> None:
+    published, ours = (
+        asdict(load(["--config_path", str(folder / "hlg_cloud.yml")])[0]) for folder in (PUBLISHED, RECIPES)
+    )
+    assert {name for name in ours if ours[name] != published[name]} == {"data_url", "train_url"}
+
+
 @pytest.mark.parametrize("file", sorted(RECIPES.glob("*.yml")), ids=lambda file: file.stem)
 def test_every_recipe_loads_and_opens_with_its_command_result_duration_and_source(file: Path) -> None:
     load(["--config_path", str(file)])

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Builds the image of a device from this checkout: docker/build.sh cpu|gpu|ascend
+#
+# Read from the environment, all optional:
+#   ENGINE         docker or podman; otherwise the first one that answers
+#   IMAGE          a ready image, with which there is nothing to build
+#   BASE_IMAGE     another base than the Dockerfile's: a mirror's, or a local one
+#   CANN, CHIP     of the Ascend image's default base: CANN's version, and 910 or 910b (Atlas A2)
+#   CA_BUNDLE      certificates that pip trusts while it installs; they do not stay in the image
+#   PIP_CONFIG     a pip.conf, for example with a mirror of PyPI; it does not stay either
+#   BUILD_OPTIONS  more words for the engine's build, such as --network=host
+#   DRY_RUN        1 prints the command
+set -euo pipefail
+shopt -s extglob
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=docker/engine.sh
+source "$root/docker/engine.sh"
+
+[[ $# -eq 1 && -f $root/docker/$1.Dockerfile ]] || fail "usage: docker/build.sh cpu|gpu|ascend"
+device=$1
+[[ -z ${IMAGE:-} ]] || exit 0
+engine=$(choose_engine)
+
+# The commit whose code goes into the image; anything that differs from it, or is not in it, makes it "-dirty".
+revision=unknown source=unknown
+if git -C "$root" rev-parse --verify --quiet HEAD >/dev/null 2>&1; then
+  revision=$(git -C "$root" rev-parse HEAD)
+  content=(hlg repro docker configs tests/hlg/fixtures/golden.npz)
+  [[ -z $(git -C "$root" status --porcelain -- "${content[@]}") ]] || revision+=-dirty
+  origin=$(git -C "$root" remote get-url origin 2>/dev/null || true)
+  [[ $origin != https://* ]] || source=https://${origin#https://*([^/@])@}
+fi
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/pyproject.toml")
+mindspore=$(sed -n 's/^mindspore==\([^ ]*\).*/\1/p' "$root/docker/$device.lock")
+
+command=("$engine" build --file "$root/docker/$device.Dockerfile" --tag "hlg-repro:$device")
+for argument in "REVISION=$revision" "SOURCE=$source" "VERSION=$version" "MINDSPORE=$mindspore"; do
+  command+=(--build-arg "$argument")
+done
+for name in BASE_IMAGE CANN CHIP; do
+  [[ -z ${!name:-} ]] || command+=(--build-arg "$name=${!name}")
+done
+[[ -z ${CA_BUNDLE:-} ]] || command+=(--secret "id=ca-bundle,src=$CA_BUNDLE")
+[[ -z ${PIP_CONFIG:-} ]] || command+=(--secret "id=pip-config,src=$PIP_CONFIG")
+# The same pins make the same image: no time of day in it, and no record of the build beside it.
+if [[ $engine == podman ]]; then
+  command+=(--timestamp 0)
+else
+  export DOCKER_BUILDKIT=1 BUILDX_NO_DEFAULT_ATTESTATIONS=1 SOURCE_DATE_EPOCH=0
+fi
+read -ra more <<<"${BUILD_OPTIONS:-}"
+execute "${command[@]}" "${more[@]}" "$root"

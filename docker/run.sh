@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# Runs a command in the image of a device, with so many of its devices:
+#   docker/run.sh [--devices N] [--nodes N] [--read PATH]... [--write PATH]... cpu|gpu|ascend COMMAND [ARGUMENT]...
+#
+# A path has the same name inside as outside. What is named by --read can be read, what is named by --write (a folder,
+# made where it is missing) written, and is the caller's own; nothing else of this machine is seen. What the command
+# writes beside that is gone with the container.
+#
+# Read from the environment, all optional:
+#   ENGINE       docker or podman; otherwise the first one that answers
+#   IMAGE        a ready image instead of the one that docker/build.sh makes
+#   DEVICES      which accelerators, such as 0,1,2,3; otherwise the first N
+#   RUN_OPTIONS  more words for the engine's run, such as --cpus=4
+#   DRY_RUN      1 prints the command
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=docker/engine.sh
+source "$root/docker/engine.sh"
+
+count=0 nodes=1 read=() write=()
+while [[ ${1:-} == --* ]]; do
+  [[ $# -ge 2 ]] || fail "$1: a value is missing"
+  case $1 in
+    --devices) count=$2 ;;
+    --nodes) nodes=$2 ;;
+    --read) read+=("$2") ;;
+    --write) write+=("$2") ;;
+    *) fail "$1: no such option" ;;
+  esac
+  shift 2
+done
+[[ $# -ge 2 && -f $root/docker/$1.Dockerfile ]] || fail "usage: docker/run.sh [OPTION]... cpu|gpu|ascend COMMAND [ARGUMENT]..."
+device=$1
+shift
+
+dry() { [[ ${DRY_RUN:-} == 1 ]]; }
+
+# Which accelerators: DEVICES, or the first ones.
+IFS=, read -ra devices <<<"${DEVICES:-$(seq -s , 0 $((count - 1)))}"
+if [[ ${#devices[@]} -ne $count || ! ${DEVICES:-0} =~ ^[0-9]+(,[0-9]+)*$ ]]; then
+  fail "DEVICES: found '$DEVICES'; allowed: $count numbers with commas between them, or leave it out"
+fi
+
+engine=$(choose_engine)
+image=${IMAGE:-hlg-repro:$device}
+# An image that was built here has no digest in docker, but an id; either way it is a hash of all that is in it.
+hash='{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}'
+if ! digest=$("$engine" image inspect --format "$hash" "$image" 2>/dev/null); then
+  dry || fail "IMAGE: $engine has no '$image': build it by 'make image-$device', or pull it"
+fi
+
+command=("$engine" run --rm)
+[[ ! -t 0 || ! -t 1 ]] || command+=(--interactive --tty)
+# The caller's own number, and no right beyond it.
+command+=(--user "$(id -u):$(id -g)" --cap-drop ALL --security-opt no-new-privileges)
+if [[ $engine == podman ]]; then
+  command+=(--security-opt label=disable)  # a folder of the host keeps the label that it has
+  [[ $(id -u) -eq 0 ]] || command+=(--userns keep-id)
+fi
+# The working directory holds what is named, and is otherwise empty and forgotten.
+command+=(--workdir "$PWD" --tmpfs "$PWD:mode=1777" --tmpfs "/tmp:mode=1777,exec")
+command+=(--env "HLG_ENGINE=$engine $(engine_version "$engine")" --env "HLG_IMAGE=$image")
+command+=(--env "HLG_IMAGE_DIGEST=${digest:+sha256:${digest##*sha256:}}")
+
+case $device in
+  cpu)
+    command+=(--read-only --shm-size 1g)
+    [[ $nodes -gt 1 ]] || command+=(--network none)
+    ;;
+  gpu)
+    dry || [[ -e /dev/nvidiactl || -e /dev/dxg ]] ||
+      fail "this machine has no NVIDIA GPU, or no driver for it (no /dev/nvidiactl); 'make doctor DEVICE=gpu' says more"
+    if [[ $engine == docker ]]; then
+      command+=(--gpus "\"device=$(IFS=,; echo "${devices[*]}")\"")
+    else
+      for i in "${devices[@]}"; do command+=(--device "nvidia.com/gpu=$i"); done
+    fi
+    ;;
+  ascend)
+    dry || for i in "${devices[@]}"; do
+      [[ -e /dev/davinci$i ]] ||
+        fail "this machine has no Ascend $i, or no driver for it (no /dev/davinci$i); 'make doctor DEVICE=ascend' says more"
+    done
+    # The nodes belong to the driver's group, HwHiAiUser.
+    command+=(--group-add "$(stat --format %g "/dev/davinci${devices[0]}" 2>/dev/null || echo 1000)")
+    if [[ $engine == docker && $(docker info --format '{{json .Runtimes}}' 2>/dev/null) == *'"ascend"'* ]]; then
+      command+=(--runtime ascend --env "ASCEND_VISIBLE_DEVICES=$(IFS=,; echo "${devices[*]}")")
+    else
+      for i in "${devices[@]}"; do command+=(--device "/dev/davinci$i"); done
+      for node in davinci_manager devmm_svm hisi_hdc; do command+=(--device "/dev/$node"); done
+      read+=(/usr/local/Ascend/driver /usr/local/dcmi /usr/local/bin/npu-smi /etc/ascend_install.info)
+    fi
+    [[ ! -e /etc/hccn.conf ]] || read+=(/etc/hccn.conf)  # the devices' own addresses, for several machines
+    ;;
+esac
+# Accelerators talk to each other through shared memory, pinned memory and the machine's network.
+[[ $device == cpu ]] || command+=(--ipc host --ulimit memlock=-1:-1 --ulimit stack=67108864:67108864)
+[[ $device == cpu && $nodes -eq 1 ]] || command+=(--network host)
+
+# mount PATH [OPTION]: the same path inside. What already lies in a folder that is mounted needs no mount of its own; a
+# symbolic link in it that leads elsewhere does.
+mounted=()
+mount() {
+  local path real
+  path=$(realpath --no-symlinks "$1")
+  real=$(realpath --canonicalize-missing "$1")
+  for folder in "${mounted[@]}"; do
+    [[ $real/ != "$folder"/* ]] || return 0
+  done
+  [[ $path != *,* ]] || fail "$path: the engine takes no path with a comma"
+  command+=(--mount "type=bind,source=$path,target=$path${2:-}")
+  mounted+=("$real")
+}
+for path in "${write[@]}"; do
+  dry || mkdir -p "$path" || fail "$path: can't be made"
+  mount "$path"
+done
+for path in "${read[@]}"; do
+  dry || [[ -r $path ]] || fail "$path: does not exist, or can't be read"
+  mount "$path" ,readonly
+done
+
+read -ra more <<<"${RUN_OPTIONS:-}"
+execute "${command[@]}" "${more[@]}" "$image" "$@"

@@ -1,0 +1,79 @@
+"""How the first process of a node tells the others, who wait for it, that it has done what they all need.
+
+By a file, for a cloud's job is no place to listen on ports. A process that is gone tells nothing any more: so the file
+names who wrote it, by number and time of start, and what an earlier job left behind is known for what it is.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from hlg.errors import LostRankError
+
+TOGETHER_S = 60.0  # within which the processes of a job are started on a node
+POLL_S = 0.2
+
+
+class Handover:
+    """The file at ``path``, which all processes of the node must give alike."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def begin(self) -> None:
+        """The first process is at work."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._write({})
+
+    def succeed(self, result: str) -> None:
+        """It is done, and all may go on with ``result``."""
+        self._write({"result": result})
+
+    def fail(self, why: str) -> None:
+        """It has failed, and all must."""
+        self._write({"failed": why})
+
+    def wait(self, limit_s: float) -> str:
+        """For the other processes: wait until the first is done; returns its result.
+
+        Raises:
+            LostRankError: it has failed, or is gone, or is not done within ``limit_s`` seconds.
+        """
+        own = _started(os.getpid()) or 0.0
+        end = time.monotonic() + limit_s
+        while time.monotonic() < end:
+            word = self._read()
+            alive = _started(word["pid"]) == word["started"] if word else False
+            if alive and "result" in word:
+                return str(word["result"])
+            if word and (alive or own - word["started"] < TOGETHER_S):  # else it is of an earlier job
+                first = f"the first process of this node (pid {word['pid']})"
+                if "failed" in word:
+                    raise LostRankError(f"{first} has failed: {word['failed']}")
+                if not alive:
+                    raise LostRankError(f"{first} is gone")
+            time.sleep(POLL_S)
+        raise LostRankError(f"the first process of this node was not done within {limit_s:g} s")
+
+    def _write(self, said: dict[str, str]) -> None:
+        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        partial.write_text(json.dumps({"pid": os.getpid(), "started": _started(os.getpid()), **said}), encoding="utf-8")
+        partial.replace(self._path)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            word: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return word
+
+
+def _started(pid: int) -> float | None:
+    """When a process was started, in seconds since the machine was; None where it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else int(fields[19]) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,277 @@
+"""Writes what starts a run on several machines: a batch script for Slurm, a job for Kubernetes with Volcano:
+
+    python -m repro.cluster --nodes 2 --imagenet /data/imagenet --runs /results --image registry/hlg-repro:1
+
+The templates in docker/cluster are readable as they are. An ``@NAME@`` in them is a value, checked here and quoted for
+its place: a word of the shell or text in YAML. A line whose value was not given is left out.
+"""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from repro.schema import ReproError
+
+ROOT = Path(__file__).parents[1]
+TEMPLATES = ROOT / "docker" / "cluster"
+PLACE = re.compile(r"@([A-Z_]+)@")
+TARGETS = {"ascend": "Ascend", "gpu": "GPU", "cpu": "CPU"}
+GRES = {"ascend": "npu", "gpu": "gpu"}
+NOTICE_S = 300  # a Slurm job is told to stop so long before its time limit
+RECIPE_BYTES = 100_000
+
+
+class Form(NamedTuple):
+    """What a value must look like: a pattern for the whole of it, and that in words."""
+
+    pattern: str
+    words: str
+
+
+LABEL = r"[a-z]([-a-z0-9]{0,%d}[a-z0-9])?"
+CLAIM = Form(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", "the name of a volume claim")
+# In a path a comma or a colon would end a mount of docker's, and a dollar sign begin a variable of the configuration.
+PATH = Form(r"/[^,:$]{1,1000}", "an absolute path without `,`, `:`, `$` and `..`")
+FORMS = {
+    "config": Form(r"(.*/)?[A-Za-z0-9][\w.-]{0,99}\.ya?ml", "a recipe whose name ends with .yml"),
+    "imagenet": PATH,
+    "runs": PATH,
+    "image": Form(
+        r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", "an image, such as registry/hlg-repro:1"
+    ),
+    "name": Form(LABEL % 48, "at most 50 lower-case letters, digits and hyphens, a letter first"),
+    "time": Form(r"(\d{1,3}-)?\d{1,4}:[0-5]\d:[0-5]\d", "[days-]hours:minutes:seconds, such as 48:00:00"),
+    "gres": Form(r"\w[\w.:,-]*", "what the cluster calls them, such as gpu:8"),
+    "python": Form(r".+", "a program"),
+    "out": Form(r".+", "a folder"),
+    "namespace": Form(LABEL % 61, "at most 63 lower-case letters, digits and hyphens, a letter first"),
+    "data_claim": CLAIM,
+    "results_claim": CLAIM,
+    "memory": Form(r"[1-9]\d*(Mi|Gi|Ti)", "a size such as 512Gi"),
+}
+QUEUES = {
+    "slurm": Form(r"\w[\w.,-]*", "the name of a partition"),
+    "volcano": Form(CLAIM.pattern, "the name of a queue: lower-case letters, digits, hyphens and dots"),
+}
+KEY = Form(r"--[a-z_0-9]+=.*", "keys of the configuration, as --key=value")
+
+
+def check(o: argparse.Namespace) -> None:
+    """Raises ReproError: an option is missing, or impossible, alone or together with others."""
+    for option, least in (("nodes", 1), ("devices", 1), ("uid", 1), ("cpus", 1)):
+        value = getattr(o, option)
+        if value is not None and value < least:
+            raise ReproError(f"--{option}: found {value}; allowed: a whole number >= {least}")
+    for option, form in FORMS.items():
+        _check(f"--{option}", getattr(o, option), form)
+    for scheduler in o.schedulers:
+        _check("--queue", o.queue, QUEUES[scheduler])
+    for key in o.keys:
+        _check("a word behind the options", key, KEY)
+    data, runs = (PurePosixPath(path) for path in (o.imagenet, o.runs))
+    for option, path in (("imagenet", data), ("runs", runs)):
+        if ".." in path.parts:
+            raise ReproError(f"--{option}: found {str(path)!r}; allowed: {PATH.words}")
+    if runs.is_relative_to(data) or data.is_relative_to(runs):
+        raise ReproError(f"--runs: found {o.runs!r}, --imagenet {o.imagenet!r}; neither may be within the other")
+    if "volcano" in o.schedulers and o.device == "cpu":
+        raise ReproError("--only: found volcano with --device cpu, a rehearsal under Slurm; allowed: ascend, gpu")
+    if "volcano" in o.schedulers and not o.image:
+        raise ReproError("--image: found nothing; allowed: one that Kubernetes can pull (or: --only slurm)")
+    days, _, rest = o.time.rpartition("-")
+    hours, minutes, seconds = map(int, rest.split(":"))
+    if ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds < 2 * NOTICE_S:
+        raise ReproError(f"--time: found {o.time}; allowed: 00:10:00 or more, since the last 5 minutes are for saving")
+
+
+def _check(option: str, value: str | None, form: Form) -> None:
+    # What is not printable, line breaks among it, could end a line of the file.
+    if value is not None and not (value.isprintable() and re.fullmatch(form.pattern, value, re.ASCII)):
+        raise ReproError(f"{option}: found {value!r}; allowed: {form.words}")
+
+
+def render(o: argparse.Namespace, made_by: str, commit: str) -> dict[str, str]:
+    """The text of each file, by its name.
+
+    Raises:
+        ReproError: an option or a key is impossible, or the recipe can't be read.
+    """
+    check(o)
+    recipe = _recipe(Path(o.config))
+    values = {option.upper(): str(value) for option, value in vars(o).items() if isinstance(value, str | int)}
+    values |= {"TARGET": TARGETS[o.device], "COMMAND": made_by, "COMMIT": commit}
+    files = {}
+    for scheduler in o.schedulers:
+        name = "slurm.sh" if scheduler == "slurm" else f"volcano-{o.device}.yml"
+        own = _slurm(o) if scheduler == "slurm" else _volcano(o, recipe)
+        template = (TEMPLATES / name).read_text(encoding="utf-8")
+        files[name] = fill(template, values | own | {"FILE": shlex.quote(str(Path(o.out) / name))})
+    return files
+
+
+def _slurm(o: argparse.Namespace) -> dict[str, str]:
+    """Words of the shell."""
+    python = ["docker/run.sh", "--devices", str(o.devices if o.device in GRES else 0), "--nodes", str(o.nodes)]
+    python += ["--write", o.runs]
+    for path in (o.config, f"{o.imagenet}/train", f"{o.imagenet}/val"):
+        python += ["--read", path]
+    python += [o.device, "python"]
+    words = {name: shlex.quote(getattr(o, name.lower())) for name in ("IMAGENET", "RUNS", "CONFIG")}
+    return words | {
+        "PYTHON": shlex.join([o.python] if o.python else python),
+        "KEYS": shlex.join(o.keys),
+        "RUNS_TEXT": o.runs,
+    }
+
+
+def _volcano(o: argparse.Namespace, recipe: str) -> dict[str, str]:
+    """Text in YAML, which reads JSON's. What :func:`check` lets have no other form than a word stays bare."""
+    values = {
+        "RANKS": str(o.nodes * o.devices),
+        "QUEUE": o.queue or "default",
+        "CONFIG": Path(o.config).name,
+        "RECIPE": recipe,
+        **{name: _text(getattr(o, name.lower())) for name in ("IMAGENET", "RUNS", "IMAGE")},
+    }
+    if o.keys:
+        # In arguments, Kubernetes puts a value in the place of $(NAME), and $ in that of $$.
+        values["KEYS"] = "\n- ".join(_text(key.replace("$", "$$")) for key in o.keys)
+    if "@" in o.image:
+        values["DIGEST"] = _text(o.image.partition("@")[2])
+    if o.host_network:
+        values |= {"HOST_NETWORK": "true", "DNS_POLICY": "ClusterFirstWithHostNet"}
+    else:
+        values |= {"HOST_NETWORK": "false", "DNS_POLICY": "ClusterFirst"}
+    return values
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """The template with its values. Those of several lines keep the indentation of the first."""
+    lines = []
+    for line in template.splitlines():
+        if all(name in values for name in PLACE.findall(line)):
+            indent = line[: len(line) - len(line.lstrip())]
+            lines += PLACE.sub(lambda place: values[place[1]].replace("\n", "\n" + indent), line).split("\n")  # noqa: B023
+    return "".join(line.rstrip() + "\n" for line in lines)
+
+
+def _recipe(path: Path) -> str:
+    """The recipe's text, fit for a block of YAML."""
+    try:
+        text = "\n".join(path.read_text(encoding="utf-8-sig").splitlines())
+    except OSError as error:
+        raise ReproError(f"--config: found {str(path)!r}, which can't be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ReproError(f"--config: found {str(path)!r}, which is not text in UTF-8") from None
+    if len(text) > RECIPE_BYTES or not all(char.isprintable() or char in "\n\t" for char in text):
+        raise ReproError(
+            f"--config: found {str(path)!r}; allowed: a recipe of at most {RECIPE_BYTES} printable characters"
+        )
+    return text
+
+
+def commit() -> str:
+    """The commit that the files are made from, ``-dirty`` where tracked files differ from it."""
+    if inside := os.environ.get("HLG_COMMIT"):  # of an image
+        return inside
+    try:
+        git = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+        return subprocess.run(git, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "no git checkout"
+
+
+def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; ``--help`` and what argparse refuses end the process."""
+    parser = argparse.ArgumentParser(
+        "python -m repro.cluster",
+        description="Write what starts a run on several machines, for Slurm and for Kubernetes with Volcano.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--nodes", type=int, required=True, metavar="N", help="machines")
+    add(
+        "--device",
+        choices=TARGETS,
+        default="ascend",
+        help="cpu, for Slurm alone: a rehearsal (default %(default)s)",
+    )
+    add("--devices", type=int, metavar="N", help="devices, and ranks, of each machine (default 8, 2 on cpu)")
+    add("--config", default="configs/hlg_mobile.yml", metavar="FILE", help="the recipe (default %(default)s)")
+    add("--imagenet", required=True, metavar="PATH", help="folder with train/ and val/, the same on every machine")
+    add("--runs", required=True, metavar="PATH", help="folder for the runs, shared by all machines")
+    add(
+        "--image",
+        metavar="NAME",
+        help="image; Kubernetes needs one (default: what docker/build.sh built)",
+    )
+    add("--name", metavar="NAME", help="name of the job (default: the recipe's)")
+    add("--queue", metavar="NAME", help="partition of Slurm, or queue of Volcano (default: the cluster's)")
+    add("--only", choices=("slurm", "volcano"), help="write for this one alone")
+    add("--out", default="build/cluster", metavar="PATH", help="folder for the files (default %(default)s)")
+    slurm = parser.add_argument_group("Slurm").add_argument
+    slurm("--time", default="48:00:00", help="time limit, after which the job is queued again (default %(default)s)")
+    slurm("--gres", metavar="NAME:N", help="devices, as the cluster names them (default gpu:N, npu:N; none: '')")
+    slurm("--python", metavar="FILE", help="run by this Python, such as .venv/bin/python, and not in containers")
+    volcano = parser.add_argument_group("Kubernetes with Volcano").add_argument
+    volcano("--namespace", default="default", metavar="NAME", help="(default %(default)s)")
+    volcano(
+        "--data_claim",
+        default="imagenet",
+        metavar="NAME",
+        help="volume claim of the data (default %(default)s)",
+    )
+    volcano(
+        "--results_claim", default="hlg-results", metavar="NAME", help="volume claim of the runs (default %(default)s)"
+    )
+    volcano("--uid", type=int, default=1000, metavar="N", help="user and group in the pods (default %(default)s)")
+    volcano("--chip", choices=("910", "910b"), default="910", help="Ascend's, 910b: Atlas A2 (default %(default)s)")
+    volcano("--cpus", type=int, metavar="N", help="cores of each pod (default: no limit)")
+    volcano("--memory", metavar="SIZE", help="memory of each pod, such as 512Gi (default: no limit)")
+    volcano("--host_network", action="store_true", help="use the machines' own network, for RoCE and InfiniBand on GPU")
+    add("keys", nargs="*", metavar="--key=value", help="behind a --: keys of the configuration, such as -- --seed=2")
+    o = parser.parse_args(argv)
+    if o.devices is None:
+        o.devices = 2 if o.device == "cpu" else 8
+    if o.gres is None and o.device in GRES:
+        o.gres = f"{GRES[o.device]}:{o.devices}"
+    o.gres = o.gres or None
+    o.name = o.name or re.sub(r"[^a-z0-9]+", "-", Path(o.config).stem.lower())
+    o.schedulers = (o.only,) if o.only else ("slurm",) if o.device == "cpu" else ("slurm", "volcano")
+    return o
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    o = read_options(words)
+    try:
+        files = render(o, shlex.join(["python", "-m", "repro.cluster", *words]), commit())
+        for name, text in files.items():
+            path = Path(o.out) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            path.chmod(0o755 if name.endswith(".sh") else 0o644)
+            print(f"{path}: how to submit, watch, stop and go on stands at its head")
+    except ReproError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: --out: can't write {error.filename} ({error.strerror})", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""Is this machine fit for a long run? One line for each thing that has to be right: `make doctor`.
+
+    python3 -m repro.doctor --device ascend --devices 0,1,2,3,4,5,6,7 --imagenet /path --container any
+
+It runs on the machine before anything is installed, and again inside the container where a run uses one: each sees
+what the other does not. Exit codes: 0 go on, 1 do not start, 2 a wrong option.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from repro.doctor.ascend import check_ascends, check_cann
+from repro.doctor.gpu import check_cuda, check_gpus
+from repro.doctor.host import (
+    check_clock,
+    check_cores,
+    check_limits,
+    check_memory,
+    check_shared_memory,
+    clock_error_us,
+    newest_file,
+)
+from repro.doctor.machine import FAILURE, OK, WARNING, Finding, Machine, warning
+from repro.doctor.software import check_container, check_engine, check_python, mindspore_version
+from repro.doctor.storage import check_data, check_disks, run_demands, software_demands
+
+COLOURS = {OK: "32", WARNING: "33", FAILURE: "31"}
+
+
+def examine(options: argparse.Namespace, machine: Machine) -> Iterable[Finding]:
+    """The findings, one by one as they are made."""
+    o, inside = options, machine.inside
+    planned = o.container and not inside  # the run will be in a container, and this is not it
+    venv = sys.prefix if inside else o.venv
+    if planned:
+        yield from careful("engine", lambda: check_engine(machine, o.container, o.device))
+    elif inside:
+        yield check_container(machine)
+    if not planned:
+        yield from careful("Python", lambda: check_python(venv, inside))
+
+    ranks = len(o.devices) or 1
+    if o.device != "cpu":
+        check = check_gpus if o.device == "gpu" else check_ascends
+        try:
+            findings, ranks = check(machine, o.devices)
+        except Exception as error:
+            findings = [stumbled("devices", error)]
+        yield from findings
+        if not planned:
+            libraries = check_cuda if o.device == "gpu" else check_cann
+            yield from careful("libraries", lambda: libraries(machine, venv))
+
+    yield from careful("cores", lambda: [check_cores(machine, o.device, ranks), check_memory(machine, ranks)])
+    if not planned:
+        yield from careful("shared memory", lambda: [check_shared_memory(machine, ranks)])
+        yield from careful("limits", lambda: check_limits(machine, o.device, ranks))
+    wanted = run_demands(Path(o.runs), o.epochs, ranks)
+    if not planned:
+        wanted += software_demands(None if mindspore_version(venv)[1] else Path(venv))
+    yield from careful("disk", lambda: check_disks(wanted, machine.timeout_s))
+    yield from careful("data", lambda: check_data(o.imagenet, o.device))
+    yield from careful("clock", lambda: [check_clock(time.time(), newest_file(), clock_error_us())])
+
+
+def careful(name: str, check: Callable[[], Iterable[Finding]]) -> Iterable[Finding]:
+    """A check's findings; one that stumbles over a strange machine does not keep the others from looking at it."""
+    try:
+        yield from check()
+    except Exception as error:
+        yield stumbled(name, error)
+
+
+def stumbled(name: str, error: Exception) -> Finding:
+    """The finding about a check that broke."""
+    return warning(name, f"could not be checked ({type(error).__name__}: {error})", "look at it yourself")
+
+
+def show(finding: Finding, colour: bool) -> str:
+    """The line of a finding, and below it what to do."""
+    level = f"{finding.level:<8}"
+    if colour:
+        level = f"\033[{COLOURS[finding.level]}m{level}\033[0m"
+    line = f"{level} {finding.name:<14} {finding.text}"
+    return line + (f"\n{'':23} fix: {finding.fix}" if finding.fix else "")
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """The last line."""
+    counts = {level: sum(finding.level == level for finding in findings) for level in (FAILURE, WARNING, OK)}
+    parts = [_count(counts[FAILURE], "failure"), _count(counts[WARNING], "warning"), f"{counts[OK]} ok"]
+    return ("do not start: " if counts[FAILURE] else "go on: ") + ", ".join(filter(None, parts))
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' if number > 1 else ''}" if number else ""
+
+
+def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; `--help` and what argparse refuses end the process."""
+    parser = argparse.ArgumentParser("python3 -m repro.doctor", description="Is this machine fit for a long run?")
+    add = parser.add_argument
+    add("--device", choices=["cpu", "gpu", "ascend"], default="cpu", help="what to train on (default %(default)s)")
+    add("--devices", type=_devices, default=[], metavar="0,1,2", help="which of them (default: all there are)")
+    add("--imagenet", default="", metavar="DIR", help="folder with ImageNet's train/ and val/")
+    add("--runs", default="results/runs", metavar="DIR", help="where runs are written (default %(default)s)")
+    add("--container", choices=["", "any", "docker", "podman"], default="", help="the run will be in a container")
+    add("--venv", default=".venv", metavar="DIR", help="the environment of make setup (default %(default)s)")
+    add("--epochs", type=int, default=300, metavar="N", help="length of the run (default %(default)s)")
+    add("--json", action="store_true", help="print the findings as JSON")
+    return parser.parse_args(argv)
+
+
+def _devices(text: str) -> list[int]:
+    devices = [int(word) for word in text.replace(",", " ").split()]  # argparse words the ValueError
+    if len(set(devices)) < len(devices) or any(device < 0 for device in devices):
+        raise argparse.ArgumentTypeError(f"found {text!r}; allowed: different whole numbers, such as 0,1,2")
+    return devices
+
+
+def main(argv: Sequence[str] | None = None, machine: Machine | None = None) -> int:
+    """The program; returns its exit code."""
+    options = read_options(argv)
+    findings = []
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    for finding in examine(options, machine or Machine()):
+        findings.append(finding)
+        if not options.json:
+            print(show(finding, colour), flush=True)
+    print(json.dumps([finding._asdict() for finding in findings], indent=1) if options.json else summary(findings))
+    return int(any(finding.level == FAILURE for finding in findings))
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)  # Ctrl-C, and a pager that was closed, end it without a trace
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever the names of files and the terminal
+    sys.exit(main())

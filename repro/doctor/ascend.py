@@ -1,0 +1,218 @@
+"""Checks of Ascends: driver, chips, devices, who else computes on them, CANN and whether MindSpore goes with it.
+
+The tables of npu-smi are read as public logs show them for Ascend 910 (npu-smi 1.8 to 23.0), 910B (24.1 to 25.5) and
+A3, where one card has two chips and a column Phy-ID. No Ascend was at hand.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from repro.doctor.machine import Finding, Machine, failure, listing, ok, one_line, warning
+from repro.doctor.software import accepted_cann, compiled_with_cann, mindspore_version
+
+DRIVER = "/usr/local/Ascend/driver/version.info"
+DRIVER_FIX = "install Ascend's driver and firmware (HDK), or run on a machine that has Ascends"
+TOOLKITS = ("/usr/local/Ascend/ascend-toolkit/latest", "/usr/local/Ascend/cann", "/usr/local/Ascend/latest")
+SHARED_NODES = ("/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc")
+BUSY = 0.2  # of a device's memory; an idle 910B with 32 GB is logged with 9 % in use
+# MindSpore, CANN, driver: what the documentation of MindSpore Transformers r1.9.0 pairs, for Atlas A2 and A3.
+PAIRS = (
+    ("2.9.0", "9.0.0", "26.0.RC1"),
+    ("2.7.2", "8.5.0", "25.5.0"),
+    ("2.7.1", "8.3.RC1", "25.3.RC1"),
+    ("2.7.0", "8.2.RC1", "25.2.0"),
+    ("2.6.0-rc1", "8.1.RC1", "25.0.RC1"),
+)
+
+
+class Npu(NamedTuple):
+    """One chip of npu-smi's table; memory in MB."""
+
+    device: int  # as in /dev/davinci<device>
+    name: str
+    health: str
+    used: int
+    total: int
+    card: tuple[int, int]  # NPU and chip, as the table of processes names them
+
+
+def check_ascends(machine: Machine, wanted: Sequence[int]) -> tuple[list[Finding], int]:
+    """The findings about driver and devices, and how many devices the run gets. No ``wanted`` means all there are."""
+    nodes = sorted(int(path.name[7:]) for path in machine.path("/dev").glob("davinci[0-9]*") if path.name[7:].isdigit())
+    answer = machine.run("npu-smi", "info")
+    npus, processes = parse_npu_smi(answer.output)
+    driver = driver_version(machine)
+    if not nodes and not npus:
+        said = answer.problem or f"npu-smi lists no device: {one_line(answer.output)!r}"
+        what = "the Ascend driver is installed, but finds no device" if driver else "no Ascend driver"
+        return [failure("driver", f"{what}: no /dev/davinci0, and {said}", DRIVER_FIX)], len(wanted) or 1
+    findings = [
+        ok("driver", f"Ascend {driver}")
+        if driver
+        else warning("driver", f"version not known: no version in {DRIVER}", "see that the driver's folder is there")
+    ]
+    seen = nodes or [npu.device for npu in npus]
+    # In a container the devices that were passed on may count anew from 0.
+    missing = [] if machine.inside else [index for index in wanted if index not in seen]
+    if missing or (machine.inside and len(seen) < len(wanted)):
+        text = f"asked for {listing(list(wanted))}, found devices {listing(seen)}"
+        return [*findings, failure("devices", text, "name those in DEVICES, as in /dev/davinci<N>")], len(wanted)
+    used = list(wanted) if wanted and not machine.inside else seen
+    mine = [npu for npu in npus if npu.device in used]
+    name = ", ".join(sorted({npu.name for npu in mine})) or "Ascend"
+    findings += [ok("devices", f"{len(used)} x {name} ({listing(used)})"), *_chips(mine), *_nodes(machine, used)]
+    if "-8020" in answer.problem + answer.output:
+        fix = "stop the other container, or name other DEVICES"
+        findings.append(failure("free", "npu-smi says that another container holds the devices (-8020)", fix))
+    elif len(mine) < len(used):
+        said = answer.problem or f"its table does not list all of {listing(used)}: {one_line(answer.output)!r}"
+        findings.append(warning("free", f"not known: {said}", "look at npu-smi info before you start"))
+    else:
+        findings += [*_health(mine), *_free(mine, processes)]
+    return findings, len(used)
+
+
+def driver_version(machine: Machine) -> str:
+    """Such as 25.5.0; empty where the driver's folder does not tell."""
+    return _value(machine.read(DRIVER), "package_version", "Version")
+
+
+def _value(text: str, *names: str) -> str:
+    """The first of these keys of a version.info that is there."""
+    found = (re.search(rf"^{name}=\s*([\w.\-]+)", text, re.MULTILINE) for name in names)
+    return next((match[1] for match in found if match), "")
+
+
+def parse_npu_smi(text: str) -> tuple[list[Npu], list[tuple[tuple[int, int], str]]]:
+    """The chips in the table of `npu-smi info`, and its processes: (NPU, chip), "pid name".
+
+    A chip has two rows: number, name and health of its card, then its own number and memory. Lines of any other shape
+    are passed over.
+    """
+    npus: list[Npu] = []
+    processes: list[tuple[tuple[int, int], str]] = []
+    card: tuple[int, str, str] | None = None
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        first = cells[0].split()
+        if not first or not first[0].isdigit():
+            continue
+        if len(cells) == 4 and cells[1].isdigit():
+            chip = int(first[1]) if len(first) > 1 and first[1].isdigit() else 0
+            processes.append(((int(first[0]), chip), f"{cells[1]} {cells[2]}".strip()))
+        elif len(cells) == 3 and len(first) == 2 and re.search("[A-Za-z]", first[1]):
+            card = (int(first[0]), first[1], cells[1])
+        elif len(cells) == 3 and card and all(word.isdigit() for word in first):
+            pairs = re.findall(r"(\d+)\s*/\s*(\d+)", cells[2])
+            used, total = map(int, pairs[-1]) if pairs else (0, 0)
+            device = int(first[1]) if len(first) > 1 else card[0]
+            npus.append(Npu(device, card[1], card[2], used, total, (card[0], int(first[0]))))
+    return npus, processes
+
+
+def generation(name: str) -> str:
+    """910 (the published run's), 910b (Atlas A2), a3, or empty for a chip that is none of them."""
+    if name.startswith("310"):
+        return ""
+    if re.match(r"910B\d", name):
+        return "910b"
+    if re.match(r"910(A|B|ProA|ProB|PremiumA)$", name):
+        return "910"
+    return "a3" if re.match(r"Ascend910|910_93", name) else ""
+
+
+def _chips(npus: Sequence[Npu]) -> Iterable[Finding]:
+    for name in sorted({npu.name for npu in npus}):
+        kind = generation(name)
+        if kind == "910b":
+            yield ok("chip", f"{name} (Atlas A2), which MindSpore 2.10.0 compiles its operators for")
+        elif kind == "910":
+            text = f"{name}, as in the published run; MindSpore 2.10.0 has its own operators compiled for 910b alone"
+            fix = "take the image for it (make image-ascend CHIP=910), and run `make fingerprint` before a long run"
+            yield warning("chip", text, fix)
+        elif name.startswith("310"):
+            yield failure("chip", f"{name} is made for inference", "train on an Ascend 910, 910B or A3")
+        else:
+            text = f"{name}: MindSpore 2.10.0 has its own operators compiled for 910b alone"
+            yield warning("chip", text, "run `make fingerprint` on it before a long run")
+
+
+def _nodes(machine: Machine, used: Sequence[int]) -> Iterable[Finding]:
+    paths = [f"/dev/davinci{index}" for index in used] + list(SHARED_NODES)
+    missing = [path for path in paths if not machine.path(path).exists()]
+    closed = [path for path in paths if path not in missing and not os.access(machine.path(path), os.R_OK | os.W_OK)]
+    if missing:
+        yield failure("nodes", f"missing: {', '.join(missing)}", "load the driver, or pass them on to the container")
+    if closed:
+        fix = (
+            "join the group that owns them, HwHiAiUser by default (sudo usermod -aG HwHiAiUser $USER), and log in again"
+        )
+        yield failure("nodes", f"can't be opened by this user: {', '.join(closed)}", fix)
+    if not missing and not closed:
+        yield ok("nodes", f"/dev/davinci{listing(list(used))} and the three that all share can be opened")
+
+
+def _health(npus: Sequence[Npu]) -> Iterable[Finding]:
+    bad = [npu for npu in npus if npu.health != "OK"]
+    if not bad:
+        return
+    text = ", ".join(f"device {npu.device}: {npu.health}" for npu in bad)
+    fix = "see npu-smi info -t health -i <N>, or leave them out of DEVICES"
+    severe = any(npu.health != "Warning" for npu in bad)
+    yield failure("health", text, fix) if severe else warning("health", text, fix)
+
+
+def _free(npus: Sequence[Npu], processes: Sequence[tuple[tuple[int, int], str]]) -> Iterable[Finding]:
+    cards = {npu.card: npu.device for npu in npus}
+    theirs = [f"{who} on device {cards[card]}" for card, who in processes if card in cards]
+    busy = [f"{npu.used / npu.total:.0%} of device {npu.device}" for npu in npus if npu.used > BUSY * npu.total > 0]
+    if theirs or busy:
+        text = "; ".join(filter(None, [", ".join(theirs[:4]), f"memory of {', '.join(busy)}" if busy else ""]))
+        fix = "end what runs there, or name other DEVICES: a run takes nearly all of a device's memory"
+        yield failure("free", f"in use: {text}", fix)
+    else:
+        yield ok("free", "no other process, memory free")
+
+
+def check_cann(machine: Machine, venv: str) -> Iterable[Finding]:
+    """CANN's version, and whether it goes with MindSpore and the driver."""
+    get = machine.environment.get
+    named = get("ASCEND_HOME_PATH") or get("ASCEND_TOOLKIT_HOME")
+    home = next((place for place in [named, *TOOLKITS] if place and machine.path(place).is_dir()), None)
+    if not home:
+        fix = "install it and run `source /usr/local/Ascend/ascend-toolkit/set_env.sh`, or use the image (CONTAINER=1)"
+        yield failure("CANN", f"not found: {named or TOOLKITS[0]} is no folder", fix)
+        return
+    if not named:
+        yield failure("CANN", f"is in {home}, but this shell is not set up for it", f"run: source {home}/set_env.sh")
+    texts = (machine.read(f"{home}/{part}version.info") for part in ("compiler/", "runtime/", ""))
+    cann = next(filter(None, (_value(text, "Version", "version") for text in texts)), "")
+    if not cann:
+        text = f"{home}/compiler/version.info tells no version"
+        yield warning("CANN", text, "see that the toolkit is whole: MindSpore reads its version there")
+        return
+    yield match(
+        mindspore_version(venv)[0], cann, driver_version(machine), accepted_cann(venv), compiled_with_cann(venv)
+    )
+
+
+def match(mindspore: str, cann: str, driver: str, accepted: Sequence[str], compiled: str) -> Finding:
+    """Whether MindSpore accepts this CANN (``accepted`` has major.minor), and whether a document names the three."""
+    three = f"MindSpore {mindspore}, CANN {cann}, driver {driver or 'unknown'}"
+    if ".".join(cann.split(".")[:2]) not in accepted:
+        fix = "install CANN 9.0.0 with driver 26.0.RC1, or build the image for it: make image-ascend CANN=9.0.0"
+        text = f"{three}: this MindSpore accepts CANN {', '.join(accepted)}"
+        return failure("match", text, fix)
+    if (mindspore, cann.upper(), driver.upper()) in PAIRS:
+        return ok("match", f"{three}: a documented set")
+    known = next((pair for pair in PAIRS if pair[1] == cann.upper()), None)
+    notes = ["this CANN is accepted, but no document that we know names the three together"]
+    if known:
+        notes.append(f"documented with it: MindSpore {known[0]}, driver {known[2]}")
+    if compiled and not cann.startswith(compiled):
+        notes.append(f"MindSpore's own operators were compiled with CANN {compiled}")
+    return warning("match", f"{three}: {'; '.join(notes)}", "run `make fingerprint` on it before a long run")

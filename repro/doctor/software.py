@@ -1,0 +1,155 @@
+"""Checks of what a run is made with: a container engine, or Python and the environment that `make setup` builds."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import json
+import platform
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from repro.bootstrap import STAMP, unsupported
+from repro.doctor.machine import Finding, Machine, failure, ok, one_line
+
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+ACCEPTED_CANN = ("8.2", "8.3", "8.5", "9.0", "9.1")  # by MindSpore 2.10.0's run_check/_check_version.py
+ENGINES = ("docker", "podman")
+# Only an engine fills these in, not its client.
+SERVER = {
+    "docker": ("version", "--format", "{{.Server.Version}}"),
+    "podman": ("info", "--format", "{{.Version.Version}}"),
+}
+CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi", "/run/cdi")
+TOOLKIT = "install the NVIDIA Container Toolkit, then "
+DOCKER_FIX = TOOLKIT + "run: sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker"
+CDI_FIX = TOOLKIT + "run: sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+
+
+def check_engine(machine: Machine, wanted: str, device: str) -> Iterable[Finding]:
+    """The engine that a run is to use (``wanted``: docker, podman, or any), and whether it can pass GPUs on."""
+    problems = []
+    for engine in ENGINES if wanted == "any" else (wanted,):
+        if engine == "docker" and "podman" in machine.run("docker", "--version").output.lower():
+            problems.append("docker is another name of podman here")
+            continue
+        answer = machine.run(engine, *SERVER[engine])
+        version = one_line(answer.output)
+        if not answer.problem and re.match(r"\d+\.\d+", version):
+            yield ok("engine", f"{engine} {version}")
+            if device == "gpu":
+                yield _gpus_in_docker(machine) if engine == "docker" else _gpus_by_cdi(machine)
+            return
+        problems.append(answer.problem or f"{engine} tells no version of its engine: {version!r}")
+    fix = "install podman or docker, or run without a container: CONTAINER=0"
+    if any("permission denied" in problem.lower() for problem in problems):
+        fix = "join the group docker (sudo usermod -aG docker $USER) and log in again, or use podman"
+    elif any("daemon" in problem for problem in problems):
+        fix = "start it (sudo systemctl start docker), install podman, or run without a container: CONTAINER=0"
+    yield failure("engine", f"no container engine answers: {'; '.join(problems)}", fix)
+
+
+def _gpus_in_docker(machine: Machine) -> Finding:
+    try:
+        runtimes = json.loads(machine.run("docker", "info", "--format", "{{json .Runtimes}}").output)
+    except ValueError:
+        runtimes = None
+    if isinstance(runtimes, dict) and "nvidia" in runtimes:
+        return ok("GPU runtime", "docker has the NVIDIA runtime")
+    if machine.which("nvidia-container-runtime-hook") or _cdi(machine):
+        return ok("GPU runtime", "the NVIDIA Container Toolkit is here")
+    return failure("GPU runtime", "docker can't pass GPUs on: it knows no NVIDIA runtime", DOCKER_FIX)
+
+
+def _gpus_by_cdi(machine: Machine) -> Finding:
+    found = _cdi(machine)
+    if not found:
+        text = f"podman can't pass GPUs on: no specification of nvidia.com/gpu in {' or '.join(CDI_FOLDERS[:2])}"
+        return failure("GPU runtime", text, CDI_FIX)
+    path, text = found
+    driver = re.search(r"/[^\s\"':]*/libcuda\.so\.\d[\d.]+", text)
+    if driver and not machine.path(driver[0]).exists():
+        return failure("GPU runtime", f"{path} was made for another driver: {driver[0]} is gone", CDI_FIX)
+    return ok("GPU runtime", f"podman knows the GPUs from {path}")
+
+
+def _cdi(machine: Machine) -> tuple[Path, str] | None:
+    """The file that describes the GPUs to container engines, and its text."""
+    for folder in CDI_FOLDERS:
+        for path in sorted(machine.path(folder).glob("*")):
+            text = machine.read(f"{folder}/{path.name}") if path.suffix in (".yaml", ".yml", ".json") else ""
+            if "nvidia.com/gpu" in text:
+                return path, text
+    return None
+
+
+def check_container(machine: Machine) -> Finding:
+    """The container that this is the inside of."""
+    get = machine.environment.get
+    return ok("container", f"{get('HLG_ENGINE', 'unknown engine')}, image {get('HLG_IMAGE_DIGEST', '')[:19]}")
+
+
+def check_python(venv: str, inside: bool) -> Iterable[Finding]:
+    """Whether `make setup`, or the image (``inside``), has built the environment, or else can with this Python."""
+    try:
+        ctypes.CDLL("libgomp.so.1")
+    except OSError:
+        yield failure("libgomp", "libgomp.so.1 is missing, and MindSpore needs it", "install the package libgomp1")
+    version, installed = mindspore_version(venv)
+    if installed and (inside or (Path(venv) / STAMP).is_file()):
+        yield ok("MindSpore", f"{version}, in {venv}")
+    elif inside:
+        yield failure("MindSpore", f"is not in {venv} of this image", "build the image again, or leave IMAGE out")
+    else:
+        yield _setup(version, venv)
+
+
+def _setup(mindspore: str, venv: str) -> Finding:
+    """Whether this Python can build the environment."""
+    reason = unsupported(tuple(sys.version_info), platform.system(), platform.machine())
+    library, number = platform.libc_ver()
+    if reason:
+        fix = "name another one: PYTHON=python3.11; or run in a container: CONTAINER=1"
+        return failure("Python", reason.partition(". Name one")[0], fix)
+    if library == "glibc" and [int(part) for part in number.split(".")] < [2, 28]:
+        return failure("Python", f"glibc {number} is too old: MindSpore needs 2.28", "run in a container: CONTAINER=1")
+    if not importlib.util.find_spec("ensurepip") or not importlib.util.find_spec("venv"):
+        text = f"Python {platform.python_version()} can't build an environment"
+        return failure("Python", text, "install the package python3-venv")
+    return ok("Python", f"{platform.python_version()}; make setup will install MindSpore {mindspore} in {venv}")
+
+
+def packages(venv: str) -> list[Path]:
+    """The folders in which an environment has its packages."""
+    return sorted(Path(venv).glob("lib/python3.*/site-packages"))
+
+
+def mindspore_version(venv: str) -> tuple[str, bool]:
+    """(version, whether it is installed): the environment's MindSpore, or the one that the project asks for."""
+    for folder in packages(venv):
+        for path in sorted(folder.glob("mindspore-*.dist-info")):
+            return path.name[len("mindspore-") : -len(".dist-info")], True
+    found = re.search('"mindspore==([^"]+)"', PROJECT.read_text(encoding="utf-8")) if PROJECT.is_file() else None
+    return (found[1] if found else "unknown"), False
+
+
+def accepted_cann(venv: str) -> Sequence[str]:
+    """The CANN versions, as major.minor, that the installed MindSpore accepts; those of 2.10.0 where none is."""
+    text = _of_mindspore(venv, "run_check/_check_version.py")
+    found = re.search(r"class AscendEnvChecker.*?self\.version = \[(.*?)\]", text, re.DOTALL)
+    versions = re.findall(r"\d+\.\d+", found[1]) if found else []
+    return versions or ACCEPTED_CANN
+
+
+def compiled_with_cann(venv: str) -> str:
+    """The CANN version, as major.minor, that the installed MindSpore's own operators were compiled with, or nothing."""
+    text = _of_mindspore(venv, "lib/plugin/ascend/custom_ascendc_910b/version.info")
+    found = re.search(r"custom_opp_compiler_version=(\d+\.\d+)", text)
+    return found[1] if found else ""
+
+
+def _of_mindspore(venv: str, name: str) -> str:
+    paths = [path for folder in packages(venv) for path in [folder / "mindspore" / name] if path.is_file()]
+    return paths[0].read_text(encoding="utf-8", errors="replace") if paths else ""
