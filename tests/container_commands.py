@@ -73,13 +73,13 @@ CASES = [
 
 @functools.cache
 def without_engines() -> str:
-    """A PATH of this machine's programs but for engines and git."""
+    """A PATH of this machine's programs but for engines, git and any Python: containers need none of them on it."""
     folder = Path(tempfile.mkdtemp(prefix="programs_"))
     atexit.register(shutil.rmtree, folder)
     for place in os.environ["PATH"].split(":"):
         for program in Path(place).glob("*") if place else ():
             link = folder / program.name
-            if program.name not in ("docker", "podman", "git") and not link.is_symlink():
+            if not program.name.startswith(("docker", "podman", "git", "python", "pypy")) and not link.is_symlink():
                 link.symlink_to(program)
     return str(folder)
 

@@ -36,3 +36,17 @@ def test_ranks_that_would_each_train_alone_are_refused(monkeypatch: pytest.Monke
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "8")
     with pytest.raises(UserError, match="run_distribute: found 0, but mpirun started 8 ranks"):
         start(Config(run_distribute=False))
+
+
+def test_a_driver_that_is_too_old_is_one_line_with_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "The cudaGetLastError[35], CUDA driver version is insufficient for CUDA runtime version"
+
+    def count() -> int:  # what MindSpore 2.10.0 says where libcuda is a stub
+        raise RuntimeError(f"\n-----\n- Cuda error:\n-----\n{words}\n\n-----\n- C++ Call Stack: (For developers)\n")
+
+    monkeypatch.setattr("hlg.device.ms.set_device", lambda target, number: None)
+    monkeypatch.setattr("hlg.device.ms.device_context.gpu.device_count", count)
+    with pytest.raises(UserError) as refused:
+        start(Config(device_target="GPU"))
+    assert f"can't use on this machine ({words}); set device_target" in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -1,4 +1,7 @@
-"""The programs as people run them: real processes on a real, very small data set."""
+"""The programs as people run them: real processes on a real, very small data set.
+
+Those that train take the narrow network, which compiles in seconds; ``make tiny`` takes the whole one.
+"""
 
 import json
 import os
@@ -40,7 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _command(program: str, data: Path, runs: Path, **keys: object) -> list[str]:
     paths = {"dataset_path": data / "train", "eval_path": data / "val", "save_checkpoint_path": runs}
     options = [f"--{key}={value}" for key, value in {**SMALL, **paths, **keys}.items()]
-    return [sys.executable, "-m", f"hlg.{program}", *options]
+    return [sys.executable, "-m", program, *options]
 
 
 def _run(program: str, data: Path, runs: Path, **keys: object) -> subprocess.CompletedProcess[str]:
@@ -63,7 +66,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of a finished training, and of another with the same seed and another number of workers."""
     runs = tmp_path_factory.mktemp("runs")
     for workers in (2, 1):
-        done = _run("train", data, runs, train_num_workers=workers)
+        done = _run("tests.narrow.train", data, runs, train_num_workers=workers)
         assert done.returncode == 0, done.stderr
     return runs
 
@@ -102,7 +105,7 @@ def test_a_finished_run_is_sealed_and_complete_and_the_schedule_advances(trained
 def test_evaluating_the_checkpoint_gives_the_accuracy_that_training_logged(data: Path, trained: Path) -> None:
     folder = _folders(trained)[1]
     runs = trained.parent / "evaluations"
-    done = _run("eval", data, runs, pretrained=folder)
+    done = _run("tests.narrow.eval", data, runs, pretrained=folder)
     assert done.returncode == 0, done.stderr
     (evaluation,) = _folders(runs)
     scores = json.loads((evaluation / "eval.json").read_text())
@@ -116,7 +119,7 @@ def test_evaluating_the_checkpoint_gives_the_accuracy_that_training_logged(data:
 
 
 def test_ctrl_c_saves_and_leaves_a_readable_unsealed_folder(data: Path, tmp_path: Path) -> None:
-    command = _command("train", data, tmp_path, context_mode=1, max_epoch=50)
+    command = _command("tests.narrow.train", data, tmp_path, context_mode=1, max_epoch=50)
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         deadline = time.monotonic() + 120
@@ -139,7 +142,7 @@ def test_ctrl_c_saves_and_leaves_a_readable_unsealed_folder(data: Path, tmp_path
 
 
 def test_a_diverging_run_stops_with_exit_code_3_and_says_what_to_try(data: Path, tmp_path: Path) -> None:
-    done = _run("train", data, tmp_path, context_mode=1, lr_max=1e30)
+    done = _run("tests.narrow.train", data, tmp_path, lr_max=1e30)
     assert done.returncode == 3, done.stderr
     message = done.stderr.strip().splitlines()[-1]
     assert message.startswith("error: step ")
@@ -150,15 +153,15 @@ def test_a_diverging_run_stops_with_exit_code_3_and_says_what_to_try(data: Path,
 @pytest.mark.parametrize(
     ("program", "keys", "said"),
     [
-        ("train", {"batch_size": 0}, "--batch_size: found '0'; allowed: a whole number >= 1"),
-        ("train", {"dataset_path": "/nowhere"}, "--dataset_path: found '/nowhere'"),
-        ("train", {"eval_image_size": 224}, "eval_image_size: found 224"),
-        ("train", {"batch_size": 100}, "9 training images are fewer than one step takes, 100"),
-        ("train", {"device_target": "GPU"}, "device_target: found GPU"),
-        ("train", {"run_distribute": 1}, "run_distribute: found 1"),
-        ("train", {"pretrained": "missing.ckpt"}, "missing.ckpt"),
-        ("eval", {}, "pretrained: found nothing"),
-        ("eval", {"pretrained": "missing.ckpt"}, "checkpoint missing.ckpt: no such file"),
+        ("hlg.train", {"batch_size": 0}, "--batch_size: found '0'; allowed: a whole number >= 1"),
+        ("hlg.train", {"dataset_path": "/nowhere"}, "--dataset_path: found '/nowhere'"),
+        ("hlg.train", {"eval_image_size": 224}, "eval_image_size: found 224"),
+        ("hlg.train", {"batch_size": 100}, "9 training images are fewer than one step takes, 100"),
+        ("hlg.train", {"device_target": "GPU"}, "device_target: found GPU"),
+        ("hlg.train", {"run_distribute": 1}, "run_distribute: found 1"),
+        ("hlg.train", {"pretrained": "missing.ckpt"}, "missing.ckpt"),
+        ("hlg.eval", {}, "pretrained: found nothing"),
+        ("hlg.eval", {"pretrained": "missing.ckpt"}, "checkpoint missing.ckpt: no such file"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2_and_nothing_is_written(
@@ -179,11 +182,11 @@ def test_an_image_that_is_unreadable_stops_the_run_by_name_or_is_skipped_and_cou
     make(broken, Request(classes=3, train=3, val=3))
     file = next((broken / "train").glob("*/*"))
     file.write_bytes(file.read_bytes()[:200])
-    stopped = _run("train", broken, tmp_path / "runs", context_mode=1)
+    stopped = _run("tests.narrow.train", broken, tmp_path / "runs")
     assert stopped.returncode == 2
     assert file.name in stopped.stderr
     assert "on_unreadable=skip" in stopped.stderr
-    done = _run("train", broken, tmp_path / "runs", context_mode=1, max_epoch=1, on_unreadable="skip")
+    done = _run("tests.narrow.train", broken, tmp_path / "runs", max_epoch=1, on_unreadable="skip")
     assert done.returncode == 0, done.stderr
     last = _folders(tmp_path / "runs")[-1]
     assert f"skipped, unreadable: {file.parent.name}/{file.name}" in (last / "train.log").read_text()
