@@ -176,7 +176,7 @@ test: setup ## Run the tests
 
 .PHONY: faults
 faults: setup ## Break running jobs in every way we know, and print what happened and what was lost
-	$(BIN) -m pytest tests/faults -n 2 --dist loadfile
+	$(BIN) -m pytest tests/faults -n 4 --dist loadfile
 
 .PHONY: test-image
 test-image: ## Try the CPU image with this machine's engine, and the run that make tiny CONTAINER=1 has left under RUNS
