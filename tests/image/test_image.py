@@ -126,6 +126,18 @@ def test_what_a_run_writes_is_its_callers_own_who_needs_no_account_in_it(tmp_pat
     assert {image.stat().st_uid for image in images} == {caller}
 
 
+def test_sigterm_reaches_the_program_and_its_exit_code_comes_back() -> None:
+    program = (
+        "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(75)); print('up', flush=True); time.sleep(60)"
+    )
+    command = [str(ROOT / "docker/run.sh"), "cpu", "python", "-c", program]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "up\n"
+        process.terminate()
+        assert process.wait(30) == 75
+
+
 def test_a_run_in_the_image_knows_its_image_and_its_commit(facts: dict[str, Any], pytestconfig: pytest.Config) -> None:
     runs = sorted(pytestconfig.getoption("--runs").glob("2*_tiny_cpux1_*"))
     assert [len(list(run.glob("SHA256SUMS"))) for run in runs[-2:]] == [1, 1], "make tiny CONTAINER=1 comes first"
