@@ -15,6 +15,8 @@ VAL        ?= 32
 
 # An unfinished run's folder (or a checkpoint in it) to go on with, by its own configuration unless CONFIG is given.
 RESUME ?=
+# A run's folder, or a log in the published format, to audit.
+RUN    ?=
 # Train once for each of these, such as SEEDS="1 2 3".
 SEEDS  ?=
 # Several machines: the same command on each of NODES, with NODE_RANK 0, 1, ... and the address of the first one.
@@ -103,6 +105,11 @@ eval: setup ## Evaluate a checkpoint: CONFIG=... PRETRAINED=file.ckpt or a run f
 report: MOUNTS = --write results --write $(RUNS)
 report: setup ## Set the runs under RUNS beside the published figures: results/report.md
 	$(BIN) -m repro.report --runs $(RUNS)
+
+.PHONY: audit
+audit: MOUNTS = --write results --write $(RUNS) $(addprefix --read ,$(RUN))
+audit: setup ## Can its figures all be true at once? Of what was published, or RUN=run folder or log
+	$(BIN) -m repro.audit $(RUN)
 
 .PHONY: fingerprint
 fingerprint: MOUNTS = --read tests/hlg/fixtures

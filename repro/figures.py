@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from repro.logs import read_log
-from repro.schema import DataSet, Log, Measured, Published, ReproError, Rule, Setting
+from repro.schema import DataSet, Log, Measured, Published, ReproError, Rule, Setting, Statement
 
 PUBLISHED = Path(__file__).with_name("published.yml")
 LAST_EPOCHS = 4  # as many as the published excerpt of the log holds
@@ -27,6 +27,17 @@ def read_published(path: Path = PUBLISHED) -> tuple[Published, ...]:
         raise ReproError(f"{path}: {' '.join(str(error).split())}") from None
     except KeyError as error:
         raise ReproError(f"{path}: found no {error.args[0]!r}, or it is used and not defined") from None
+
+
+def read_statements(path: Path = PUBLISHED) -> dict[str, Statement]:
+    """What else the published text says, by key. Raises ReproError naming the file and the key."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {key: Statement(**statement) for key, statement in found["statements"].items()}
+    except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:
+        raise ReproError(f"{path}: {' '.join(str(error).split())}") from None
+    except KeyError as error:
+        raise ReproError(f"{path}: found no {error.args[0]!r}") from None
 
 
 def _setting(key: str, found: Mapping[str, Any]) -> Setting:

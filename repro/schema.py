@@ -94,6 +94,35 @@ class Published:
     log: str = ""  # the published log file that holds the value as well
 
 
+@dataclass(frozen=True)
+class Statement:
+    """One sentence of the published text with a number in it, printed with so many decimals; None: not rounded."""
+
+    says: str
+    value: float
+    decimals: int | None
+    source: str
+
+
+class Agreement(StrEnum):
+    """Whether figures can all be true at once."""
+
+    CONSISTENT = "consistent"
+    CONTRADICTORY = "contradictory"
+    UNTOLD = "cannot be told"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One claim held against what else is known. `by`: how far it is off, in words; empty where it is not."""
+
+    claim: str
+    check: str
+    numbers: str
+    agreement: Agreement
+    by: str = ""
+
+
 # ---------------------------------------------------------------------------------------------- measured
 
 

@@ -56,6 +56,7 @@ CASES = [
     ("docker", "train-cpu2 CONTAINER=1"),
     ("docker", "eval CONTAINER=1 PRETRAINED=/models/hlg.ckpt IMAGENET=/data/imagenet"),
     ("podman", "report CONTAINER=1 RUN_OPTIONS=--cpus=4"),
+    ("docker", "audit CONTAINER=1 RUN=/elsewhere/train.log"),
     ("docker", "fingerprint CONTAINER=1"),
     ("docker", "doctor DEVICE=ascend DEVICES=0,1 IMAGENET=/data/imagenet"),
     ("docker", "train-gpu1 IMAGENET=/data/imagenet DEVICES=3"),
