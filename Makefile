@@ -15,7 +15,7 @@ VAL        ?= 32
 
 # An unfinished run's folder (or a checkpoint in it) to go on with, by its own configuration unless CONFIG is given.
 RESUME ?=
-# A run's folder, or a log in the published format, to audit.
+# Run folders to verify or, also a log in the published format, to audit.
 RUN    ?=
 # Train once for each of these, such as SEEDS="1 2 3".
 SEEDS  ?=
@@ -110,6 +110,11 @@ report: setup ## Set the runs under RUNS beside the published figures: results/r
 audit: MOUNTS = --write results --write $(RUNS) $(addprefix --read ,$(RUN))
 audit: setup ## Can its figures all be true at once? Of what was published, or RUN=run folder or log
 	$(BIN) -m repro.audit $(RUN)
+
+.PHONY: verify
+verify: MOUNTS = $(addprefix --read ,$(RUN))
+verify: setup ## Is a run folder what it was when it was sealed? RUN=...
+	$(BIN) -m repro.verify $(RUN)
 
 .PHONY: fingerprint
 fingerprint: MOUNTS = --read tests/hlg/fixtures

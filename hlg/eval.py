@@ -13,11 +13,12 @@ from hlg import checkpoint, cli, collective, device
 from hlg.config import Config, dump
 from hlg.data.index import facts, scan
 from hlg.data.loader import EvalLoader
+from hlg.environment import environment
 from hlg.errors import StoppedError
 from hlg.evaluate import compile_ranks, evaluate
 from hlg.interrupt import StopRequest
 from hlg.layers import parameter_count
-from hlg.record import NoFolder, RunFolder, environment, eval_line
+from hlg.record import NoFolder, RunFolder, eval_line
 from hlg.step import RankStep, build_network
 from hlg.watchdog import Watchdog
 from hlg.weights import load_weights
@@ -51,18 +52,16 @@ def evaluate_checkpoint(config: Config, stem: str) -> None:
         create = RunFolder.create if on.rank == 0 else NoFolder.instead
         with create(config.save_checkpoint_path, "eval", stem, on.target, on.count) as run:
             run.write("config.yml", dump(config))
-            run.write(
-                "env.json",
-                environment(
-                    on.facts(),
-                    kind=run.kind,
-                    recipe=stem,
-                    seed=config.seed,
-                    parameters=parameter_count(network),
-                    dataset={"eval": facts(index)},
-                    checkpoint=asdict(loaded),
-                ),
+            kept = environment(
+                on.facts(),
+                kind=run.kind,
+                recipe=stem,
+                seed=config.seed,
+                parameters=parameter_count(network),
+                dataset={"eval": facts(index)},
+                checkpoint=asdict(loaded),
             )
+            run.write("env.json", run.with_patch(kept))
             watchdog.expect("the compilation of the graph")
             run.event("compile", compile_time_s=compile_ranks(ranks, config.eval_image_size, config.eval_batch_size))
             result = evaluate(ranks, loader, each_step, on.count)

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from hlg.environment import host_address
 from hlg.errors import DivergedError
-from hlg.record import RunFolder, epoch_line, host_address, step_line
+from hlg.record import RunFolder, epoch_line, step_line
 
 
 class Score(NamedTuple):

@@ -5,26 +5,14 @@ import hashlib
 import json
 import math
 import os
-import platform
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
 
+from hlg.environment import code_patch, git_state
 from hlg.errors import UserError
 
-PACKAGES = ("mindspore", "numpy", "pillow", "pyyaml")
-ENVIRONMENT_VARIABLES = (
-    *("ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "RANK_TABLE_FILE"),
-    *("HLG_ENGINE", "HLG_IMAGE", "HLG_IMAGE_DIGEST"),  # docker/run.sh sets them
-)
 SEAL = "SHA256SUMS"
-GIT_TIMEOUT_S = 30
 
 
 def step_line(epoch: int, step: int, loss: float) -> str:
@@ -159,6 +147,17 @@ class RunFolder:
         partial.write_text(text, encoding="utf-8")
         partial.replace(self.path / name)
 
+    def with_patch(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """``facts`` and, where they say that the code was changed, the name of a file, written here, that has the change."""
+        if not facts["dirty"]:
+            return facts
+        patch = code_patch()
+        if patch is None:
+            return {**facts, "missing": [*facts["missing"], "what was changed in the code"]}
+        name = f"code-{hashlib.sha256(patch).hexdigest()[:8]}.patch"
+        (self.path / name).write_bytes(patch)
+        return {**facts, "patch": name}
+
     def _seal(self) -> None:
         files = sorted(p for p in self.path.rglob("*") if p.is_file() and p.name != SEAL)
         lines = [f"{sha256_of(p)}  {p.relative_to(self.path).as_posix()}\n" for p in files]
@@ -191,6 +190,9 @@ class NoFolder(RunFolder):
     def write(self, name: str, content: str | dict[str, Any]) -> None:
         pass
 
+    def with_patch(self, facts: dict[str, Any]) -> dict[str, Any]:
+        return facts
+
 
 def link_latest(run: Path, config: str) -> None:
     """Point ``latest_<config>`` beside the run folder at it, so that scripts and people find the newest run."""
@@ -198,54 +200,6 @@ def link_latest(run: Path, config: str) -> None:
     partial = run.parent / f".latest_{config}_{os.getpid()}"
     partial.symlink_to(run.name)
     partial.replace(link)
-
-
-def environment(device: dict[str, Any], **facts: Any) -> dict[str, Any]:
-    """What a reader must know to repeat the run: code, command, software, machine; and what could not be found out."""
-    git = git_state()
-    packages = {name: _version(name) for name in PACKAGES}
-    missing = [f"version of {name}" for name, version in packages.items() if version is None]
-    missing += ["commit: not a git checkout"] if git["commit"] is None else []
-    return {
-        **git,
-        "argv": sys.argv,
-        "python": platform.python_version(),
-        "packages": packages,
-        "platform": platform.platform(),
-        "cpu": {"model": _cpu_model(), "cores": len(os.sched_getaffinity(0))},
-        "device": device,
-        "variables": {name: os.environ[name] for name in ENVIRONMENT_VARIABLES if name in os.environ},
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        **facts,
-        "missing": missing,
-    }
-
-
-def git_state() -> dict[str, Any]:
-    """Commit of the code that runs, and whether its tracked files were changed; None where nobody knows.
-
-    An image has no git; there the build has left ``HLG_COMMIT``, such as ``<40 hex digits>-dirty`` or ``unknown``.
-    """
-    built_from, _, dirty = os.environ.get("HLG_COMMIT", "").partition("-")
-    if len(built_from) == 40:
-        return {"commit": built_from, "dirty": dirty == "dirty"}
-    git = shutil.which("git")
-    code = Path(__file__).parent
-
-    def ask(*command: str) -> str | None:
-        if git is None:
-            return None
-        try:
-            done = subprocess.run(
-                [git, "-C", str(code), *command], capture_output=True, text=True, check=False, timeout=GIT_TIMEOUT_S
-            )
-        except subprocess.TimeoutExpired:
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    commit = ask("rev-parse", "HEAD")
-    changes = ask("status", "--porcelain", "--untracked-files=no")
-    return {"commit": commit, "dirty": None if commit is None or changes is None else bool(changes)}
 
 
 def _jsonable(value: Any) -> Any:
@@ -261,28 +215,3 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _cpu_model() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def host_address() -> str | None:
-    """This machine's address for the published ``ip[...]`` line, or None as the published run printed."""
-    try:
-        return socket.gethostbyname(socket.gethostname())
-    except OSError:
-        return None

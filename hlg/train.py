@@ -17,11 +17,12 @@ from tqdm import tqdm
 from hlg import checkpoint, cli, collective, device, resume
 from hlg.config import Config, dump
 from hlg.data.index import ImageIndex, facts, scan
+from hlg.environment import environment
 from hlg.errors import UserError
 from hlg.interrupt import StopRequest
 from hlg.journal import Journal
 from hlg.layers import parameter_count
-from hlg.record import NoFolder, RunFolder, environment, link_latest
+from hlg.record import NoFolder, RunFolder, link_latest
 from hlg.resume import Resumption
 from hlg.training import Job, Trainer
 from hlg.watchdog import Watchdog
@@ -138,7 +139,7 @@ def begin(trainer: Trainer, stem: str, dataset: dict[str, Any]) -> None:
         pretrained=job.loaded and dataclasses.asdict(job.loaded),
     )
     run.write("config.yml", dump(c))
-    run.write("env.json", kept)
+    run.write("env.json", run.with_patch(kept))
     for message in (*train_index.warnings, *eval_index.warnings, str(job.loaded or "weights: random")):
         journal.line(message)
     journal.line("Args:")
@@ -170,7 +171,7 @@ def go_on(trainer: Trainer, resumed: Resumption) -> None:
     if job.on.rank > 0:
         return
     run = journal.run
-    now = environment(job.on.facts(), kind=run.kind, seed=job.config.seed)
+    now = run.with_patch(environment(job.on.facts(), kind=run.kind, seed=job.config.seed))
     was = resumed.env
     other = [
         f"{key} {was.get(key)} -> {now[key]}"

@@ -57,6 +57,7 @@ CASES = [
     ("docker", "eval CONTAINER=1 PRETRAINED=/models/hlg.ckpt IMAGENET=/data/imagenet"),
     ("podman", "report CONTAINER=1 RUN_OPTIONS=--cpus=4"),
     ("docker", "audit CONTAINER=1 RUN=/elsewhere/train.log"),
+    ("docker", "verify CONTAINER=1 RUN=results/runs/latest_tiny"),
     ("docker", "fingerprint CONTAINER=1"),
     ("docker", "doctor DEVICE=ascend DEVICES=0,1 IMAGENET=/data/imagenet"),
     ("docker", "train-gpu1 IMAGENET=/data/imagenet DEVICES=3"),

@@ -17,6 +17,7 @@ FLOORS = {
     "errors": 0,
     "config": 0,
     "schedule": 0,
+    "environment": 0,
     "record": 0,
     "journal": 0,
     "interrupt": 0,
@@ -51,7 +52,9 @@ FLOORS = {
 # Within a floor, where one module is made of another.
 NEIGHBOURS = {
     ("config", "errors"),
+    ("record", "environment"),
     ("record", "errors"),
+    ("journal", "environment"),
     ("journal", "errors"),
     ("journal", "record"),
     ("cli", "config"),

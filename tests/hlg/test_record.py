@@ -182,31 +182,6 @@ def test_the_latest_link_moves_to_the_newest_run(tmp_path: Path) -> None:
     assert (tmp_path / "latest_tiny").resolve() == second.path.resolve()
 
 
-def test_the_environment_says_what_could_not_be_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hlg.record.shutil.which", lambda name: None)
-    env = record.environment({"target": "CPU", "names": ["x"], "count": 1}, seed=1)
-    assert env["commit"] is None
-    assert "commit: not a git checkout" in env["missing"]
-    assert env["packages"]["mindspore"]
-    assert env["cpu"]["cores"] >= 1
-
-
-def test_in_an_image_the_commit_is_the_one_it_was_built_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HLG_COMMIT", "0123456789" * 4)
-    assert record.git_state() == {"commit": "0123456789" * 4, "dirty": False}
-    monkeypatch.setenv("HLG_COMMIT", "0123456789" * 4 + "-dirty")
-    assert record.git_state() == {"commit": "0123456789" * 4, "dirty": True}
-    monkeypatch.setattr("hlg.record.shutil.which", lambda name: None)
-    monkeypatch.setenv("HLG_COMMIT", "unknown")
-    assert record.git_state() == {"commit": None, "dirty": None}
-
-
-def test_the_environment_names_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HLG_IMAGE_DIGEST", "sha256:" + "a" * 64)
-    env = record.environment({"target": "CPU", "names": ["x"], "count": 1})
-    assert env["variables"]["HLG_IMAGE_DIGEST"] == "sha256:" + "a" * 64
-
-
 def test_a_disk_that_fills_up_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     def work(config: object, stem: str) -> None:
         with Path("/dev/full").open("w") as full:  # a real device on which every write fails

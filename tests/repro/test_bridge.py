@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from hlg.config import Config, dump
-from hlg.record import RunFolder, environment, epoch_line, eval_line, step_line
+from hlg.environment import environment
+from hlg.record import RunFolder, epoch_line, eval_line, step_line
 from repro.compare import compare
 from repro.figures import read_published
 from repro.parse import read_run
