@@ -148,7 +148,7 @@ class RunFolder:
         partial.replace(self.path / name)
 
     def with_patch(self, facts: dict[str, Any]) -> dict[str, Any]:
-        """``facts`` and, where they say that the code was changed, the name of a file, written here, that has the change."""
+        """``facts``, with the name of a file, written here, that says what was changed in the code if it was."""
         if not facts["dirty"]:
             return facts
         patch = code_patch()
