@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 
 from repro.schema import Epoch, EvalLine, Log, ReproError
@@ -54,8 +55,14 @@ _KNOWN: dict[str, tuple[dict[str, re.Pattern[str]], str]] = {
     "last_metric[": ({"last_metric": _BEST}, "'last_metric[0.75618]'"),
     "ip[": ({"mean_fps": _MEAN}, "'ip[127.0.0.1], mean_fps[104.00]'"),
 }
-# A line without a proper time stamp that holds one of these is a broken record, not a foreign line.
-_BROKEN = re.compile(r"^accuracy=|epoch\[|last_metric\[|mean_fps\[|(?:compile|training) time used")
+# A line that is no record and holds one of these is a broken one, not a foreign line.
+_BROKEN = re.compile(
+    r"^accuracy=|epoch\[|step_num\[|last_metric\[|mean_fps\[|(?:compile|training) time used|"
+    r"per step time: |total cost time: |eval_cost="
+)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+LONGEST = 10_000  # characters of a line that are looked at at once; no record has 300
+ALIKE = 0.8  # from which on the beginning of a message is a record's, with a letter wrong
 
 STAMPED = "a record behind '2022-07-27 17:04:05:INFO:', with or without ',123' after the seconds"
 EVALUATION = "'accuracy=0.754880, per step time: 0.2441s, total cost time: 95.4355s' without a time stamp"
@@ -107,12 +114,23 @@ def read_log(path: Path) -> Log:
 
 def _records(path: Path) -> Iterator[tuple[int, str, dict[str, str | None]]]:
     """Every record and every foreign line, with its number."""
+    for number, text in _lines(path):
+        record = _record(f"{path}:{number}", text) if text.strip() else None
+        if record:
+            yield number, *record
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines, numbered, without colours. A line beyond all bounds comes in parts, so that any file can be read."""
+    number, before = 1, ""
     try:
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            for number, text in enumerate(lines, 1):
-                record = _record(f"{path}:{number}", text.rstrip("\n")) if text.strip() else None
-                if record:
-                    yield number, *record
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            while part := file.readline(LONGEST):
+                if "\0" in part:
+                    raise ReproError(f"{path}:{number}: found a zero byte, expected text in UTF-8")
+                yield number, before + _COLOUR.sub("", part.rstrip("\n"))
+                ends = part.endswith("\n")
+                number, before = number + ends, "" if ends else "... "  # no record begins within a line
     except OSError as error:
         raise ReproError(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -142,6 +160,13 @@ def _record(where: str, text: str) -> tuple[str, dict[str, str | None]] | None:
                 if match:
                     return kind, match.groupdict()
             raise ReproError(f"{where}: found {message[:200]!r}, expected {expected}")
+    if message.startswith("--> "):  # a key of the configuration, whatever its value
+        return None
+    if _BROKEN.search(message) or any(
+        get_close_matches(message[: len(start)], [start], 1, ALIKE) for start in (*_KNOWN, "accuracy=")
+    ):
+        expected = "; or ".join(expected for _, expected in _KNOWN.values())
+        raise ReproError(f"{where}: found {message[:200]!r}, which is nearly a record, expected {expected}")
     return None
 
 

@@ -1,0 +1,105 @@
+"""Logs that are broken on purpose or by accident: a correct result or an error with file and line, nothing skipped."""
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from repro.logs import LONGEST, read_log
+from repro.schema import Log, ReproError
+
+PUBLISHED = Path(__file__).parents[2] / "results/published"
+TRAINED = (PUBLISHED / "train_ascend910x8.log").read_text()
+EVALUATED = (PUBLISHED / "eval_gpu_rtx3090.log").read_text()
+
+
+def counts(log: Log) -> tuple[object, ...]:
+    """How many records of each kind a log has."""
+    once = (log.evaluation, log.compile_time_s, log.training_time_s, log.best_accuracy, log.mean_fps)
+    return (len(log.epochs), log.step_lines, *(value is not None for value in once))
+
+
+def read(folder: Path, content: str | bytes) -> Log:
+    path = folder / "some.log"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_log(path)
+
+
+def outcome(folder: Path, content: str | bytes) -> Log | str:
+    """The log, or what the error says."""
+    try:
+        return read(folder, content)
+    except ReproError as error:
+        return str(error)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("logs")
+
+
+@given(text=st.sampled_from([TRAINED, EVALUATED]), place=st.floats(0, 1, exclude_max=True), other=st.characters(codec="utf-8"))
+@example(text=TRAINED, place=0.0, other="\x1b")
+def test_a_character_that_is_wrong_loses_no_record_in_silence(
+    folder: Path, text: str, place: float, other: str
+) -> None:
+    at = int(place * len(text))
+    if "\n" in (text[at], other) or "\r" in (text[at], other) or other in "\x85\u2028\u2029":
+        return  # lines that are joined or cut: see below
+    line = text[:at].count("\n") + 1
+    for broken in (text[:at] + other + text[at + 1 :], text[:at] + other + text[at:], text[:at] + text[at + 1 :]):
+        found = outcome(folder, broken)
+        if isinstance(found, Log):
+            assert counts(found) == counts(read(folder, text))
+        else:  # a wrong number of an epoch shows in the next one
+            assert f"some.log:{line}: found" in found or "expected the next one" in found
+
+
+@given(content=st.binary(max_size=2000))
+def test_any_bytes_give_a_log_or_a_clear_error(folder: Path, content: bytes) -> None:
+    found = outcome(folder, content)
+    assert isinstance(found, Log) or found.startswith(f"{folder}/some.log:")
+
+
+@given(seed=st.integers(0, 10**6))
+def test_pieces_of_logs_in_any_order_give_a_log_or_a_clear_error(folder: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    pieces = [text[: draw.randrange(len(text))] for text in (TRAINED, EVALUATED) for _ in range(2)]
+    draw.shuffle(pieces)
+    found = outcome(folder, draw.choice(["", "\n", "\r\n"]).join(pieces))
+    assert isinstance(found, Log) or found.startswith(f"{folder}/some.log:")
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        pytest.param(TRAINED.replace("\n", "\r\n"), id="Windows line ends"),
+        pytest.param("\ufeff" + TRAINED, id="a byte order mark"),
+        pytest.param(TRAINED.replace("2022", "\x1b[32m2022").replace("\n", "\x1b[0m\n"), id="colours"),
+        pytest.param(TRAINED.replace("\n", "\n 45%|####5     | 36/80\r"), id="a progress bar between"),
+        pytest.param("x" * 25 * LONGEST + "\n" + TRAINED, id="a line beyond all bounds"),
+    ],
+)
+def test_what_surrounds_records_changes_none(folder: Path, same: str) -> None:
+    found, plain = read(folder, same), read(folder, TRAINED)
+    assert [epoch.accuracy for epoch in found.epochs] == [epoch.accuracy for epoch in plain.epochs]
+    assert counts(found) == counts(plain)
+
+
+@pytest.mark.parametrize(
+    ("broken", "line"),
+    [
+        pytest.param(TRAINED[: TRAINED.rindex("mean_fps") + 12], 11, id="cut off within a record"),
+        pytest.param(TRAINED.replace("2022", "[1,0]<stdout>:2022"), 1, id="mpirun's prefixes"),
+        pytest.param(TRAINED + TRAINED, 13, id="two ranks or two runs in one file"),
+        pytest.param("".join(2 * (line + "\n") for line in TRAINED.splitlines()), 4, id="two ranks line by line"),
+        pytest.param(TRAINED.encode("utf-16"), 1, id="UTF-16"),
+        pytest.param(TRAINED.replace(":INFO:training", ":INFO:trianing"), 9, id="a letter that was swapped"),
+        pytest.param("x" * 3 * LONGEST + TRAINED, 1, id="a record behind a line beyond all bounds"),
+    ],
+)
+def test_a_log_that_cannot_be_trusted_is_an_error_with_its_line(folder: Path, broken: str | bytes, line: int) -> None:
+    with pytest.raises(ReproError, match=rf"some\.log:{line}: found"):
+        read(folder, broken)
