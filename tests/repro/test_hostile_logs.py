@@ -40,7 +40,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("logs")
 
 
-@given(text=st.sampled_from([TRAINED, EVALUATED]), place=st.floats(0, 1, exclude_max=True), other=st.characters(codec="utf-8"))
+@given(
+    text=st.sampled_from([TRAINED, EVALUATED]),
+    place=st.floats(0, 1, exclude_max=True),
+    other=st.characters(codec="utf-8"),
+)
 @example(text=TRAINED, place=0.0, other="\x1b")
 def test_a_character_that_is_wrong_loses_no_record_in_silence(
     folder: Path, text: str, place: float, other: str
