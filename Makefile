@@ -112,7 +112,7 @@ audit: setup ## Can its figures all be true at once? Of what was published, or R
 	$(BIN) -m repro.audit $(RUN)
 
 .PHONY: verify
-verify: MOUNTS = $(addprefix --read ,$(RUN))
+verify: MOUNTS = $(addprefix --read ,$(wildcard $(RUNS)) $(RUN))
 verify: setup ## Is a run folder what it was when it was sealed? RUN=...
 	$(BIN) -m repro.verify $(RUN)
 
