@@ -68,7 +68,7 @@ class Machine:
     @property
     def inside(self) -> bool:
         """Whether this is the inside of one of the project's containers."""
-        return bool(self.environment.get("HLG_IMAGE_DIGEST"))
+        return bool(self.environment.get("HLG_COMMIT"))  # the image has it, however it was started
 
     def path(self, path: str | Path) -> Path:
         """An absolute path of the system, such as /dev/shm."""

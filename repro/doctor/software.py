@@ -88,7 +88,8 @@ def _cdi(machine: Machine) -> tuple[Path, str] | None:
 def check_container(machine: Machine) -> Finding:
     """The container that this is the inside of."""
     get = machine.environment.get
-    return ok("container", f"{get('HLG_ENGINE', 'unknown engine')}, image {get('HLG_IMAGE_DIGEST', '')[:19]}")
+    image = get("HLG_IMAGE_DIGEST", "")[:19] or "without a name: start it by docker/run.sh and env.json will have it"
+    return ok("container", f"{get('HLG_ENGINE', 'unknown engine')}, code {get('HLG_COMMIT', '')[:12]}, image {image}")
 
 
 def check_python(venv: str, inside: bool) -> Iterable[Finding]:

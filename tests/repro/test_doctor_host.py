@@ -184,9 +184,9 @@ def test_before_a_container_the_host_is_looked_at_and_inside_it_what_the_run_see
     assert "engine" in outside.levels
     assert outside.levels.keys().isdisjoint({"MindSpore", "CANN", "match", "shared memory", "threads"})
     monkeypatch.setattr(doctor.sys, "prefix", str(fake.venv))
-    fake.environment.update(HLG_IMAGE_DIGEST="sha256:" + "a" * 64, HLG_ENGINE="podman 5.2.0")
+    fake.environment.update(HLG_COMMIT="0" * 40, HLG_IMAGE_DIGEST="sha256:" + "a" * 64, HLG_ENGINE="podman 5.2.0")
     inside = diagnose(fake.ascends(2), capsys, "--container", "any", "--device", "ascend", "--devices", "2,3")
-    assert "podman 5.2.0, image sha256:aaaaaaaaaaaa" in inside.text
+    assert "podman 5.2.0, code 000000000000, image sha256:aaaaaaaaaaaa" in inside.text
     assert "4 x 910B3" not in outside.text
     assert inside.levels.keys() >= {"container", "MindSpore", "match", "shared memory", "threads"}
     assert "engine" not in inside.levels
