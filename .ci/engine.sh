@@ -25,7 +25,8 @@ runroot = "$ENGINE_HOME/run"
 EOF
 export CONTAINERS_CONF=$ENGINE_HOME/containers.conf CONTAINERS_STORAGE_CONF=$ENGINE_HOME/storage.conf
 export ENGINE=podman BASE_IMAGE=localhost/hlg-base BUILD_OPTIONS=--network=host
-export CA_BUNDLE=${CA_BUNDLE:-${SSL_CERT_FILE:-}}
+# While an image is built, pip trusts whom this machine trusts.
+[[ -n ${CA_BUNDLE:-} || ! -s /etc/ssl/certs/ca-certificates.crt ]] || export CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt
 
 if ! podman image exists "$BASE_IMAGE"; then
   SOURCE_DATE_EPOCH=0 mmdebstrap --quiet --variant=minbase bookworm "$ENGINE_HOME/base.tar"
