@@ -31,6 +31,9 @@ CLUSTER_OPTIONS ?=
 # 1: in a container. Targets for accelerators are, unless CONTAINER=0; the others are not, unless CONTAINER=1.
 CONTAINER ?= 0
 DEVICE    ?= cpu
+ifneq ($(filter-out 0 1,$(CONTAINER)),)
+$(error CONTAINER: found '$(CONTAINER)'; allowed: 0 or 1)
+endif
 # docker/build.sh and docker/run.sh say what these mean.
 export ENGINE IMAGE BASE_IMAGE CANN CHIP CA_BUNDLE PIP_CONFIG BUILD_OPTIONS RUN_OPTIONS DEVICES DRY_RUN
 
@@ -41,7 +44,9 @@ LOWERCASE := $(addsuffix %,a b c d e f g h i j k l m n o p q r s t u v w x y z)
 KEYS = $(subst |,\ ,$(addprefix --,$(filter $(LOWERCASE),$(subst \$(space),|,$(MAKEOVERRIDES)))))
 
 # Python on this machine, or in the container of DEVICE with COUNT accelerators, which sees nothing but MOUNTS.
-BIN = $(if $(filter 1,$(CONTAINER)),$(INSIDE),$(if $(DRY_RUN),echo )$(VENV)/bin/python)
+BIN = $(if $(filter 1,$(CONTAINER)),$(INSIDE),$(UNCHOSEN)$(if $(DRY_RUN),echo )$(VENV)/bin/python)
+UNCHOSEN = $(if $(and $(DEVICES),$(COUNT)),$(error DEVICES: found $(DEVICES), which a container would be given; without \
+  one set CUDA_VISIBLE_DEVICES or ASCEND_RT_VISIBLE_DEVICES instead))
 INSIDE = docker/run.sh $(if $(COUNT),--devices $(COUNT)) $(if $(filter-out 1,$(NODES)),--nodes $(NODES)) $(MOUNTS) $(DEVICE) python
 MOUNTS = --write $(RUNS) $(addprefix --write ,$(RESUMED)) $(addprefix --read ,configs $(CONFIG) $(READ))
 RESUMED = $(if $(filter %.ckpt,$(RESUME)),$(patsubst %/checkpoints/,%,$(dir $(RESUME))),$(RESUME))

@@ -14,7 +14,7 @@ engine_version() {
       [[ $(timeout 20 docker --version 2>/dev/null) == *podman* ]] ||
         timeout 20 docker version --format '{{.Server.Version}}' 2>/dev/null || true
       ;;
-    podman) timeout 20 podman version --format '{{.Client.Version}}' 2>/dev/null || true ;;
+    podman) timeout 20 podman info --format '{{.Version.Version}}' 2>/dev/null || true ;;
   esac
 }
 

@@ -58,7 +58,12 @@ if [[ $engine == podman ]]; then
   [[ $(id -u) -eq 0 ]] || command+=(--userns keep-id)
 fi
 # The working directory holds what is named, and is otherwise empty and forgotten.
-command+=(--workdir "$PWD" --tmpfs "$PWD:mode=1777" --tmpfs "/tmp:mode=1777,exec")
+command+=(--workdir "$PWD" --tmpfs "/tmp:mode=1777,exec")
+case $PWD in
+  /opt/hlg-repro) ;;  # here the image has its code, which is not to be hidden
+  / | /opt | /opt/venv*) fail "$PWD: the image has this folder itself; call from another one" ;;
+  *) command+=(--tmpfs "$PWD:mode=1777") ;;
+esac
 command+=(--env "HLG_ENGINE=$engine $(engine_version "$engine")" --env "HLG_IMAGE=$image")
 command+=(--env "HLG_IMAGE_DIGEST=${digest:+sha256:${digest##*sha256:}}")
 

@@ -61,7 +61,9 @@ def code_patch() -> bytes | None:
 
     An image does not know: it has the changed code, and no git.
     """
-    return None if os.environ.get("HLG_COMMIT") else _git("diff", "--binary", "HEAD")
+    # Whatever the taste of this machine's git.
+    plain = ("--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
+    return None if os.environ.get("HLG_COMMIT") else _git("diff", "--binary", *plain, "HEAD")
 
 
 def _git(*command: str) -> bytes | None:

@@ -147,7 +147,8 @@ def _training_time(log: Log) -> Check:
         found, what = found * factor, f"{log.epochs[-1].epoch + 1} epochs like these {len(log.epochs)}"
     left = log.training_time_s - (found.low + found.high) / 2
     numbers = f"{log.training_time_s:,.2f} s; {what}: {found:,.1f} s, which leaves {left:,.1f} s"
-    numbers += f" ({100 * left / log.training_time_s:.2f} %) for all else, such as compiling and saving"
+    numbers += f" ({100 * left / log.training_time_s:.2f} %)" if log.training_time_s else ""
+    numbers += " for all else, such as compiling and saving"
     short = found.low - spent.high
     gap = math.nan if math.isnan(short) else max(0.0, short)
     return held(claim, check, numbers, gap, "s", log.training_time_s)
@@ -188,6 +189,8 @@ def _whole_images(scores: list[tuple[str, float]], known: Known) -> Check:
     claim, check = "accuracy", "accuracy x images is a whole number of images"
     if not known.eval_images:
         return Check(claim, check, "how many images were evaluated is not known", Agreement.UNTOLD)
+    if not all(math.isfinite(accuracy) for _, accuracy in scores):
+        return held(claim, check, "an accuracy is not finite", math.nan, "images")
     worst, where, numbers = 0.0, "", []
     for name, accuracy in scores:
         right = accuracy * known.eval_images

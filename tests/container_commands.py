@@ -29,7 +29,7 @@ esac
 """
 PODMAN = """#!/bin/sh
 case "$*" in
-  "version "*) echo 5.4.0 ;;
+  "info "*) echo 5.4.0 ;;
   "image inspect "*) echo "localhost/hlg-repro@{digest}" ;;
   *) exit 9 ;;
 esac

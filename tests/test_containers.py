@@ -4,8 +4,10 @@
 """
 
 import os
+import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ NO_SERVER = "#!/bin/sh\n[ \"$1\" = --version ] && echo 'Docker version 28.2.2' |
 PODMAN_CALLED_DOCKER = "#!/bin/sh\n[ \"$1\" = --version ] && echo 'podman version 5.4.0' || echo 5.4.0\n"
 RECORDER = """#!/bin/sh
 case "$1" in
-  version) echo 5.4.0 ;;
+  info) echo 5.4.0 ;;
   image) echo sha256:{} ;;
   *) printf '%s\\n' "$@" >"$HOME/{}" ;;
 esac
@@ -65,7 +67,8 @@ def test_podman_under_the_name_of_docker_is_spoken_to_as_podman(tmp_path: Path) 
 
 
 def test_a_machine_without_an_engine_is_told_what_to_install(tmp_path: Path) -> None:
-    for engines in ({}, {"docker": NO_SERVER}):
+    client_alone = '#!/bin/sh\n[ "$1" = version ] && echo 5.4.0\n'  # podman's, whose service is on another machine
+    for engines in ({}, {"docker": NO_SERVER}, {"podman": client_alone}):
         code, text = script("run", "cpu", "true", folder=tmp_path, engines=engines)
         assert code == 2
         assert text.startswith("error: no container engine answers: install podman, or install docker and start")
@@ -116,7 +119,7 @@ def test_a_machine_without_the_accelerator_gets_a_sentence(tmp_path: Path, devic
 
 
 def test_an_image_that_is_not_there_is_named_with_the_way_to_it(tmp_path: Path) -> None:
-    forgetful = '#!/bin/sh\n[ "$1" = version ] && echo 5.4.0\n'
+    forgetful = '#!/bin/sh\n[ "$1" = info ] && echo 5.4.0\n'
     code, text = script("run", "cpu", "true", folder=tmp_path, engines={"podman": forgetful})
     assert (code, text) == (
         2,
@@ -147,6 +150,25 @@ def test_a_path_in_a_folder_that_is_there_already_is_not_mounted_twice(tmp_path:
         f"{tmp_path}/runs",
         f"{tmp_path}/runs/other,readonly",  # the link leads out of the folder
     ]
+
+
+def test_a_folder_that_the_image_has_itself_is_not_hidden_from_it(tmp_path: Path) -> None:
+    path = path_with(tmp_path, {"podman": engine()})
+    done = subprocess.run(
+        [str(ROOT / "docker/run.sh"), "cpu", "true"],
+        cwd="/",
+        env={"PATH": path, "HOME": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (2, "error: /: the image has this folder itself; call from another one\n")
+
+
+def test_certificates_that_are_not_there_are_named(tmp_path: Path) -> None:
+    asked = script("build", "cpu", folder=tmp_path, engines={"podman": engine()}, CA_BUNDLE="/nowhere.pem")
+    assert asked == (2, "error: CA_BUNDLE: /nowhere.pem can't be read\n")
 
 
 def test_a_path_with_a_blank_stays_one_word(tmp_path: Path) -> None:
@@ -189,3 +211,14 @@ def test_the_image_says_which_commit_it_holds_and_whether_it_was_changed(tmp_pat
     (project / "hlg").mkdir()
     (project / "hlg/new.py").touch()
     assert revision()[0] == f"REVISION={commit}-dirty"
+
+
+@pytest.mark.parametrize("lock", ["cpu", "gpu", "ascend", "dev"])
+def test_a_lock_pins_what_the_project_asks_for_with_hashes(lock: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"].get(lock, [])]
+    entries = re.split(r"\n(?=\S)", (ROOT / f"docker/{lock}.lock").read_text())[1:]
+    assert len(entries) >= len(asked)
+    assert all("--hash=sha256:" in entry for entry in entries)
+    pinned = {entry.split()[0].lower() for entry in entries}
+    assert {pin.lower() for pin in asked if "==" in pin} <= pinned

@@ -71,3 +71,16 @@ def test_two_ranks_on_a_cpu_share_the_batch_of_the_tiny_recipe() -> None:
         f"{LAUNCH} --ranks $((2 * 1)) --nodes 1 hlg.train --config_path configs/tiny.yml --batch_size 8 "
         "--save_checkpoint_path results/runs"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tiny", "CONTAINER=yes"], "CONTAINER: found 'yes'; allowed: 0 or 1"),
+        (["train-gpu1", "CONTAINER=0", "DEVICES=3"], "set CUDA_VISIBLE_DEVICES or ASCEND_RT_VISIBLE_DEVICES instead"),
+    ],
+)
+def test_a_variable_that_would_do_nothing_is_an_error(arguments: list[str], said: str) -> None:
+    done = subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr

@@ -43,6 +43,8 @@ def _kept(runs: Path) -> tuple[RunFolder, dict[str, object]]:
 def test_what_was_changed_in_the_code_lies_beside_the_run_and_makes_its_code_again(code: Path, tmp_path: Path) -> None:
     (code / "step.py").write_text("lr = 0.2  # é\n")
     (code / "golden.npz").write_bytes(bytes(range(255, -1, -1)))
+    for taste in (("color.ui", "always"), ("diff.noprefix", "true"), ("diff.external", "false")):
+        _git(code, "config", *taste)
     run, env = _kept(tmp_path / "runs")
     assert env["dirty"] is True
     patch = run.path / str(env["patch"])

@@ -133,6 +133,19 @@ def test_a_number_that_is_not_finite_leaves_its_checks_untold() -> None:
     assert {claim for claim, check in found.items() if check.agreement is UNTOLD} == {"fps", "epoch time", "mean_fps"}
 
 
+ODD = st.sampled_from([0.0, math.nan, math.inf, 1.0, 0.5])
+
+
+@given(numbers=st.lists(ODD, min_size=11, max_size=11), known=st.booleans(), first=st.sampled_from([0, 3]))
+def test_no_number_however_odd_breaks_the_audit(numbers: list[float], known: bool, first: int) -> None:
+    log, beside = trained(seed=7, epochs=2, steps=80, batch=16, images=320)
+    names = ("epoch_time_s", "step_time_s", "loss", "fps", "accuracy", "eval_cost_s")
+    odd = replace(log.epochs[1], epoch=first, **dict(zip(names, numbers, strict=False)))  # type: ignore[arg-type]
+    line = EvalLine(9, *numbers[6:9])
+    broken = replace(log, epochs=(odd,), evaluation=line, training_time_s=numbers[9], best_accuracy=numbers[10])
+    assert list(audit_log(broken, beside if known else Known()))
+
+
 def test_an_evaluation_holds_all_images_in_whole_steps() -> None:
     line = EvalLine(1, 0.754880, 0.2441, 95.4355)
     empty = replace(trained(1, 1, 2, 1, 10)[0], epochs=(), evaluation=line)
