@@ -1,0 +1,314 @@
+"""The batch script for Slurm, run by a real shell with stand-ins for Slurm's commands."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.repro.clusters import IMAGE, ODD, PYTHON, ROOT, make, render, split
+
+# The long options of sbatch 22.05 that have a directive, without those that make no sense in one.
+SBATCH = frozenset(
+    """account acctg-freq array batch begin chdir clusters comment constraint contiguous core-spec cores-per-socket
+    cpu-freq cpus-per-gpu cpus-per-task deadline delay-boot dependency distribution error exclude exclusive export
+    export-file extra-node-info get-user-env gid gpu-bind gpu-freq gpus gpus-per-node gpus-per-socket gpus-per-task gres
+    gres-flags hold input job-name kill-on-invalid-dep licenses mail-type mail-user mcs-label mem mem-per-cpu
+    mem-per-gpu mincpus network nice no-kill no-requeue nodefile nodelist nodes ntasks ntasks-per-core ntasks-per-node
+    ntasks-per-socket open-mode output overcommit oversubscribe parsable partition power priority profile propagate qos
+    quiet reboot requeue reservation signal sockets-per-node spread-job switches thread-spec threads-per-core time
+    time-min tmp uid use-min-nodes verbose wait wait-all-nodes wckey""".split()  # noqa: SIM905
+)
+
+
+# Slurm's programs: srun starts a task a node and ends with the highest code, and dies of a signal with its tasks.
+PROGRAMS = {
+    "scontrol": """
+        if [ "$1" = show ]; then echo "$2" >&2; printf '%s\\n' $HOSTS; else echo "$*" >> "$OUT/scontrol"; fi""",
+    "squeue": 'echo "${STATE:-RUNNING}"',
+    "scancel": 'echo "$*" >> "$OUT/scancel"; kill -TERM $(cat "$OUT/tasks")',
+    "srun": """
+        while [ "${1#--}" != "$1" ]; do echo "$1" >> "$OUT/srun"; shift; done
+        node=0
+        for host in $HOSTS; do SLURM_NODEID=$node "$@" & echo $! >> "$OUT/tasks"; node=$((node + 1)); done
+        code=0
+        for task in $(cat "$OUT/tasks"); do wait $task || { found=$?; [ $found -le $code ] || code=$found; }; done
+        exit $code""",
+}
+
+
+class Slurm:
+    """Runs a rendered script as Slurm would, with stand-ins for its programs and for Python."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.out = folder / "out"
+        self.runs = folder / "runs"
+        bin = folder / "bin"
+        bin.mkdir()
+        self.out.mkdir()
+        for name, text in PROGRAMS.items():
+            (bin / name).write_text(f"#!/bin/bash\n{text}\n")
+        self.python = bin / "a python"
+        self.python.write_text(PYTHON.format(python=sys.executable))
+        for path in bin.iterdir():
+            path.chmod(0o755)
+        self.environment = {
+            "PATH": f"{bin}:{os.environ['PATH']}",
+            "OUT": str(self.out),
+            "HOSTS": "192.0.2.1 192.0.2.2",
+            "SLURM_JOB_ID": "17",
+            "SLURM_JOB_NODELIST": "n[1-2]",
+        }
+
+    def start(self, *more: str, **variables: str) -> subprocess.Popen[str]:
+        text = render("--runs", str(self.runs), "--python", str(self.python), "--only", "slurm", *more)["slurm.sh"]
+        (self.folder / "slurm.sh").write_text(text)
+        return subprocess.Popen(
+            ["bash", str(self.folder / "slurm.sh")],
+            cwd=ROOT,
+            env=self.environment | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *more: str, **variables: str) -> tuple[int, str]:
+        """(exit code, all that was said)"""
+        script = self.start(*more, **variables)
+        out, err = script.communicate(timeout=30)
+        return script.returncode, out + err
+
+    def words(self, node: int) -> list[str]:
+        found: list[str] = json.loads((self.out / f"words-{node}").read_text())[0]
+        return found
+
+    def said(self, program: str) -> str:
+        path = self.out / program
+        return path.read_text() if path.exists() else ""
+
+    def wait_for(self, *names: str) -> None:
+        end = time.monotonic() + 20
+        while not all((self.out / name).exists() for name in names):
+            assert time.monotonic() < end, f"waited for {names}"
+            time.sleep(0.02)
+
+    def began(self, *, checkpoint: bool = True, finished: bool = False) -> Path:
+        """A run that this job began before it was queued again."""
+        run = self.runs / "20260101T000000Z_it"
+        (run / "checkpoints").mkdir(parents=True)
+        logs = self.runs / ".ranks/slurm-17/node-0/20260101T000000Z_1"
+        logs.mkdir(parents=True)
+        (logs / "run_folder").write_text(f"{run}\n")
+        if checkpoint:
+            (run / "checkpoints/last.ckpt").touch()
+        if finished:
+            (run / "SHA256SUMS").touch()
+        return run
+
+
+@pytest.fixture
+def slurm(tmp_path: Path) -> Slurm:
+    return Slurm(tmp_path)
+
+
+@pytest.mark.parametrize("device", ["ascend", "gpu", "cpu"])
+def test_the_script_is_one_that_bash_and_shellcheck_accept(device: str, tmp_path: Path) -> None:
+    text = render("--device", device, "--queue", "big", "--", "--seed=2")["slurm.sh"]
+    (tmp_path / "slurm.sh").write_text(text)
+    subprocess.run(["bash", "-n", str(tmp_path / "slurm.sh")], check=True)
+    beside = Path(sys.executable).parent / "shellcheck"
+    shellcheck = str(beside) if beside.exists() else shutil.which("shellcheck")
+    if shellcheck is None:
+        pytest.skip("shellcheck is not installed")
+    done = subprocess.run([shellcheck, str(tmp_path / "slurm.sh")], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def directives(text: str) -> dict[str, str]:
+    """The options in the directives, as sbatch reads them: up to the first command."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            break
+        if line.startswith("#SBATCH"):
+            (word,) = shlex.split(line.removeprefix("#SBATCH"))
+            name, _, value = word.removeprefix("--").partition("=")
+            found[name] = value
+    assert text.count("#SBATCH") == len(found)
+    return found
+
+
+def test_the_directives_are_options_of_sbatch() -> None:
+    found = directives(render("--queue", "big", "--time", "1-12:00:00")["slurm.sh"])
+    assert not set(found) - set(SBATCH)
+    assert found == {
+        "job-name": "hlg-mobile",
+        "output": "hlg-mobile-%j.log",
+        "open-mode": "append",
+        "nodes": "2",
+        "ntasks-per-node": "1",
+        "exclusive": "",
+        "mem": "0",
+        "time": "1-12:00:00",
+        "signal": "B:TERM@300",
+        "requeue": "",
+        "gres": "npu:8",
+        "partition": "big",
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "gres"),
+    [
+        (["--device", "gpu"], "gpu:8"),
+        (["--device", "gpu", "--devices", "4"], "gpu:4"),
+        (["--gres", "ascend:910b:8"], "ascend:910b:8"),
+        (["--gres", ""], None),
+        (["--device", "cpu"], None),
+    ],
+)
+def test_devices_are_asked_for_by_the_clusters_own_name(more: list[str], gres: str | None) -> None:
+    found = directives(render(*more)["slurm.sh"])
+    assert found.get("gres") == gres
+    assert "partition" not in found
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("device", ["ascend", "gpu"])
+def test_each_node_runs_what_the_makefile_would(device: str, slurm: Slurm) -> None:
+    assert slurm.run("--device", device, "--", "--seed=2") == (0, "hostnames\n")
+    for node in range(2):
+        arguments = ["NODES=2", f"NODE_RANK={node}", "MASTER=192.0.2.1", "seed=2", "IMAGENET=/data/imagenet"]
+        expected = split(make(f"train-{device}8", *arguments, f"RUNS={slurm.runs}"))
+        found = split(slurm.words(node))
+        assert expected[0].pop("logs") == f"{slurm.runs}/.ranks"
+        assert found[0].pop("logs") == f"{slurm.runs}/.ranks/slurm-17/node-{node}"
+        assert found == expected
+    assert slurm.said("srun") == "--wait=360\n--cpu-bind=none\n--export=ALL\n"
+    assert not slurm.said("scontrol")
+
+
+def test_a_container_is_given_the_recipe_the_data_and_the_runs_and_no_more() -> None:
+    text = render("--runs", "/my results")["slurm.sh"]
+    (line,) = [line for line in text.splitlines() if line.startswith("python=(")]
+    assert shlex.split(line.removeprefix("python=(").removesuffix(")")) == [
+        *("docker/run.sh", "--devices", "8", "--nodes", "2", "--write", "/my results"),
+        *("--read", "configs/hlg_mobile.yml", "--read", "/data/imagenet/train", "--read", "/data/imagenet/val"),
+        *("ascend", "python"),
+    ]
+
+
+@pytest.mark.skipif(shutil.which("docker") is None and shutil.which("podman") is None, reason="no container engine")
+def test_the_container_is_one_that_run_sh_knows_how_to_start() -> None:
+    text = render("--device", "cpu")["slurm.sh"]
+    (line,) = [line for line in text.splitlines() if line.startswith("python=(")]
+    command = [*shlex.split(line.removeprefix("python=(").removesuffix(")")), "-m", "hlg.launch"]
+    environment = {**os.environ, "DRY_RUN": "1", "IMAGE": IMAGE}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if "no container engine answers" in done.stderr:
+        pytest.skip("no container engine answers")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-4:] == [IMAGE, "python", "-m", "hlg.launch"]
+
+
+def test_odd_paths_and_keys_reach_the_program_unchanged(slurm: Slurm) -> None:
+    key = "--no_weight_decay_filter=$(touch injected); `touch injected` 'x' \"y\" #z"
+    slurm.runs = slurm.folder / 'it\'s "a" #run'
+    assert slurm.run("--imagenet", ODD, "--", key)[0] == 0
+    launch, keys = split(slurm.words(1))
+    assert launch["logs"] == f"{slurm.runs}/.ranks/slurm-17/node-1"
+    assert keys["save_checkpoint_path"] == str(slurm.runs)
+    assert keys["dataset_path"] == f"{ODD}/train"
+    assert slurm.words(1)[-1] == key
+    assert not (ROOT / "injected").exists()
+
+
+def test_the_image_reaches_the_engine(slurm: Slurm) -> None:
+    slurm.run()
+    assert json.loads((slurm.out / "words-0").read_text())[1] == IMAGE
+
+
+def test_a_signal_to_the_script_is_passed_on_and_the_job_queued_again(slurm: Slurm) -> None:
+    script = slurm.start(SECONDS_TO_RUN="60")
+    slurm.wait_for("words-0", "words-1")
+    script.send_signal(signal.SIGTERM)
+    out, err = script.communicate(timeout=30)
+    assert (script.returncode, out, err) == (75, "stopped and saved, queued again\n", "hostnames\n")
+    assert slurm.said("signal-0") == slurm.said("signal-1") == "SIGTERM"
+    assert slurm.said("scancel") == "--quiet --signal=TERM 17\n"
+    assert slurm.said("scontrol") == "requeue 17\n"
+
+
+def test_a_job_whose_tasks_alone_were_signalled_as_at_preemption_is_queued_again(slurm: Slurm) -> None:
+    assert slurm.run(CODE="75")[0] == 75
+    assert slurm.said("scontrol") == "requeue 17\n"
+
+
+def test_a_job_that_somebody_cancelled_is_not_queued_again(slurm: Slurm) -> None:
+    assert slurm.run(CODE="75", STATE="COMPLETING")[0] == 75
+    assert not slurm.said("scontrol")
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 137])
+def test_a_job_that_failed_is_not_queued_again(code: int, slurm: Slurm) -> None:
+    assert slurm.run(CODE=str(code))[0] == code
+    assert not slurm.said("scontrol")
+
+
+def test_a_job_that_fails_while_it_saves_is_not_queued_again(slurm: Slurm) -> None:
+    script = slurm.start(SECONDS_TO_RUN="60", CODE_STOPPED="2")
+    slurm.wait_for("words-0", "words-1")
+    script.send_signal(signal.SIGTERM)
+    script.communicate(timeout=30)
+    assert script.returncode == 2
+    assert not slurm.said("scontrol")
+
+
+def test_a_job_that_was_queued_again_goes_on_with_its_own_run(slurm: Slurm) -> None:
+    run = slurm.began()
+    assert slurm.run(SLURM_RESTART_COUNT="1")[0] == 0
+    for node in range(2):
+        keys = split(slurm.words(node))[1]
+        assert keys["resume"] == str(run)
+        assert "config_path" not in keys  # the run brings its own
+
+
+def test_a_job_that_was_queued_again_before_its_first_checkpoint_starts_anew(slurm: Slurm) -> None:
+    slurm.began(checkpoint=False)
+    assert slurm.run(SLURM_RESTART_COUNT="1")[0] == 0
+    keys = split(slurm.words(0))[1]
+    assert keys["config_path"] == "configs/hlg_mobile.yml"
+    assert "resume" not in keys
+
+
+def test_a_job_that_was_queued_again_after_its_end_trains_no_more(slurm: Slurm) -> None:
+    run = slurm.began(finished=True)
+    assert slurm.run(SLURM_RESTART_COUNT="1") == (0, f"{run} is finished\nhostnames\n")
+    assert not slurm.said("words-0")
+
+
+def test_a_new_job_with_the_number_of_an_old_one_starts_anew(slurm: Slurm) -> None:
+    slurm.began()
+    assert slurm.run()[0] == 0
+    assert "resume" not in split(slurm.words(0))[1]
+
+
+def test_a_run_can_be_named_to_go_on_with(slurm: Slurm) -> None:
+    assert slurm.run(RESUME="/results/a run")[0] == 0
+    assert split(slurm.words(1))[1]["resume"] == "/results/a run"
+
+
+def test_a_first_host_that_nobody_else_can_reach_is_an_error(slurm: Slurm) -> None:
+    code, said = slurm.run(HOSTS="localhost n2")
+    assert code == 2
+    assert "error: localhost finds itself at a loopback address (/etc/hosts): MASTER=<its address> sbatch ..." in said
+    assert not slurm.said("words-0")
+    assert slurm.run(HOSTS="localhost n2", MASTER="192.0.2.9")[0] == 0
+    assert split(slurm.words(0))[0]["master"] == "192.0.2.9"
