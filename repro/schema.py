@@ -1,7 +1,8 @@
 """What the records and the published figures are made of. Plain data, no logic."""
 
+from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,7 @@ class Environment:
     """Where and on what a run was made. `datasets` by split, `missing`: what could not be found out.
 
     `resumed_on`: what of code, software and machine was another when the run was resumed, in words.
+    `facts`: the whole of env.json.
     """
 
     commit: str | None
@@ -184,6 +186,7 @@ class Environment:
     parameters: int | None
     missing: tuple[str, ...]
     resumed_on: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -212,6 +215,27 @@ class Resumption:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """All steps of a training in order, from step 0: loss and learning rate of each, and its times in milliseconds.
+
+    A step's time is without the wait for its data. Empty for an evaluation.
+    """
+
+    loss: "array[float]" = field(default_factory=lambda: array("d"))
+    lr: "array[float]" = field(default_factory=lambda: array("d"))
+    step_time_ms: "array[float]" = field(default_factory=lambda: array("d"))
+    data_wait_ms: "array[float]" = field(default_factory=lambda: array("d"))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How long a fixed calculation took after `step` steps of the run: what the machine gave it at that moment."""
+
+    step: int
+    time_ms: float
+
+
+@dataclass(frozen=True)
 class Run:
     """A sealed run folder whose log and metrics agree. Its numbers are those of the log, as published."""
 
@@ -223,7 +247,10 @@ class Run:
     eval_images: int  # evaluated: by the run itself, or after the epochs of a training
     skipped_images: int  # unreadable ones that were left out
     absent_checkpoints: int  # sealed, but not kept beside the record
+    top5_pct: float | None = None  # of the evaluation, or of the last epoch of a training
     resumptions: tuple[Resumption, ...] = ()
+    steps: Steps = field(default_factory=Steps)
+    calibrations: tuple[Calibration, ...] = ()
 
 
 @dataclass(frozen=True)

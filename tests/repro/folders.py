@@ -87,7 +87,10 @@ def train_run(
             f"epoch[{epoch}], epoch time: {466.71:.2f}s, per step time: {step_time_s:.4f}s, loss={loss:.6f}, "
             f"lr={0.0:.6f}, fps={fps:.2f}, accuracy={top1:.6f}, eval_cost={7.99:.2f}"
         )
-        events.append({"event": "step", "epoch": epoch, "step": epoch, "loss": number(loss)})
+        events.append(
+            {"event": "step", "epoch": epoch, "step": epoch, "loss": number(loss), "lr": 0.0}
+            | {"step_time_ms": number(1000 * step_time_s), "data_wait_ms": 0.1, "overflow": False}
+        )
         events.append(
             {
                 "event": "epoch",

@@ -29,7 +29,7 @@ def test_a_recorded_training_is_read_to_the_digit(tmp_path: Path) -> None:
         folder.log("Args:")
         folder.log(step_line(0, 6, float("nan")))
         for step in range(7):
-            folder.event("step", epoch=0, step=step, loss=float("nan"), lr=0.001)
+            folder.event("step", epoch=0, step=step, loss=float("nan"), lr=0.001, step_time_ms=1.0, data_wait_ms=0.1)
         folder.log(
             epoch_line(0, epoch_time_s=1 / 3, steps=7, loss=float("nan"), lr=0.001, images_per_s=84.0, accuracy=2 / 3)
         )

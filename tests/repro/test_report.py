@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.markdown import md
-from repro.report import main
+from repro.report.__main__ import main
 from tests.repro.folders import resume, seal, tiny_eval_run, tiny_train_run, train_run
 
 PUBLISHED = str(Path(__file__).parents[2] / "results" / "published")

@@ -1,0 +1,89 @@
+"""Reads metrics.jsonl, the events of a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from repro.fields import field, json_object, read_text
+from repro.schema import Calibration, ReproError, Resumption, Steps
+
+# What is read of each event: what must be there, and what may.
+_EVENTS: dict[str, dict[str, type]] = {
+    "start": {"eval_images": int},
+    "compile": {},
+    "step": {"step": int, "epoch": int, "loss": float, "lr": float, "step_time_ms": float, "data_wait_ms": float},
+    "calibration": {"step": int, "calibration_ms": float},
+    "epoch": {"epoch": int, "epoch_time_s": float, "images_per_s": float},
+    "resume": {"time": str, "step": int, "epoch": int, "checkpoint": str, "repeated_steps": int, "changed": list},
+    "end": {"training_time_s": float, "mean_images_per_s": float, "skipped_images": int},
+    "eval": {"top1_pct": float, "images": int, "total_time_s": float},
+}
+_OPTIONAL: dict[str, dict[str, type]] = {
+    "start": {"ranks": int},
+    "epoch": {"top1_pct": float, "top5_pct": float},
+    "resume": {"compile_time_s": float},
+    "eval": {"top5_pct": float},
+}
+
+
+@dataclass(frozen=True)
+class Events:
+    """What a metrics.jsonl holds: `steps` and `calibrations` by themselves, since there may be very many."""
+
+    steps: Steps
+    calibrations: tuple[Calibration, ...]
+    others: tuple[dict[str, Any], ...]
+
+    def only(self, path: Path, name: str) -> dict[str, Any]:
+        """The one event of this name. Raises ReproError naming `path` unless there is one."""
+        found = [event for event in self.others if event["event"] == name]
+        if len(found) != 1:
+            raise ReproError(f"{path}: found {len(found)} events {name!r} in a sealed run, expected one")
+        return found[0]
+
+
+def read_events(path: Path) -> Events:
+    """Read and check every event. The steps count from 0, each once, and so they do where a run was resumed.
+
+    Raises ReproError with file, line and key.
+    """
+    steps = Steps()
+    calibrations: list[Calibration] = []
+    others: list[dict[str, Any]] = []
+    resumed: Resumption | None = None
+    for number, line in enumerate(read_text(path).removesuffix("\n").split("\n"), 1):
+        where = f"{path}:{number}"
+        event = json_object(where, line)
+        name = event.get("event")
+        if name not in _EVENTS:
+            raise ReproError(f"{where}: event: found {name!r}, expected one of {', '.join(_EVENTS)}")
+        values = {key: field(where, event, key, kind) for key, kind in _EVENTS[name].items()}
+        optional = _OPTIONAL.get(name, {}).items()
+        values |= {key: field(where, event, key, kind, optional=True) for key, kind in optional}
+        if values.get("step", len(steps.loss)) != len(steps.loss):
+            expected = f"expected {len(steps.loss)}: every step once, in order"
+            raise ReproError(f"{where}: step: found {values['step']}, {expected}")
+        if name == "step":
+            if resumed and resumed.epoch != values["epoch"]:
+                expected = f"expected {resumed.epoch}, in which the run was resumed"
+                raise ReproError(f"{where}: epoch: found {values['epoch']}, {expected}")
+            resumed = None
+            for key in ("loss", "lr", "step_time_ms", "data_wait_ms"):
+                getattr(steps, key).append(values[key])
+        elif name == "calibration":
+            calibrations.append(Calibration(values["step"], values["calibration_ms"]))
+        elif name == "resume":
+            others.append({"event": name, "resumption": (resumed := _resumption(where, values))})
+        else:
+            others.append({"event": name, **values})
+    return Events(steps, tuple(calibrations), tuple(others))
+
+
+def _resumption(where: str, values: Mapping[str, Any]) -> Resumption:
+    for text in values["changed"]:
+        if not isinstance(text, str):
+            raise ReproError(f"{where}: changed: found {text!r}, expected texts such as 'max_epoch 6 -> 8'")
+    if values["repeated_steps"] < 0:
+        raise ReproError(f"{where}: repeated_steps: found {values['repeated_steps']}, expected 0 or more")
+    return Resumption(**{**values, "changed": tuple(values["changed"])})

@@ -1,0 +1,65 @@
+"""Writes the table of published and measured figures as Markdown.
+
+    python -m repro.report                       # results/runs -> results/report.md
+    python -m repro.report RUN RUN               # these run folders only
+    python -m repro.report --update README.md    # and put the table between its markers
+    python -m repro.report --check README.md     # write nothing; exit 1 when that table is out of date
+
+Exit code 2 when a record cannot be trusted. No arithmetic is done here: see repro.compare and repro.seeds.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from repro import seed_table
+from repro.compare import compare
+from repro.figures import read_published, verify_published
+from repro.markdown import read_table, write_table
+from repro.parse import read_folders, read_runs
+from repro.report import markdown_page
+from repro.schema import ReproError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m repro.report", description="Published and measured figures.")
+    parser.add_argument("runs_named", metavar="RUN", nargs="*", type=Path, help="run folders (default: all in --runs)")
+    parser.add_argument("--runs", type=Path, default=Path("results/runs"), help="folder of the run folders")
+    parser.add_argument(
+        "--published", type=Path, default=Path("results/published"), help="folder of the published logs"
+    )
+    parser.add_argument("--out", type=Path, default=Path("results/report.md"), help="file to write")
+    parser.add_argument("--update", metavar="FILE", type=Path, help="also renew the table between the markers in FILE")
+    parser.add_argument("--check", metavar="FILE", type=Path, help="write nothing, compare the table in FILE")
+    options = parser.parse_args(argv)
+    try:
+        figures = read_published()
+        logs = verify_published(figures, options.published)
+        runs, unfinished = read_folders(options.runs_named) if options.runs_named else read_runs(options.runs)
+        claims = compare(figures, runs)
+        if options.check:
+            return check(options.check, markdown_page.table(claims, options.check))
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(markdown_page.page(claims, runs, unfinished, logs, options.out), encoding="utf-8")
+        if options.update:
+            write_table(options.update, markdown_page.NAME, markdown_page.table(claims, options.update))
+        print(markdown_page.summary(claims), seed_table.summary(runs), sep="\n", end="")
+        print(f"{options.out}: the whole table with sources, runs and reasons")
+    except (ReproError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def check(path: Path, expected: str) -> int:
+    """0 when the table between the markers of `path` is `expected`, or 1."""
+    if read_table(path, markdown_page.NAME) == expected:
+        return 0
+    print(f"{path}: the table of results is out of date; renew it with --update {path}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

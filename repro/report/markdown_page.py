@@ -1,0 +1,138 @@
+"""The report as Markdown: the table of results for the README, and the whole page."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from repro import seed_table
+from repro.compare import hardware
+from repro.markdown import END, begin, columns, grid, link, md
+from repro.report import words
+from repro.schema import Claim, Log, Published, Run
+
+NAME = "results"  # of the table between markers
+
+
+def table(claims: Iterable[Claim], target: Path) -> str:
+    """One row a published figure, below it the reasons in full. Links are relative to the page `target`."""
+    header = ("Figure", "Published", "Source", "Measured", "Difference", "Verdict", "Run")
+    notes: dict[tuple[str, ...], int] = {}  # the reasons in full -> their number
+    rows = []
+    for row in map(words.row, claims):
+        claim, verdict = row.claim, f"**{row.verdict}**"
+        if claim.reasons and claim.run:
+            texts = (link(claim.run.folder, target), *(md(reason.text) for reason in claim.reasons))
+            verdict += f": {md(row.topics)} ({notes.setdefault(texts, len(notes) + 1)})"
+        cells = map(md, (row.title, row.published, row.source, row.measured, row.difference))
+        rows.append((*cells, verdict, link(claim.run.folder, target) if claim.run else words.NONE))
+    lines = [*grid(header, rows), ""]
+    lines += [f"{number}. {run}: {'; '.join(texts).rstrip('.')}." for (run, *texts), number in notes.items()]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def summary(claims: Iterable[Claim]) -> str:
+    """The table for a terminal: figure, published, measured, verdict."""
+    rows = [("figure", "published", "measured", "verdict")]
+    for row in map(words.row, claims):
+        figure, found = row.claim.figure, row.claim.measured
+        rows.append(
+            (
+                row.title,
+                f"{figure.value:,} {figure.unit}",
+                words.value(figure, found) if found else words.NONE,
+                row.verdict + (f": {row.topics}" if row.topics else ""),
+            )
+        )
+    return columns(rows)
+
+
+def page(
+    claims: Sequence[Claim],
+    runs: Sequence[Run],
+    unfinished: Sequence[Path],
+    logs: Mapping[str, Log],
+    target: Path,
+) -> str:
+    """The whole page. It holds no time of making, so that the same records give the same page."""
+    return "\n".join(
+        [
+            "# Published and measured figures",
+            "",
+            "Made by `make report` from the run folders; do not edit. Sources are lines of the published",
+            "README_CN.md (mindspore/models, branch r2.0, research/cv/hlg). What the verdicts mean is below.",
+            "",
+            begin(NAME),
+            table(claims, target).rstrip(),
+            END,
+            "",
+            "## Runs",
+            "",
+            *run_list(runs, unfinished, target),
+            "",
+            "## Several seeds",
+            "",
+            *seed_table.several_seeds(runs, target),
+            "",
+            "## The published logs",
+            "",
+            *published_logs(logs),
+            "",
+            "## Definitions",
+            "",
+            *definitions([claim.figure for claim in claims]),
+            "",
+        ]
+    )
+
+
+def run_list(runs: Sequence[Run], unfinished: Sequence[Path], target: Path) -> list[str]:
+    """The sealed runs, what could not be found out about them, and the unfinished ones."""
+    header = ("Run", "Kind", "Devices", "Software", "Data", "Epochs", "Commit", "Foreign log lines", "Checkpoints")
+    rows = []
+    for run in runs:
+        epochs = str(len(run.log.epochs)) if run.kind == "train" else words.NONE
+        texts = [run.kind, hardware(run), run.env.software, words.data(run), epochs, words.commit(run)]
+        texts += [str(run.log.foreign_lines), words.checkpoints(run)]
+        rows.append((link(run.folder, target), *map(md, texts)))
+    lines = grid(header, rows) if rows else ["No finished run."]
+    resumed = [run for run in runs if run.resumptions]
+    if resumed:
+        lines += ["", "Interrupted and resumed; steps and epochs count from 0:", ""]
+        lines += [f"- {link(run.folder, target)}: {resumptions(run)}" for run in resumed]
+    unknown = [run for run in runs if run.env.missing]
+    if unknown:
+        lines += ["", "Not recorded, since it could not be found out:", ""]
+        lines += [f"- {link(run.folder, target)}: {md('; '.join(run.env.missing))}" for run in unknown]
+    if unfinished:
+        lines += ["", "Unfinished, without a seal, and therefore not judged:", ""]
+        lines += [f"- {link(folder, target)}" for folder in unfinished]
+    return lines
+
+
+def resumptions(run: Run) -> str:
+    """Where the run went on, and what was another then, in full."""
+    parts = []
+    for found in run.resumptions:
+        changed = [f"**changed**: {md(', '.join(found.changed))}"] if found.changed else []
+        parts.append(", ".join([*map(md, words.resumption(found)), *changed]))
+    parts += [f"**on another footing**: {md(', '.join(run.env.resumed_on))}"] if run.env.resumed_on else []
+    return "; ".join(parts)
+
+
+def published_logs(logs: Mapping[str, Log]) -> list[str]:
+    """What each of the published logs holds."""
+    header = ("File", "Records", "Foreign lines")
+    rows = []
+    for name, log in sorted(logs.items()):
+        records = f"{len(log.epochs)} epochs" if log.epochs else "1 evaluation"
+        if log.epochs:
+            records += f", {log.epochs[0].epoch} to {log.epochs[-1].epoch}"
+        rows.append((md(name), records, str(log.foreign_lines)))
+    return ["Every published value that stands in a log was read from it again and agrees.", "", *grid(header, rows)]
+
+
+def definitions(figures: Sequence[Published]) -> list[str]:
+    """What the verdicts mean, the rules in their own words, and how each figure is taken."""
+    lines = [f"- **{verdict.value}**: {md(meaning)}" for verdict, meaning in words.VERDICTS.items()]
+    lines += [f"- {md(words.CHOICE)}", ""]
+    lines += [f"- Rule *{kind}*. {md(text)}" for kind, text in words.rules(figures)]
+    return lines + [f"- *{md(figure.title)}*: {md(words.definition(figure))}" for figure in figures]
