@@ -143,6 +143,8 @@ class Config:
     seed: int = key(1, "seed of everything random (own key)", unit="1", bounds=">= 0, <= 4294967295")
     log_interval: int = key(0, "steps from one step line in the log to the next; 0: one an epoch (own key)",
                             unit="steps", bounds=">= 0")
+    calibration_interval: int = key(0, "steps from one timing of a fixed calculation to the next, against which make "
+                                       "check holds the time of a step; 0: none (own key)", unit="steps", bounds=">= 0")
     stall_timeout: int = key(1800, "longest wait for a batch, a step or another rank before the process ends itself "
                                    "(own key)", unit="s", bounds=">= 1")
     on_unreadable: str = key("error", "what to do about an unreadable image (own key)",

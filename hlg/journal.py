@@ -109,6 +109,10 @@ class Journal:
                 "epoch overflowed and no weight moved. Try a lower loss_scale, or amp_level O0"
             )
 
+    def calibration(self, step: int, calibration_ms: float) -> None:
+        """Record how long the fixed calculation took before this step; it is in no other time."""
+        self.run.event("calibration", step=step, calibration_ms=calibration_ms)
+
     def epoch(self, epoch: int, top1_pct: float | None, top5_pct: float | None, eval_time_s: float) -> None:
         """Record the end of an epoch; the scores are None where it was not evaluated."""
         epoch_time_s = self.wait_s + self.busy_s

@@ -28,6 +28,7 @@ FREE = {
     "device_id",
     "run_distribute",  # the number of devices is compared itself
     "stall_timeout",
+    "calibration_interval",
     *("data_url", "train_url", "output_path", "data_path"),  # places in a cloud
 }
 

@@ -12,6 +12,7 @@ from mindspore import Tensor
 from tqdm import tqdm
 
 from hlg import checkpoint, collective
+from hlg.calibration import calibration
 from hlg.config import Config
 from hlg.data.index import ImageIndex
 from hlg.data.loader import Batch, EvalLoader, TrainLoader, mixup_draw
@@ -130,6 +131,7 @@ class Trainer:
     def __init__(self, job: Job, journal: Journal, stop: StopRequest, watchdog: Watchdog) -> None:
         self.job, self.journal, self.stop, self.watchdog = job, journal, stop, watchdog
         self.folder = journal.run.path / "checkpoints"
+        self.calibrate = calibration(job.config.device_target) if job.config.calibration_interval else None
 
     def fit(self) -> None:
         """The training loop: next batch, step, record; after each epoch save, evaluate, record."""
@@ -141,6 +143,8 @@ class Trainer:
         with bar, closing(job.batches.stream()) as batches:
             job.step.set_train(True)
             for step in range(job.start, c.max_epoch * steps):
+                if self.calibrate and step % c.calibration_interval == 0:
+                    self.journal.calibration(step, self.calibrate())
                 asked = time.perf_counter()
                 batch = self.next_batch(step, batches)
                 given = time.perf_counter()

@@ -1,0 +1,46 @@
+"""A fixed calculation whose time says what the machine gives this process at this moment.
+
+Other people's work, a lower clock and another machine change the time of a training step and the time of this in nearly
+the same proportion, so `make check` holds a step against it instead of against a clock.
+"""
+
+import time
+from collections.abc import Callable
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, ops
+
+REPEATS = 6
+HOST_SIZE = 768  # about 40 ms on two cores: 5 % of a step of configs/check.yml
+DEVICE_SIZE = 4096
+
+
+def calibration(target: str) -> Callable[[], float]:
+    """Returns what does the calculation once and tells its time in milliseconds; ``target`` is CPU, GPU or Ascend.
+
+    It multiplies matrices: on a CPU by NumPy in float32, so that a slower MindSpore is not hidden by a slower
+    calculation, elsewhere by MindSpore in float16, since nothing else here reaches those devices.
+    """
+    rng = np.random.default_rng(0)
+    if target == "CPU":
+        matrix = rng.standard_normal((HOST_SIZE, HOST_SIZE)).astype(np.float32)
+
+        def calculate() -> None:
+            for _ in range(REPEATS):
+                matrix @ matrix
+    else:
+        tensor = Tensor(rng.standard_normal((DEVICE_SIZE, DEVICE_SIZE)), ms.float16)
+
+        def calculate() -> None:
+            for _ in range(REPEATS):
+                product = ops.matmul(tensor, tensor)
+            product[0, 0].asnumpy()  # what is read back is done
+
+    def measure() -> float:
+        began = time.perf_counter()
+        calculate()
+        return 1000 * (time.perf_counter() - began)
+
+    measure()  # whatever the first time needs
+    return measure
