@@ -19,6 +19,8 @@ RESUME ?=
 RUN    ?=
 # Train once for each of these, such as SEEDS="1 2 3".
 SEEDS  ?=
+# How often make baseline repeats its short run.
+REPEAT ?= 5
 # Several machines: the same command on each of NODES, with NODE_RANK 0, 1, ... and the address of the first one.
 NODES     ?= 1
 NODE_RANK ?=
@@ -55,7 +57,8 @@ READ = $(wildcard data) $(if $(IMAGENET),$(IMAGENET)/train $(IMAGENET)/val) $(da
 
 PATHS = --save_checkpoint_path $(RUNS) $(if $(IMAGENET),--dataset_path $(IMAGENET)/train --eval_path $(IMAGENET)/val)
 RECIPE = $(if $(and $(RESUME),$(filter file,$(origin CONFIG))),,--config_path $(CONFIG))$(if $(RESUME), --resume $(RESUME))
-LAUNCH = $(BIN) -m hlg.launch --logs $(RUNS)/.ranks$(if $(SEEDS), --seeds "$(SEEDS)")
+LAUNCH = $(BIN) -m hlg.launch --logs $(LOGS)$(if $(SEEDS), --seeds "$(SEEDS)")
+LOGS = $(RUNS)/.ranks
 NODE = $(if $(NODE_RANK),--node_rank $(NODE_RANK))
 # $(call ranks,N): start N ranks on this machine, of N x NODES in all, and watch over them.
 ranks = $(LAUNCH) --ranks $$(($(1) * $(NODES))) --nodes $(NODES) $(NODE)$(if $(MASTER), --master $(MASTER))
@@ -110,6 +113,28 @@ eval: setup ## Evaluate a checkpoint: CONFIG=... PRETRAINED=file.ckpt or a run f
 report: MOUNTS = --write results --write $(RUNS)
 report: setup ## Set the runs under RUNS beside the published figures: results/report.md
 	$(BIN) -m repro.report --runs $(RUNS)
+
+# Another instruction set and another number of cores round otherwise: by how much losses part then is the band.
+CHECK = hlg.train --config_path configs/check.yml $(TARGET_$(DEVICE))
+TARGET_gpu = --device_target GPU
+TARGET_ascend = --device_target Ascend
+NEW = build/baseline
+
+.PHONY: check baseline
+check baseline: COUNT = $(if $(filter-out cpu,$(DEVICE)),1)
+check: MOUNTS = --write results --write $(RUNS) --read configs --read data
+check: setup tiny-data ## Does it still? Two minutes of training against the kept baselines: DEVICE=cpu|gpu|ascend
+	$(LAUNCH) $(CHECK) --save_checkpoint_path $(RUNS) $(KEYS)
+	$(BIN) -m repro.check $(RUNS)/latest_check
+
+baseline: MOUNTS = --write results --write $(NEW) --read configs --read data
+baseline: setup tiny-data ## Keep what this machine gives, for make check: REPEAT=5 short runs, and what rounding does
+	$(if $(DRY_RUN),echo )rm -rf $(NEW)
+	for i in $$(seq $(REPEAT)); do $(LAUNCH) $(CHECK) --save_checkpoint_path $(NEW) $(KEYS); done
+	$(if $(filter cpu,$(DEVICE)),$(ROUNDING) $(LAUNCH) $(CHECK) --save_checkpoint_path $(NEW) $(KEYS))
+	$(BIN) -m repro.baseline $(NEW)
+baseline: LOGS = $(NEW)/.ranks
+baseline: ROUNDING = $(if $(filter 1,$(CONTAINER)),RUN_OPTIONS="$(RUN_OPTIONS) --env ONEDNN_MAX_CPU_ISA=SSE41",ONEDNN_MAX_CPU_ISA=SSE41)
 
 .PHONY: audit
 audit: MOUNTS = --write results --write $(RUNS) $(addprefix --read ,$(RUN))
@@ -185,11 +210,11 @@ cluster-files: ## What starts a run on NODES machines, by Slurm or Kubernetes: D
 
 ##@ Work on the code
 
-test faults lint: override CONTAINER = 0
+test faults lint test-page: override CONTAINER = 0
 
 .PHONY: test
 test: setup ## Run the tests
-	$(BIN) -m pytest -n 2 --dist loadfile --ignore tests/faults --ignore tests/image
+	$(BIN) -m pytest -n 2 --dist loadfile --ignore tests/faults --ignore tests/image --ignore tests/page
 
 .PHONY: faults
 faults: setup ## Break running jobs in every way we know, and print what happened and what was lost
@@ -198,6 +223,10 @@ faults: setup ## Break running jobs in every way we know, and print what happene
 .PHONY: test-image
 test-image: ## Try the CPU image with this machine's engine, and the run that make tiny CONTAINER=1 has left under RUNS
 	$(VENV)/bin/python -m pytest tests/image --runs $(RUNS)
+
+.PHONY: test-page
+test-page: setup ## Try the report's page in Chromium: wide, narrow, light, dark, printed, by keyboard
+	$(BIN) -m pytest tests/page
 
 .PHONY: lint
 lint: setup ## Style and types

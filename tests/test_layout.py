@@ -31,6 +31,7 @@ FLOORS = {
     "device": 1,
     "augment": 1,
     "layers": 1,
+    "calibration": 1,
     "collective": 1,
     "model": 2,
     "loss": 2,

@@ -1,0 +1,93 @@
+"""The program behind make check: exit codes, and what it leaves for people and for CI."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from repro.baseline import write
+from repro.check import main
+from tests.repro.checks import baseline, check_run, off
+
+Check = Callable[..., int]
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    """Holds a run with these changes against the baseline; returns the exit code."""
+    write(baseline(tmp_path))
+
+    def call(**changes: Any) -> int:
+        run = check_run(tmp_path / "runs", **changes)
+        folders = ["--baselines", str(tmp_path / "baselines"), "--out", str(tmp_path / "out")]
+        return main([str(run), *folders])
+
+    return call
+
+
+def test_nothing_worse_is_0_and_the_last_line_says_the_verdict(
+    check: Check, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[:3]] == [["losses", "match"], ["accuracy", "match"], ["speed", "match"]]
+    assert lines[-1] == (
+        "match: 20261123T000001Z_check_cpux1_1a2b3c4d against baseline check_cpux1_intel-xeon_2cores_mindspore-2.10.0"
+    )
+
+
+def test_something_worse_is_1(check: Check) -> None:
+    assert check(losses=off(0.1)) == 1
+
+
+def test_what_cannot_be_compared_is_3_and_never_passes(check: Check) -> None:
+    assert check(config={"lr_max": 0.5}) == 3
+
+
+def test_a_run_that_was_changed_is_2(check: Check, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = check_run(tmp_path / "broken")
+    (run / "train.log").write_text("")
+    assert main([str(run), "--out", str(tmp_path / "out")]) == 2
+    assert "the seal is broken: changed train.log" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unfinished_run_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = check_run(tmp_path)
+    (run / "SHA256SUMS").unlink()
+    assert main([str(run)]) == 2
+    assert "not finished, so it says nothing yet" in capsys.readouterr().err
+
+
+def test_junit_has_a_case_for_each_finding_with_failures_and_skips(check: Check, tmp_path: Path) -> None:
+    check(losses=off(0.1), env={"cpu": {"model": "A <b> & \x1b[31m", "cores": 2}})
+    suite = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
+    assert {suite.get(key) for key in ("tests", "failures", "skipped")} == {"3", "1"}
+    assert [case.get("name") for case in suite.iter("testcase")] == ["losses", "accuracy", "speed"]
+    (failure,) = suite.iter("failure")
+    assert "step 0: " in str(failure.get("message"))
+    (skipped,) = suite.iter("skipped")
+    assert "cpu Intel Xeon -> A <b> &" in str(skipped.get("message"))
+
+
+def test_the_verdict_is_there_for_programs(check: Check, tmp_path: Path) -> None:
+    check()
+    found = json.loads((tmp_path / "out" / "verdict.json").read_text())
+    assert (found["verdict"], found["step_over_calibration"]) == ("match", 20.0)
+    assert [finding["name"] for finding in found["findings"]] == ["losses", "accuracy", "speed"]
+
+
+def test_the_summary_goes_to_the_page_of_the_job_where_there_is_one(
+    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    check(env={"cpu": {"model": "<script>|", "cores": 2}})
+    text = page.read_text()
+    assert text == "before\n" + (tmp_path / "out" / "summary.md").read_text()
+    assert "| losses | **match** | all 40 are the baseline's, bit for bit |" in text
+    assert "- cpu: Intel Xeon -&gt; &lt;script&gt;\\|" in text
