@@ -210,11 +210,11 @@ cluster-files: ## What starts a run on NODES machines, by Slurm or Kubernetes: D
 
 ##@ Work on the code
 
-test faults lint test-page: override CONTAINER = 0
+test faults lint test-gate test-page: override CONTAINER = 0
 
 .PHONY: test
 test: setup ## Run the tests
-	$(BIN) -m pytest -n 2 --dist loadfile --ignore tests/faults --ignore tests/image --ignore tests/page
+	$(BIN) -m pytest -n 2 --dist loadfile --ignore tests/faults --ignore tests/image --ignore tests/gate --ignore tests/page
 
 .PHONY: faults
 faults: setup ## Break running jobs in every way we know, and print what happened and what was lost
@@ -223,6 +223,10 @@ faults: setup ## Break running jobs in every way we know, and print what happene
 .PHONY: test-image
 test-image: ## Try the CPU image with this machine's engine, and the run that make tiny CONTAINER=1 has left under RUNS
 	$(VENV)/bin/python -m pytest tests/image --runs $(RUNS)
+
+.PHONY: test-gate
+test-gate: setup ## Plant regressions, train, and see whether the gate of make check finds them
+	$(BIN) -m pytest tests/gate
 
 .PHONY: test-page
 test-page: setup ## Try the report's page in Chromium: wide, narrow, light, dark, printed, by keyboard
@@ -233,6 +237,9 @@ lint: setup ## Style and types
 	$(BIN) -m ruff check .
 	$(BIN) -m ruff format --check .
 	$(BIN) -m mypy hlg repro
+	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci .gitlab/*.yml
+	$(VENV)/bin/zizmor --quiet --offline --persona pedantic .github
 	PATH="$(abspath $(VENV))/bin:$$PATH" && shellcheck --external-sources docker/*.sh docker/cluster/*.sh .ci/* && hadolint docker/*.Dockerfile
 
 .PHONY: lock
