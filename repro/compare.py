@@ -4,9 +4,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from repro.figures import MEASURES, in_unit
-from repro.schema import Claim, DataSet, Measured, Published, Reason, Run, Setting, Verdict
-
-Z_95 = 1.96  # two-sided 95 % of a normal distribution
+from repro.schema import Claim, DataSet, Measured, Published, Reason, Run, SeedGroup, Setting, Spread, Verdict
+from repro.seeds import Z_95, changes, group_seeds, student
 
 # The one word that stands in the table for a config key that differs; all others are of the recipe.
 _TOPICS = {
@@ -32,7 +31,8 @@ def measure(figure: Published, run: Run) -> Measured | None:
     if found is None:
         return None
     images = f", {run.eval_images:,} images" if figure.rule.kind == "accuracy" else ""
-    return Measured(in_unit(figure, found.value), f"n = 1 run, {found.n}{images}")
+    spread = None if found.spread is None else in_unit(figure, found.spread)
+    return Measured(in_unit(figure, found.value), f"n = 1 run, {found.n}{images}", spread, found.epochs)
 
 
 def hours(seconds: float) -> float:
@@ -45,48 +45,123 @@ def hours(seconds: float) -> float:
 
 def compare(figures: Iterable[Published], runs: Sequence[Run]) -> list[Claim]:
     """One claim a figure: by its newest comparable run, or else by its newest run, as incomparable."""
-    return [_claim(figure, sorted(runs, key=lambda run: run.folder.name)) for figure in figures]
+    ordered, groups = sorted(runs, key=lambda run: run.folder.name), group_seeds(runs)
+    return [_claim(figure, ordered, groups) for figure in figures]
 
 
-def _claim(figure: Published, runs: Sequence[Run]) -> Claim:
+def _claim(figure: Published, runs: Sequence[Run], groups: Sequence[SeedGroup]) -> Claim:
     measured = [(run, found) for run in runs if (found := measure(figure, run))]
     if not measured:
         return Claim(figure, Verdict.NOT_MEASURED)
-    comparable = [(run, found) for run, found in measured if not any(differences(figure, run))]
+    comparable = [(run, found) for run, found in measured if not any(_reasons(figure, run, found))]
     run, found = (comparable or measured)[-1]
-    reasons = tuple(dict.fromkeys(differences(figure, run)))
+    seeds = _seeds(figure, run, groups)
+    reasons = tuple(dict.fromkeys(_reasons(figure, run, found)))
     if figure.rule.kind == "unjudged":
         reasons += (Reason("another count", figure.rule.text),)
-    if reasons:
-        return Claim(figure, Verdict.INCOMPARABLE, run, found, reasons=reasons)
-    return judge(figure, run, found)
+    if not reasons:
+        return judge(figure, run, found, seeds)
+    evidence = tuple(_evidence(figure, run, found, seeds))
+    return Claim(figure, Verdict.INCOMPARABLE, run, found, reasons=reasons, evidence=evidence, seeds=seeds)
 
 
-def judge(figure: Published, run: Run, found: Measured) -> Claim:
-    """The verdict on a comparable run."""
+def _reasons(figure: Published, run: Run, found: Measured) -> Iterator[Reason]:
+    """Why this value of the run cannot be compared with the figure."""
+    yield from differences(figure, run)
+    if found.epochs == 0:
+        yield Reason("warm-up", "epoch 0 is the only one, and its warm-up can't be left out")
+
+
+def _seeds(figure: Published, run: Run, groups: Sequence[SeedGroup]) -> Spread | None:
+    """The figure's measure over the seeds among which this run counts."""
+    spreads = (spread for group in groups if any(run is member for member in group.runs) for spread in group.spreads)
+    return next((spread for spread in spreads if spread.measure == figure.measure), None)
+
+
+def judge(figure: Published, run: Run, found: Measured, seeds: Spread | None = None) -> Claim:
+    """The verdict on a comparable run. `seeds`: the same measure over its group of seeds."""
+    evidence = (*_evidence(figure, run, found, seeds), *_assumed(figure, seeds))
     if not math.isfinite(found.value):
         reason = Reason("not finite", f"the measured value is {found.value}")
-        return Claim(figure, Verdict.WORSE, run, found, reasons=(reason,))
+        return Claim(figure, Verdict.WORSE, run, found, reasons=(reason,), evidence=evidence, seeds=seeds)
     difference = found.value - figure.value
-    allowed = _allowed(figure, found.value, run.eval_images)
-    if abs(difference) <= allowed * (1 + 1e-9):  # a difference of exactly 3 % is within 3 %
-        verdict = Verdict.MATCH
-    else:
+    allowed = _allowed(figure, found.value, run.eval_images, seeds)
+    outside = abs(difference) > allowed * (1 + 1e-9)  # a difference of exactly 3 % is within 3 %
+    noise = _speed_noise(figure, found) if figure.rule.kind == "speed" else _seed_noise(figure, allowed, outside)
+    if noise:
+        reason = Reason("noise", noise)
+        return Claim(figure, Verdict.INCOMPARABLE, run, found, reasons=(reason,), evidence=evidence, seeds=seeds)
+    if outside:
         verdict = Verdict.BETTER if (difference > 0) == (figure.rule.better == "higher") else Verdict.WORSE
-    return Claim(figure, verdict, run, found, difference, 100 * difference / figure.value, allowed)
+    else:
+        verdict = Verdict.MATCH
+    relative = 100 * difference / figure.value
+    return Claim(figure, verdict, run, found, difference, relative, allowed, evidence=evidence, seeds=seeds)
 
 
-def _allowed(figure: Published, measured: float, images: int) -> float:
-    """The largest difference, in the figure's unit, that is a match under its rule."""
+def _allowed(figure: Published, measured: float, images: int, seeds: Spread | None) -> float:
+    """The largest difference, in the figure's unit, that is a match under its rule; nan where the seeds' is."""
     if figure.rule.kind == "speed":
         return figure.rule.tolerance * figure.value + figure.rounding
-    variances = _variance(measured, images) + _variance(figure.value, figure.setting.data["eval"].images)
-    return Z_95 * math.sqrt(variances + 2 * figure.rule.spread**2) + figure.rounding
+    sampling = _variance(measured, images) + _variance(figure.value, figure.setting.data["eval"].images)
+    between = student(seeds.n - 1) * seeds.deviation if seeds else Z_95 * figure.rule.spread
+    return math.sqrt(Z_95**2 * sampling + 2 * between**2) + figure.rounding
 
 
 def _variance(percent: float, images: int) -> float:
     """Of a share of `images`, binomial, in squared points."""
     return percent * (100 - percent) / images
+
+
+def _speed_noise(figure: Published, found: Measured) -> str:
+    """Why no verdict on a speed can be defended: its mean over the epochs is less sure than the rule is strict."""
+    if found.spread is None or not found.epochs:
+        return ""
+    sure, strict = Z_95 * found.spread / math.sqrt(found.epochs), figure.rule.tolerance * figure.value
+    if sure <= strict:
+        return ""
+    of = f"s = {_short(found.spread)} {figure.unit} over {found.epochs} epochs"
+    return (
+        f"the mean is known to {_short(sure)} {figure.unit} (1.96 s / sqrt(n), {of}), "
+        f"more than the {_short(strict)} {figure.unit} that the rule allows"
+    )
+
+
+def _seed_noise(figure: Published, allowed: float, outside: bool) -> str:
+    """Why no match of an accuracy can be defended: within so wide an interval most would be one."""
+    if outside or allowed <= figure.rule.tolerance:
+        return ""
+    return f"the 95 % interval is {_short(allowed)} points, a match is within {figure.rule.tolerance:g} at most"
+
+
+# ------------------------------------------------------------------------------------------------- evidence
+
+
+def _evidence(figure: Published, run: Run, found: Measured, seeds: Spread | None) -> Iterator[str]:
+    """What a value rests on: the seeds of an accuracy, the epochs of a speed, and how far they differ."""
+    unit = "points" if figure.unit == "%" else figure.unit
+    if figure.rule.kind == "speed":
+        if found.spread is not None:
+            yield f"s = {_short(found.spread)} {unit} over {found.epochs} epochs"
+        else:
+            one = "training" if run.kind == "train" else "evaluation"
+            yield f"one {one if found.epochs is None else 'epoch'}, no spread"
+    elif figure.rule.kind == "accuracy" and not seeds:
+        yield "one seed" if run.kind == "train" else "one checkpoint"
+    if seeds:
+        yield f"mean {seeds.mean:,.{seeds.decimals}f} {seeds.unit} of {seeds.n} seeds"
+        yield f"s = {_short(seeds.deviation)} {unit} measured over {seeds.n} seeds"
+
+
+def _assumed(figure: Published, seeds: Spread | None) -> Iterator[str]:
+    """What a verdict on an accuracy takes for granted."""
+    if figure.rule.kind == "accuracy" and not seeds:
+        yield f"s = {figure.rule.spread} points, assumed"
+
+
+def _short(value: float) -> str:
+    """Three digits, for a spread."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 # ------------------------------------------------------------------------------------------------- conditions
@@ -106,14 +181,6 @@ def differences(figure: Published, run: Run) -> Iterator[Reason]:
         yield Reason("recipe", f"{len(run.log.epochs)} epochs in the log, max_epoch says otherwise")
     if changed := changes(run):
         yield Reason("recipe", f"resumed with changed keys: {changed}")
-
-
-def changes(run: Run) -> str:
-    """What has other values since the run was resumed, in words, or nothing.
-
-    Its config.yml holds the new values alone, and part of it was made under others: no figure of it is clean.
-    """
-    return ", ".join(text for resumption in run.resumptions for text in resumption.changed)
 
 
 def _hardware(setting: Setting, run: Run) -> Iterator[Reason]:

@@ -7,11 +7,31 @@ where these have no number in common. What the log alone does not tell (batch, d
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 from repro.interval import Interval, common, total
-from repro.schema import Agreement, Check, Epoch, EvalLine, Log, Run
+from repro.schema import Epoch, EvalLine, Log, Run
 
 PRINTED = {"epoch_time_s": 2, "step_time_s": 4, "fps": 2, "lr": 6, "accuracy": 6, "eval_cost_s": 2, "total_s": 4}
+
+
+class Agreement(StrEnum):
+    """Whether figures can all be true at once."""
+
+    CONSISTENT = "consistent"
+    CONTRADICTORY = "contradictory"
+    UNTOLD = "cannot be told"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One claim held against what else is known. `by`: how far it is off, in words; empty where it is not."""
+
+    claim: str
+    check: str
+    numbers: str
+    agreement: Agreement
+    by: str = ""
 
 
 @dataclass(frozen=True)

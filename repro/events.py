@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.fields import field, json_object, read_text
+from repro.fields import field, json_object, read_lines
 from repro.schema import Calibration, ReproError, Resumption, Steps
 
 # What is read of each event: what must be there, and what may.
@@ -25,6 +25,7 @@ _OPTIONAL: dict[str, dict[str, type]] = {
     "resume": {"compile_time_s": float},
     "eval": {"top5_pct": float},
 }
+_STEP, _STEP_TYPES = tuple(_EVENTS["step"]), tuple(_EVENTS["step"].values())
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Events:
 
 
 def read_events(path: Path) -> Events:
-    """Read and check every event. The steps count from 0, each once, and so they do where a run was resumed.
+    """Read and check every event, line by line. Steps count from 0, each once, and so where a run was resumed.
 
     Raises ReproError with file, line and key.
     """
@@ -52,32 +53,55 @@ def read_events(path: Path) -> Events:
     calibrations: list[Calibration] = []
     others: list[dict[str, Any]] = []
     resumed: Resumption | None = None
-    for number, line in enumerate(read_text(path).removesuffix("\n").split("\n"), 1):
+    for number, line in read_lines(path):
         where = f"{path}:{number}"
         event = json_object(where, line)
         name = event.get("event")
-        if name not in _EVENTS:
-            raise ReproError(f"{where}: event: found {name!r}, expected one of {', '.join(_EVENTS)}")
-        values = {key: field(where, event, key, kind) for key, kind in _EVENTS[name].items()}
-        optional = _OPTIONAL.get(name, {}).items()
-        values |= {key: field(where, event, key, kind, optional=True) for key, kind in optional}
-        if values.get("step", len(steps.loss)) != len(steps.loss):
-            expected = f"expected {len(steps.loss)}: every step once, in order"
-            raise ReproError(f"{where}: step: found {values['step']}, {expected}")
         if name == "step":
-            if resumed and resumed.epoch != values["epoch"]:
+            step, epoch, loss, lr, step_time_ms, data_wait_ms = _step(where, event)
+            if step != len(steps.loss):
+                raise _disorder(where, step, steps)
+            if resumed and resumed.epoch != epoch:
                 expected = f"expected {resumed.epoch}, in which the run was resumed"
-                raise ReproError(f"{where}: epoch: found {values['epoch']}, {expected}")
+                raise ReproError(f"{where}: epoch: found {epoch}, {expected}")
             resumed = None
-            for key in ("loss", "lr", "step_time_ms", "data_wait_ms"):
-                getattr(steps, key).append(values[key])
-        elif name == "calibration":
+            steps.loss.append(loss)
+            steps.lr.append(lr)
+            steps.step_time_ms.append(step_time_ms)
+            steps.data_wait_ms.append(data_wait_ms)
+            continue
+        values = _values(where, event)
+        if values.get("step", len(steps.loss)) != len(steps.loss):
+            raise _disorder(where, values["step"], steps)
+        if name == "calibration":
             calibrations.append(Calibration(values["step"], values["calibration_ms"]))
         elif name == "resume":
             others.append({"event": name, "resumption": (resumed := _resumption(where, values))})
         else:
             others.append({"event": name, **values})
     return Events(steps, tuple(calibrations), tuple(others))
+
+
+def _step(where: str, event: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The fields of a step. All but a few events are steps, so those that need no second look get none."""
+    values = tuple(map(event.get, _STEP))
+    if tuple(map(type, values)) == _STEP_TYPES:
+        return values
+    return tuple(_values(where, event).values())
+
+
+def _values(where: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are read of an event, checked, in the order of _EVENTS; what else it has is passed over."""
+    name = event.get("event")
+    if not isinstance(name, str) or name not in _EVENTS:
+        raise ReproError(f"{where}: event: found {name!r}, expected one of {', '.join(_EVENTS)}")
+    values = {key: field(where, event, key, kind) for key, kind in _EVENTS[name].items()}
+    optional = _OPTIONAL.get(name, {}).items()
+    return values | {key: field(where, event, key, kind, optional=True) for key, kind in optional}
+
+
+def _disorder(where: str, step: int, steps: Steps) -> ReproError:
+    return ReproError(f"{where}: step: found {step}, expected {len(steps.loss)}: every step once, in order")
 
 
 def _resumption(where: str, values: Mapping[str, Any]) -> Resumption:

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import yaml
 
 from repro.logs import read_log
-from repro.schema import DataSet, Log, Measured, Published, ReproError, Rule, Setting, Statement
+from repro.schema import DataSet, Epoch, Log, Measured, Published, ReproError, Rule, Setting
 
 PUBLISHED = Path(__file__).with_name("published.yml")
 LAST_EPOCHS = 4  # as many as the published excerpt of the log holds
@@ -27,17 +27,6 @@ def read_published(path: Path = PUBLISHED) -> tuple[Published, ...]:
         raise ReproError(f"{path}: {' '.join(str(error).split())}") from None
     except KeyError as error:
         raise ReproError(f"{path}: found no {error.args[0]!r}, or it is used and not defined") from None
-
-
-def read_statements(path: Path = PUBLISHED) -> dict[str, Statement]:
-    """What else the published text says, by key. Raises ReproError naming the file and the key."""
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {key: Statement(**statement) for key, statement in found["statements"].items()}
-    except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:
-        raise ReproError(f"{path}: {' '.join(str(error).split())}") from None
-    except KeyError as error:
-        raise ReproError(f"{path}: found no {error.args[0]!r}") from None
 
 
 def _setting(key: str, found: Mapping[str, Any]) -> Setting:
@@ -89,20 +78,40 @@ def _evaluated(log: Log) -> list[float]:
 
 
 def _step_time(log: Log) -> Measured | None:
-    return _over_last([1000 * epoch.step_time_s for epoch in log.epochs])
+    return _over_last(log, lambda epoch: 1000 * epoch.step_time_s)
 
 
 def _fps(log: Log) -> Measured | None:
-    return _over_last([epoch.fps for epoch in log.epochs])
+    return _over_last(log, lambda epoch: epoch.fps)
 
 
-def _over_last(values: Sequence[float]) -> Measured | None:
-    last = values[-LAST_EPOCHS:]
-    return Measured(fmean(last), f"mean of the last {len(last)} epochs") if last else None
+def _over_last(log: Log, value: Callable[[Epoch], float]) -> Measured | None:
+    """The mean of the last epochs, none of which is the warm-up unless there is no other."""
+    last = [value(epoch) for epoch in _warm(log)][-LAST_EPOCHS:]
+    if not last:
+        return Measured(value(log.epochs[0]), "epoch 0 alone", epochs=0) if log.epochs else None
+    n = f"mean of the last {len(last)} epochs" if len(last) > 1 else "the last epoch"
+    return Measured(fmean(last), n, _deviation(last), len(last))
 
 
 def _mean_fps(log: Log) -> Measured | None:
-    return None if log.mean_fps is None else Measured(log.mean_fps, f"mean of {len(log.epochs)} epochs")
+    """As the log prints it, so with the warm-up, which the published mean holds too; the spread is without."""
+    if log.mean_fps is None:
+        return None
+    warm = [epoch.fps for epoch in _warm(log)]
+    return Measured(log.mean_fps, f"mean of {len(log.epochs)} epochs", _deviation(warm), len(warm))
+
+
+def _warm(log: Log) -> list[Epoch]:
+    """The epochs without the warm-up, by their numbers: the excerpt that was published has none."""
+    return [epoch for epoch in log.epochs if epoch.epoch > 0]
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    """Of a sample (n - 1); None for one value, nan where one is not finite."""
+    if len(values) < 2:
+        return None
+    return stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def _training_time(log: Log) -> Measured | None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 
 from repro.schema import Epoch, EvalLine, Log, ReproError
@@ -14,10 +15,12 @@ def _number(name: str, digits: int) -> str:
 
 
 # The console has no milliseconds, the log file of the published code has ",mmm".
-_STAMPED = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:,\d{3})?:[A-Z]+:(.*)")
+_STAMP = r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:,\d{3})?:[A-Z]+:"
+_STAMPED = re.compile(_STAMP + "(.*)")
 _STEP = re.compile(r"epoch\[\d+\], step_num\[\d+\], loss=" + _number("loss", 6))
+_STEP_LINE = re.compile(_STAMP + _STEP.pattern + "\n", re.ASCII)  # nearly every line, so it is tried first
 _EPOCH = re.compile(
-    r"epoch\[(?P<epoch>\d+)\], epoch time: "
+    r"epoch\[(?P<epoch>\d{1,9})\], epoch time: "
     + _number("epoch_time_s", 2)
     + "s, per step time: "
     + _number("step_time_s", 4)
@@ -55,13 +58,15 @@ _KNOWN: dict[str, tuple[dict[str, re.Pattern[str]], str]] = {
     "last_metric[": ({"last_metric": _BEST}, "'last_metric[0.75618]'"),
     "ip[": ({"mean_fps": _MEAN}, "'ip[127.0.0.1], mean_fps[104.00]'"),
 }
+_START = max(map(len, _KNOWN))  # characters
 # A line that is no record and holds one of these is a broken one, not a foreign line.
-_BROKEN = re.compile(
-    r"^accuracy=|epoch\[|step_num\[|last_metric\[|mean_fps\[|(?:compile|training) time used|"
-    r"per step time: |total cost time: |eval_cost="
+_PIECES = (
+    *("epoch[", "step_num[", "last_metric[", "mean_fps[", "compile time used", "training time used"),
+    *("per step time: ", "total cost time: ", "eval_cost="),
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 LONGEST = 10_000  # characters of a line that are looked at at once; no record has 300
+MOST = 100_000  # epochs; they are kept in memory, and no training has as many
 ALIKE = 0.8  # from which on the beginning of a message is a record's, with a letter wrong
 
 STAMPED = "a record behind '2022-07-27 17:04:05:INFO:', with or without ',123' after the seconds"
@@ -74,14 +79,21 @@ def read_log(path: Path) -> Log:
 
     Other stamped messages (``Args:``, ``--> key: value``) are accepted, other lines are counted as foreign.
     Raises ReproError with file and line for a record that does not match the published format to the
-    character, for an accuracy that is no share, and where a second log follows in the same file.
+    character, for an accuracy that is no share, and where a second log follows in the same file. The memory it
+    takes grows with the epochs alone, not with the file.
     """
     epochs: list[Epoch] = []
     evaluation: EvalLine | None = None
     once: dict[str, float] = {}
     steps = foreign = 0
-    for line, kind, found in _records(path):
-        where = f"{path}:{line}"
+    name = str(path)
+    for line, before, text in _lines(path):
+        steps += before
+        where = f"{name}:{line}"
+        record = _record(where, text) if text.strip() else None
+        if not record:
+            continue
+        kind, found = record
         if kind == "foreign":
             foreign += 1
         elif kind == "step":
@@ -91,6 +103,8 @@ def read_log(path: Path) -> Log:
             if epochs and epoch.epoch != epochs[-1].epoch + 1:
                 pair = f"epoch {epoch.epoch} after epoch {epochs[-1].epoch}"
                 raise ReproError(f"{where}: found {pair}, expected the next one; {ONE_RUN}")
+            if len(epochs) == MOST:
+                raise ReproError(f"{where}: found more than {MOST:,} epochs, expected the log of one run")
             epochs.append(epoch)
         elif kind in once or (kind == "evaluation" and evaluation):
             raise ReproError(f"{where}: found a second line {kind!r}, expected one; {ONE_RUN}")
@@ -112,27 +126,27 @@ def read_log(path: Path) -> Log:
     )
 
 
-def _records(path: Path) -> Iterator[tuple[int, str, dict[str, str | None]]]:
-    """Every record and every foreign line, with its number."""
-    for number, text in _lines(path):
-        record = _record(f"{path}:{number}", text) if text.strip() else None
-        if record:
-            yield number, *record
+def _lines(path: Path) -> Iterator[tuple[int, int, str]]:
+    """The lines, numbered, without colours; of a step's lines, which are many, only how many stood before.
 
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines, numbered, without colours. A line beyond all bounds comes in parts, so that any file can be read."""
-    number, before = 1, ""
+    A line beyond all bounds comes in parts, so that any file can be read.
+    """
+    number, steps, begins = 1, 0, True
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             while part := file.readline(LONGEST):
+                if begins and (step := _STEP_LINE.fullmatch(part)) and _exists(step[1]):
+                    number, steps = number + 1, steps + 1
+                    continue
                 if "\0" in part:
                     raise ReproError(f"{path}:{number}: found a zero byte, expected text in UTF-8")
-                yield number, before + _COLOUR.sub("", part.rstrip("\n"))
-                ends = part.endswith("\n")
-                number, before = number + ends, "" if ends else "... "  # no record begins within a line
+                text = _COLOUR.sub("", part.rstrip("\n"))
+                yield number, steps, text if begins else f"... {text}"  # no record begins within a line
+                begins = part.endswith("\n")
+                number, steps = number + begins, 0
     except OSError as error:
         raise ReproError(f"{path}: cannot be read: {error.strerror}") from None
+    yield number, steps, ""
 
 
 def _record(where: str, text: str) -> tuple[str, dict[str, str | None]] | None:
@@ -142,15 +156,13 @@ def _record(where: str, text: str) -> tuple[str, dict[str, str | None]] | None:
         evaluation = _EVAL.fullmatch(text)
         if evaluation:
             return "evaluation", evaluation.groupdict()
-        if _BROKEN.search(text):
+        if text.startswith("accuracy=") or any(piece in text for piece in _PIECES):
             raise ReproError(f"{where}: found {text[:200]!r}, expected {STAMPED}, or {EVALUATION}")
         return "foreign", {}
 
     time, message = stamped.groups()
-    try:
-        datetime.fromisoformat(time)
-    except ValueError:
-        raise ReproError(f"{where}: found the time {time!r}, expected one that exists") from None
+    if not _exists(time):
+        raise ReproError(f"{where}: found the time {time!r}, expected one that exists")
     if message.startswith("accuracy="):
         raise ReproError(f"{where}: found {message[:200]!r} behind a time stamp, expected {EVALUATION}")
     for start, (patterns, expected) in _KNOWN.items():
@@ -162,12 +174,26 @@ def _record(where: str, text: str) -> tuple[str, dict[str, str | None]] | None:
             raise ReproError(f"{where}: found {message[:200]!r}, expected {expected}")
     if message.startswith("--> "):  # a key of the configuration, whatever its value
         return None
-    if _BROKEN.search(message) or any(
-        get_close_matches(message[: len(start)], [start], 1, ALIKE) for start in (*_KNOWN, "accuracy=")
-    ):
+    if any(piece in message for piece in _PIECES) or _nearly_a_record(message[:_START]):
         expected = "; or ".join(expected for _, expected in _KNOWN.values())
         raise ReproError(f"{where}: found {message[:200]!r}, which is nearly a record, expected {expected}")
     return None
+
+
+@lru_cache(maxsize=1024)
+def _exists(time: str) -> bool:
+    """Whether there is such a day and time."""
+    try:
+        return bool(datetime.fromisoformat(time))
+    except ValueError:
+        return False
+
+
+@lru_cache(maxsize=1024)
+def _nearly_a_record(begin: str) -> bool:
+    """Whether a message that begins so was to be a record."""
+    starts = (*_KNOWN, "accuracy=")
+    return any(get_close_matches(begin[: len(start)], [start], 1, ALIKE) for start in starts)
 
 
 def _epoch(where: str, line: int, found: Mapping[str, str | None]) -> Epoch:

@@ -61,8 +61,8 @@ class Setting:
 class Rule:
     """How a figure is judged.
 
-    kind "accuracy": the difference against a 95 % interval; `spread` in points is the assumed standard
-        deviation between seeds.
+    kind "accuracy": the difference against a 95 % interval; `spread` in points is the standard deviation between
+        seeds that is assumed where none was measured, `tolerance` in points the widest interval that makes a match.
     kind "speed": the relative difference against `tolerance`, a fraction.
     kind "unjudged": no verdict can be defended; `text` says why.
     """
@@ -93,35 +93,6 @@ class Published:
     rule: Rule
     note: str = ""
     log: str = ""  # the published log file that holds the value as well
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One sentence of the published text with a number in it, printed with so many decimals; None: not rounded."""
-
-    says: str
-    value: float
-    decimals: int | None
-    source: str
-
-
-class Agreement(StrEnum):
-    """Whether figures can all be true at once."""
-
-    CONSISTENT = "consistent"
-    CONTRADICTORY = "contradictory"
-    UNTOLD = "cannot be told"
-
-
-@dataclass(frozen=True)
-class Check:
-    """One claim held against what else is known. `by`: how far it is off, in words; empty where it is not."""
-
-    claim: str
-    check: str
-    numbers: str
-    agreement: Agreement
-    by: str = ""
 
 
 # ---------------------------------------------------------------------------------------------- measured
@@ -191,10 +162,16 @@ class Environment:
 
 @dataclass(frozen=True)
 class Measured:
-    """One number of a run: `n` says of how many images or epochs it is made."""
+    """One number of a run: `n` says of how many images or epochs it is made.
+
+    `spread`: the standard deviation over `epochs` epochs, in the unit of `value`; None where fewer than two count.
+    `epochs`: how many count, without the warm-up, which is epoch 0; None for what is not made of epochs.
+    """
 
     value: float
     n: str
+    spread: float | None = None
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -262,24 +239,6 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """What can be said of one published figure, and by which run.
-
-    `difference` (measured minus published) and `allowed` (its largest size for a match) are in the figure's
-    unit, `relative` is the difference in percent: None unless the verdict is match, better or worse.
-    """
-
-    figure: Published
-    verdict: Verdict
-    run: Run | None = None
-    measured: Measured | None = None
-    difference: float | None = None
-    relative: float | None = None
-    allowed: float | None = None
-    reasons: tuple[Reason, ...] = ()
-
-
-@dataclass(frozen=True)
 class Spread:
     """One measure over `n` runs, in `unit`. `deviation` is the sample's standard deviation (n - 1).
 
@@ -294,6 +253,29 @@ class Spread:
     deviation: float
     minimum: float
     maximum: float
+    measure: str = ""  # its name in repro.figures
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What can be said of one published figure, and by which run.
+
+    `difference` (measured minus published) and `allowed` (its largest size for a match) are in the figure's
+    unit, `relative` is the difference in percent: None unless the verdict is match, better or worse.
+    `evidence` says in words what the value rests on: how many seeds or epochs, and how far they differ.
+    `seeds`: the same measure over the seeds of the run's group, None for a run of one seed.
+    """
+
+    figure: Published
+    verdict: Verdict
+    run: Run | None = None
+    measured: Measured | None = None
+    difference: float | None = None
+    relative: float | None = None
+    allowed: float | None = None
+    reasons: tuple[Reason, ...] = ()
+    evidence: tuple[str, ...] = ()
+    seeds: Spread | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import mean, stdev
 
-from repro.compare import changes
 from repro.figures import MEASURES
 from repro.schema import Run, SeedGroup, Spread
 
@@ -16,9 +15,11 @@ from repro.schema import Run, SeedGroup, Spread
 FREE = {
     *("seed", "dataset_path", "eval_path", "train_num_workers", "eval_num_workers", "device_id"),
     *("save_checkpoint", "save_checkpoint_epochs", "save_checkpoint_steps", "save_checkpoint_path"),
-    *("keep_checkpoint_max", "resume", "resume_changed", "log_interval", "stall_timeout"),
+    *("keep_checkpoint_max", "resume", "resume_changed", "log_interval", "stall_timeout", "calibration_interval"),
     *("data_url", "train_url", "output_path", "data_path"),
 }
+Z_95 = 1.96  # two-sided 95 % of a normal distribution
+_T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
 _ACCURACY = (
     ("Top-1 accuracy, best epoch", "%", 3, "best_accuracy"),
     ("Top-1 accuracy, last epoch", "%", 3, "last_accuracy"),
@@ -58,6 +59,22 @@ def unfit(run: Run) -> str:
     return f"resumed with changed keys: {changed}" if (changed := changes(run)) else ""
 
 
+def changes(run: Run) -> str:
+    """What has other values since the run was resumed, in words, or nothing.
+
+    Its config.yml holds the new values alone, and part of it was made under others: no figure of it is clean.
+    """
+    return ", ".join(text for resumption in run.resumptions for text in resumption.changed)
+
+
+def student(freedom: int) -> float:
+    """Student's t for so many degrees of freedom, two-sided 95 %, to a thousandth."""
+    if freedom <= len(_T_95):
+        return _T_95[freedom - 1]
+    z = Z_95  # and the first terms of its expansion in 1 / freedom
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+
+
 def _conditions(run: Run) -> object:
     """What the runs of a group share."""
     env = run.env
@@ -85,12 +102,12 @@ def _group(members: Sequence[Run]) -> SeedGroup:
 
 
 def _spread(runs: Sequence[Run], title: str, unit: str, decimals: int, measure: str) -> Spread | None:
-    """One measure over the runs; None where one of them does not have it, nan where one is not finite."""
+    """One measure over the runs; None where one has it not or of its warm-up alone, nan where one is not finite."""
     found = [MEASURES[measure](run.log) for run in runs]
-    values = [measured.value for measured in found if measured]
+    values = [measured.value for measured in found if measured and measured.epochs != 0]
     if len(values) < len(runs):
         return None
-    if not all(map(math.isfinite, values)):
-        return Spread(title, unit, decimals, len(values), math.nan, math.nan, math.nan, math.nan)
-    # Exact sums, so that the mean never leaves the range of the values.
-    return Spread(title, unit, decimals, len(values), mean(values), stdev(values), min(values), max(values))
+    numbers = (math.nan, math.nan, math.nan, math.nan)
+    if all(map(math.isfinite, values)):  # exact sums, so that the mean never leaves the range of the values
+        numbers = (mean(values), stdev(values), min(values), max(values))
+    return Spread(title, unit, decimals, len(values), *numbers, measure)

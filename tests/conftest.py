@@ -4,8 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import hlg  # noqa: F401 - before mindspore: it sets what MindSpore reads while it loads
+
+settings.register_profile("untimed", deadline=None)  # a deadline would measure how busy the machine is
+settings.load_profile("untimed")
 
 FIXTURES = Path(__file__).parent / "hlg" / "fixtures"
 

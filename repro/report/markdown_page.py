@@ -14,7 +14,7 @@ NAME = "results"  # of the table between markers
 
 def table(claims: Iterable[Claim], target: Path) -> str:
     """One row a published figure, below it the reasons in full. Links are relative to the page `target`."""
-    header = ("Figure", "Published", "Source", "Measured", "Difference", "Verdict", "Run")
+    header = ("Figure", "Published", "Source", "Measured", "Difference", "Evidence", "Verdict", "Run")
     notes: dict[tuple[str, ...], int] = {}  # the reasons in full -> their number
     rows = []
     for row in map(words.row, claims):
@@ -22,7 +22,7 @@ def table(claims: Iterable[Claim], target: Path) -> str:
         if claim.reasons and claim.run:
             texts = (link(claim.run.folder, target), *(md(reason.text) for reason in claim.reasons))
             verdict += f": {md(row.topics)} ({notes.setdefault(texts, len(notes) + 1)})"
-        cells = map(md, (row.title, row.published, row.source, row.measured, row.difference))
+        cells = map(md, (row.title, row.published, row.source, row.measured, row.difference, row.evidence))
         rows.append((*cells, verdict, link(claim.run.folder, target) if claim.run else words.NONE))
     lines = [*grid(header, rows), ""]
     lines += [f"{number}. {run}: {'; '.join(texts).rstrip('.')}." for (run, *texts), number in notes.items()]
@@ -30,8 +30,8 @@ def table(claims: Iterable[Claim], target: Path) -> str:
 
 
 def summary(claims: Iterable[Claim]) -> str:
-    """The table for a terminal: figure, published, measured, verdict."""
-    rows = [("figure", "published", "measured", "verdict")]
+    """The table for a terminal: figure, published, measured, evidence, verdict."""
+    rows = [("figure", "published", "measured", "evidence", "verdict")]
     for row in map(words.row, claims):
         figure, found = row.claim.figure, row.claim.measured
         rows.append(
@@ -39,6 +39,7 @@ def summary(claims: Iterable[Claim]) -> str:
                 row.title,
                 f"{figure.value:,} {figure.unit}",
                 words.value(figure, found) if found else words.NONE,
+                row.evidence,
                 row.verdict + (f": {row.topics}" if row.topics else ""),
             )
         )
@@ -133,6 +134,6 @@ def published_logs(logs: Mapping[str, Log]) -> list[str]:
 def definitions(figures: Sequence[Published]) -> list[str]:
     """What the verdicts mean, the rules in their own words, and how each figure is taken."""
     lines = [f"- **{verdict.value}**: {md(meaning)}" for verdict, meaning in words.VERDICTS.items()]
-    lines += [f"- {md(words.CHOICE)}", ""]
+    lines += [f"- {md(words.CHOICE)}", f"- {md(words.EVIDENCE)}", ""]
     lines += [f"- Rule *{kind}*. {md(text)}" for kind, text in words.rules(figures)]
     return lines + [f"- *{md(figure.title)}*: {md(words.definition(figure))}" for figure in figures]

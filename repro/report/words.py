@@ -14,17 +14,24 @@ VERDICTS = {
     Verdict.BETTER: "comparable, and outside of what the rule allows, to the good.",
     Verdict.WORSE: "comparable, and outside of what the rule allows. A measured value that is not finite is worse.",
     Verdict.INCOMPARABLE: (
-        "other hardware, data, batch, image size, precision or recipe; no difference is given, for it would suggest "
-        "otherwise."
+        "other hardware, data, batch, image size, precision or recipe, or nothing but a warm-up, or a value that "
+        "scatters too much (noise); no difference is given, for it would suggest otherwise."
     ),
     Verdict.NOT_MEASURED: "no finished run measures it.",
 }
 CHOICE = "A row shows the newest comparable run, or else the newest run. Every measured value is one run: n = 1."
+EVIDENCE = (
+    "Beside the difference stands what the value rests on. One seed never proves anything: a match of one seed says "
+    "that this one run is no further from the published one than chance explains, if seeds differ as is assumed. It "
+    "doesn't say that the recipe gives the published figure: another seed may fall outside. With several seeds of one "
+    "recipe their mean and their measured standard deviation s stand there, and the verdict uses that s; it is still "
+    "on the one run that is shown."
+)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure as it stands in a table. `topics`: the reasons in one word each."""
+    """One figure as it stands in a table. `evidence`: what the value rests on. `topics`: the reasons, one word each."""
 
     claim: Claim
     title: str
@@ -32,6 +39,7 @@ class Row:
     source: str
     measured: str
     difference: str
+    evidence: str
     verdict: str
     topics: str
 
@@ -46,6 +54,7 @@ def row(claim: Claim) -> Row:
         source=figure.source,
         measured=measured(figure, claim.measured) if claim.measured else NONE,
         difference=difference(claim),
+        evidence="; ".join(claim.evidence) or NONE,
         verdict=claim.verdict.value,
         topics=", ".join(dict.fromkeys(reason.topic for reason in claim.reasons)),
     )

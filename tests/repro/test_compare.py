@@ -2,6 +2,8 @@
 
 import ast
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import repro
 from repro.compare import compare, judge
 from repro.figures import read_published, verify_published
 from repro.parse import read_run
-from repro.schema import Claim, Measured, ReproError, Verdict
+from repro.schema import Claim, Measured, Reason, ReproError, Run, Verdict
 from tests.repro.folders import IMAGENET, TINY, eval_run, resume, tiny_eval_run, tiny_train_run, train_run
 
 FIGURES = read_published()
@@ -123,7 +125,7 @@ def test_a_short_run_on_the_published_machine_measures_speed_and_not_accuracy(tm
     found = claims(train_run(tmp_path, config={"max_epoch": 2}))
     assert found["train_step_time"].verdict is Verdict.MATCH
     assert found["train_step_time"].measured
-    assert found["train_step_time"].measured.n == "n = 1 run, mean of the last 2 epochs"
+    assert found["train_step_time"].measured.n == "n = 1 run, the last epoch"
     assert found["train_accuracy_last"].verdict is Verdict.INCOMPARABLE
     assert found["train_time"].verdict is Verdict.INCOMPARABLE
 
@@ -218,6 +220,188 @@ def test_the_newest_comparable_run_is_shown_even_when_a_newer_one_cannot_be_comp
     assert claim.run.folder == newer
     assert claim.verdict is Verdict.WORSE
     assert claims(tiny, older)["train_fps"].verdict is Verdict.MATCH
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"devices": ["Ascend910"] * 4}, Reason("hardware", "4 x Ascend910, published 8 x Ascend 910")),
+        (
+            {"dataset": IMAGENET | {"train": IMAGENET["train"] | {"images": 1281166}}},
+            Reason("data", "1,281,166 training images of 1,000 classes, published 1,281,167 of 1,000"),
+        ),
+        ({"config": {"amp_level": "O0"}}, Reason("precision", "amp_level O0, published O3")),
+        ({"config": {"batch_size": 64}}, Reason("batch", "batch_size 64, published 128")),
+    ],
+    ids=lambda value: value.topic if isinstance(value, Reason) else "",
+)
+@pytest.mark.parametrize("key", ["train_accuracy_last", "train_step_time", "train_fps", "train_time"])
+def test_hardware_data_precision_and_batch_must_be_the_published_ones(
+    tmp_path: Path, key: str, changes: dict[str, Any], reason: Reason
+) -> None:
+    claim = claims(train_run(tmp_path, **changes))[key]
+    assert (claim.verdict, claim.reasons) == (Verdict.INCOMPARABLE, (reason,))
+    assert (claim.difference, claim.relative, claim.allowed) == (None, None, None)
+
+
+# ------------------------------------------------------------------------------------- several seeds
+
+
+def seeded(run: Run, seed: int, top1: float) -> Run:
+    """The run as it would be with this seed and this accuracy, a share, in every epoch."""
+    epochs = tuple(replace(epoch, accuracy=top1) for epoch in run.log.epochs)
+    return replace(
+        run,
+        folder=run.folder.with_name(f"20261123T{seed:02}0000Z_hlg_mobile_ascendx8_1a2b3c4d"),
+        config={**run.config, "seed": seed},
+        log=replace(run.log, epochs=epochs, best_accuracy=top1),
+    )
+
+
+def best(runs: Sequence[Run]) -> Claim:
+    return next(claim for claim in compare(FIGURES, runs) if claim.figure.key == "train_accuracy_best")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The published run, from which others are made without writing them."""
+    return read_run(train_run(tmp_path_factory.mktemp("trained")))
+
+
+def test_one_seed_is_judged_by_an_assumed_spread_that_is_said_to_be_assumed(trained: Run) -> None:
+    claim = best([seeded(trained, 1, 0.756)])
+    assert claim.evidence == ("one seed", "s = 0.15 points, assumed")
+    assert claim.seeds is None
+    assert claim.allowed == pytest.approx(0.6751, abs=5e-4)
+
+
+def test_several_seeds_are_judged_by_their_own_spread_and_students_t(trained: Run) -> None:
+    # By hand: s of 75.0, 75.2, 75.4 is 0.2; t of 2 is 4.303; p = 75.4 on 50,000 images beside 75.618.
+    claim = best([seeded(trained, seed, top1) for seed, top1 in ((1, 0.750), (2, 0.752), (3, 0.754))])
+    sampling = 1.96**2 * (75.4 * 24.6 + 75.618 * 24.382) / 50_000
+    assert claim.allowed == pytest.approx(math.sqrt(sampling + 2 * (4.303 * 0.2) ** 2))
+    assert claim.verdict is Verdict.MATCH
+    assert claim.evidence == ("mean 75.200 % of 3 seeds", "s = 0.2 points measured over 3 seeds")
+    assert claim.seeds
+    assert (claim.seeds.n, claim.seeds.mean) == (3, pytest.approx(75.2))
+
+
+def test_seeds_that_scarcely_differ_make_the_verdict_stricter(trained: Run) -> None:
+    off = [seeded(trained, seed, 0.7500) for seed in (1, 2, 3)]
+    assert best(off[:1]).verdict is Verdict.MATCH
+    assert best(off).verdict is Verdict.WORSE
+    assert best(off).evidence[1] == "s = 0 points measured over 3 seeds"
+
+
+def test_seeds_that_differ_too_much_can_match_nothing_and_can_still_be_worse(trained: Run) -> None:
+    claim = best([seeded(trained, seed, top1) for seed, top1 in ((1, 0.750), (2, 0.756))])
+    assert claim.verdict is Verdict.INCOMPARABLE
+    assert claim.reasons == (Reason("noise", "the 95 % interval is 7.64 points, a match is within 2 at most"),)
+    assert claim.difference is None
+    assert claim.evidence == ("mean 75.300 % of 2 seeds", "s = 0.424 points measured over 2 seeds")
+    assert best([seeded(trained, seed, top1) for seed, top1 in ((1, 0.60), (2, 0.606))]).verdict is Verdict.WORSE
+
+
+def test_a_seed_whose_accuracy_is_not_finite_leaves_no_spread_to_judge_by(trained: Run) -> None:
+    claim = best([seeded(trained, 1, math.nan), seeded(trained, 2, 0.756)])
+    assert (claim.verdict, claim.reasons[0].topic) == (Verdict.INCOMPARABLE, "noise")
+
+
+def test_a_run_of_another_recipe_lends_its_seeds_to_no_other(trained: Run) -> None:
+    others = [seeded(replace(trained, config={**trained.config, "lr_max": 0.01}), seed, 0.5) for seed in (1, 2)]
+    assert best([*others, seeded(trained, 3, 0.756)]).seeds is None
+
+
+def test_the_seeds_of_runs_that_cannot_be_compared_are_shown_as_well(trained: Run) -> None:
+    short = replace(trained, config={**trained.config, "lr_max": 0.01})
+    claim = best([seeded(short, 1, 0.5), seeded(short, 2, 0.52)])
+    assert claim.verdict is Verdict.INCOMPARABLE
+    assert claim.evidence == ("mean 51.000 % of 2 seeds", "s = 1.41 points measured over 2 seeds")
+
+
+# ------------------------------------------------------------------------------------- speeds
+
+
+def timed(run: Run, *step_times_s: float, first: int = 0) -> Run:
+    """The run with one epoch for each of these times, the first of this number."""
+    whole = run.log.epochs[0]
+    epochs = tuple(
+        replace(whole, epoch=first + at, step_time_s=time, fps=1024 / time) for at, time in enumerate(step_times_s)
+    )
+    return replace(run, log=replace(run.log, epochs=epochs))
+
+
+def speed(*runs: Run, key: str = "train_step_time") -> Claim:
+    return next(claim for claim in compare(FIGURES, runs) if claim.figure.key == key)
+
+
+def test_a_speed_is_the_mean_of_the_last_epochs_with_their_deviation(trained: Run) -> None:
+    # By hand: 371, 373, 373, 375 ms: mean 373, deviation sqrt(8 / 3) = 1.633.
+    found = speed(timed(trained, 0.9, 0.9, 0.371, 0.373, 0.373, 0.375)).measured
+    assert found
+    assert (found.value, found.spread) == (pytest.approx(373), pytest.approx(math.sqrt(8 / 3)))
+    assert (found.n, found.epochs) == ("n = 1 run, mean of the last 4 epochs", 4)
+    assert speed(timed(trained, 0.9, 0.371, 0.373, 0.373, 0.375)).evidence == ("s = 1.63 ms over 4 epochs",)
+
+
+@pytest.mark.parametrize("key", ["train_step_time", "train_fps"])
+def test_epoch_0_never_counts_and_a_later_excerpt_counts_whole(trained: Run, key: str) -> None:
+    slow_start = timed(trained, 9.9, 0.373, 0.373, 0.373)
+    assert speed(slow_start, key=key).verdict is Verdict.MATCH
+    measured = speed(slow_start, key=key).measured
+    assert measured
+    assert measured.epochs == 3
+    measured = speed(timed(trained, 0.373, 0.373, 0.373, 0.373, first=296), key=key).measured
+    assert measured
+    assert measured.epochs == 4
+
+
+@pytest.mark.parametrize("key", ["train_step_time", "train_fps", "train_mean_fps"])
+def test_a_run_of_epoch_0_alone_is_shown_and_compared_with_nothing(trained: Run, key: str) -> None:
+    claim = speed(timed(trained, 0.373), key=key)
+    assert (claim.verdict, [reason.topic for reason in claim.reasons]) == (Verdict.INCOMPARABLE, ["warm-up"])
+    assert claim.evidence == ("one epoch, no spread",)
+    assert claim.measured
+    assert claim.measured.value == pytest.approx(claim.figure.value, rel=1e-3)
+
+
+def test_a_newer_run_of_epoch_0_alone_does_not_hide_an_older_whole_one(trained: Run) -> None:
+    newer = replace(timed(trained, 0.373), folder=trained.folder.with_name("20261201T000000Z_hlg_mobile"))
+    claim = speed(trained, newer)
+    assert claim.run is trained
+    assert claim.verdict is Verdict.MATCH
+
+
+def test_epochs_that_scatter_more_than_the_rule_allows_are_noise(trained: Run) -> None:
+    # By hand: 353, 393, 353, 393 ms: mean 373, s = 23.09, 1.96 s / 2 = 22.63 ms, and 3 % are 11.19 ms.
+    claim = speed(timed(trained, 0.4, 0.353, 0.393, 0.353, 0.393))
+    assert claim.verdict is Verdict.INCOMPARABLE
+    assert claim.reasons == (
+        Reason(
+            "noise",
+            "the mean is known to 22.6 ms (1.96 s / sqrt(n), s = 23.1 ms over 4 epochs), "
+            "more than the 11.2 ms that the rule allows",
+        ),
+    )
+    assert (claim.difference, claim.evidence) == (None, ("s = 23.1 ms over 4 epochs",))
+    assert speed(timed(trained, 0.4, 0.364, 0.382, 0.364, 0.382)).verdict is Verdict.MATCH  # 10.2 ms
+
+
+def test_one_epoch_one_training_and_one_evaluation_have_no_spread_and_say_so(trained: Run, tmp_path: Path) -> None:
+    assert speed(timed(trained, 0.9, 0.373)).evidence == ("one epoch, no spread",)
+    assert speed(trained, key="train_time").evidence == ("one training, no spread",)
+    found = claims(eval_run(tmp_path))
+    assert found["eval_gpu_step_time"].evidence == ("one evaluation, no spread",)
+    assert found["eval_gpu_accuracy"].evidence == ("one checkpoint", "s = 0.15 points, assumed")
+
+
+def test_a_speed_shows_the_seeds_beside_its_epochs(trained: Run) -> None:
+    runs = [seeded(timed(trained, 0.4, time, time), seed, 0.756) for seed, time in ((1, 0.372), (2, 0.374))]
+    assert speed(*runs).evidence == (
+        "s = 0 ms over 2 epochs",
+        "mean 373.0 ms of 2 seeds",
+        "s = 1.41 ms measured over 2 seeds",
+    )
 
 
 # ------------------------------------------------------------------------------------- the package

@@ -1,12 +1,15 @@
 """Logs that are broken on purpose or by accident: a correct result or an error with file and line, nothing skipped."""
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from repro.events import read_events
 from repro.logs import LONGEST, read_log
 from repro.schema import Log, ReproError
 
@@ -33,6 +36,42 @@ def outcome(folder: Path, content: str | bytes) -> Log | str:
         return read(folder, content)
     except ReproError as error:
         return str(error)
+
+
+ROOT = Path(__file__).parents[2]
+SIZE = 60_000_000  # bytes; a pipe gives them, so that nothing can know how many will come
+# Reads what comes and prints by how many kB its memory grew at most, then what was found.
+MEASURED = """
+import re
+from pathlib import Path
+from repro.{module} import {read}
+from repro.schema import ReproError
+
+def peak():
+    return int(re.search("VmHWM:.*?([0-9]+)", Path("/proc/self/status").read_text())[1])
+
+before = peak()
+try:
+    found = {read}(Path("/dev/stdin"))
+    said = f"{{found.step_lines}} steps, {{len(found.epochs)}} epochs, {{found.foreign_lines}} foreign"
+except ReproError as error:
+    said = str(error)
+print(peak() - before, said, sep=": ")
+"""
+
+
+def growth(content: bytes, module: str = "logs", read: str = "read_log") -> tuple[int, str]:
+    """By how many kB the memory of a process grows that reads this, and what it says."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED.format(module=module, read=read)],
+        cwd=ROOT,
+        input=content,
+        capture_output=True,
+        check=True,
+        timeout=120,  # a minute is many times what it takes, and nothing beside what a square of the length would
+    )
+    kilobytes, _, said = done.stdout.decode().strip().partition(": ")
+    return int(kilobytes), said
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +146,74 @@ def test_what_surrounds_records_changes_none(folder: Path, same: str) -> None:
 def test_a_log_that_cannot_be_trusted_is_an_error_with_its_line(folder: Path, broken: str | bytes, line: int) -> None:
     with pytest.raises(ReproError, match=rf"some\.log:{line}: found"):
         read(folder, broken)
+
+
+# ------------------------------------------------------------------------------------- larger than memory
+
+
+STEP = b"2022-07-27 16:40:13:INFO:epoch[296], step_num[296], loss=2.671882\n"
+
+
+@pytest.mark.parametrize(
+    ("piece", "size", "end", "found"),
+    [
+        pytest.param(STEP, SIZE, TRAINED, f"{SIZE // len(STEP) + 4} steps, 4 epochs, 0 foreign", id="lines of steps"),
+        pytest.param(b"x", SIZE, "\n" + TRAINED, "4 steps, 4 epochs, ", id="one endless line"),
+        pytest.param(STEP[:-1], SIZE, "", "/dev/stdin:1: found 'epoch[296], step", id="an endless line of records"),
+        pytest.param(b"\x1b[3", SIZE // 6, "\n" + TRAINED, "4 steps, 4 epochs, ", id="colours without end"),
+        pytest.param(b" 45%|##5  | 36/80\r", SIZE // 6, "\n" + TRAINED, "4 steps, 4 epochs, ", id="a progress bar"),
+        pytest.param(STEP[:25] + b"a message\n", SIZE // 6, TRAINED, "4 steps, 4 epochs, 0 foreign", id="messages"),
+    ],
+)
+def test_a_log_of_any_length_takes_no_more_memory(piece: bytes, size: int, end: str, found: str) -> None:
+    grown, said = growth(piece * (size // len(piece)) + end.encode())
+    assert said.startswith(found)
+    assert grown < 4_000  # kB, of up to 60,000 that were read
+
+
+def test_an_endless_line_of_metrics_is_refused_before_it_fills_the_memory() -> None:
+    grown, said = growth(b'{"event": "' + b"x" * SIZE, "events", "read_events")
+    assert said == "/dev/stdin:1: found a line of 1,000,000 characters or more"
+    assert grown < 20_000
+
+
+def test_more_epochs_than_any_training_has_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repro.logs.MOST", 3)
+    with pytest.raises(ReproError, match=r"some\.log:8: found more than 3 epochs, expected the log of one run"):
+        read(folder, TRAINED)
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "1" * 10])
+def test_an_epoch_of_an_absurd_number_is_malformed(folder: Path, number: str) -> None:
+    with pytest.raises(ReproError, match=r"some\.log:2: found 'epoch\["):
+        read(folder, TRAINED.replace("epoch[296], epoch", f"epoch[{number}], epoch"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("[" * 100_000, id="nested deeper than can be read"),
+        pytest.param('{"event": "start", "eval_images": ' + "9" * 5000 + "}", id="more digits than can be read"),
+        pytest.param('{"event": "epoch", "epoch": 0, "epoch_time_s": ' + "9" * 400 + "}", id="beyond all numbers"),
+        pytest.param('{"event": ["step"]}', id="an event that is a list"),
+        pytest.param('{"event": "compile"} {"event": "compile"}', id="two events in one line"),
+        pytest.param("", id="an empty line"),
+    ],
+)
+def test_an_event_that_cannot_be_read_is_an_error_with_its_line(folder: Path, line: str) -> None:
+    path = folder / "metrics.jsonl"
+    path.write_text('{"event": "compile"}\n' + line + "\n")
+    with pytest.raises(ReproError, match=r"metrics\.jsonl:2: .*found"):
+        read_events(path)
+
+
+@given(content=st.binary(max_size=500))
+def test_any_bytes_give_events_or_a_clear_error(folder: Path, content: bytes) -> None:
+    path = folder / "metrics.jsonl"
+    path.write_bytes(b'{"event": "compile"}\n' + content)
+    said = ""
+    try:
+        read_events(path)
+    except ReproError as error:
+        said = str(error)
+    assert not said or said.startswith(f"{path}:")

@@ -53,8 +53,9 @@ def test_an_incomparable_run_shows_its_value_its_reason_and_no_difference(report
     row = rows(report()[1])[0].split(" | ")
     assert row[3] == "84.375 % (n = 1 run, best of 10 epochs, 640 images)"
     assert row[4] == "–"
-    assert row[5] == "**incomparable**: hardware, data, batch, precision, recipe (1)"
-    assert row[6] == "[20261123T080000Z_tiny_cpux1_nogit](runs/20261123T080000Z_tiny_cpux1_nogit) |"
+    assert row[5] == "one seed"
+    assert row[6] == "**incomparable**: hardware, data, batch, precision, recipe (1)"
+    assert row[7] == "[20261123T080000Z_tiny_cpux1_nogit](runs/20261123T080000Z_tiny_cpux1_nogit) |"
 
 
 def test_the_reasons_stand_in_full_below_the_table(report: Report, runs: Path) -> None:
@@ -70,7 +71,8 @@ def test_a_comparable_run_shows_difference_and_allowance(report: Report, runs: P
     assert row[1] == "373 ms (8 x Ascend 910)"
     assert row[3] == "400.0 ms (n = 1 run, mean of the last 4 epochs)"
     assert row[4] == "+27.0 ms, +7.24 % (match within 11.7)"
-    assert row[5] == "**worse**"
+    assert row[5] == "s = 0 ms over 4 epochs"
+    assert row[6] == "**worse**"
 
 
 def test_long_times_are_shown_in_hours_too(report: Report, runs: Path) -> None:
@@ -155,11 +157,22 @@ def test_mean_and_deviation_stand_between_the_runs_and_the_published_logs(report
     )
 
 
-def test_the_claims_stay_those_of_one_run_when_there_are_several_seeds(report: Report, runs: Path) -> None:
+def test_the_claims_stay_those_of_one_run_and_show_their_seeds_beside_it(report: Report, runs: Path) -> None:
     seed_run(runs, 1, 8, 0.8)
     seed_run(runs, 2, 9, 0.84)
     row = rows(report()[1])[0].split(" | ")
     assert row[3] == "84.000 % (n = 1 run, best of 10 epochs, 640 images)"
+    assert row[5] == "mean 82.000 % of 2 seeds; s = 2.83 points measured over 2 seeds"
+
+
+def test_one_seed_is_said_to_prove_nothing(report: Report, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train_run(runs)
+    page = report()[1]
+    row = rows(page)[0].split(" | ")
+    assert row[5:7] == ["one seed; s = 0.15 points, assumed", "**match**"]
+    assert "One seed never proves anything: a match of one seed says that" in page.split("## Definitions")[1]
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Top-1 accuracy, best"))
+    assert line.endswith("one seed; s = 0.15 points, assumed  match")
 
 
 def test_a_run_that_can_never_be_counted_together_with_others_is_named_with_the_reason(
