@@ -111,7 +111,7 @@ eval: setup ## Evaluate a checkpoint: CONFIG=... PRETRAINED=file.ckpt or a run f
 
 .PHONY: report
 report: MOUNTS = --write results --write $(RUNS)
-report: setup ## Set the runs under RUNS beside the published figures: results/report.md
+report: setup ## Set the runs under RUNS beside the published figures: results/report.md, report.html, report/
 	$(BIN) -m repro.report --runs $(RUNS)
 
 # Another instruction set and another number of cores round otherwise: by how much losses part then is the band.
@@ -230,7 +230,7 @@ test-gate: setup ## Plant regressions, train, and see whether the gate of make c
 
 .PHONY: test-page
 test-page: setup ## Try the report's page in Chromium: wide, narrow, light, dark, printed, by keyboard
-	$(BIN) -m pytest tests/page
+	$(BIN) -m pytest tests/page -n 2
 
 .PHONY: lint
 lint: setup ## Style and types

@@ -32,6 +32,7 @@ case $device in
   *) exit 2 ;;
 esac
 rm -rf "${unused[@]}" "$site/mindspore/include"
+find "$site"/{numpy,scipy,matplotlib} -type d -name tests -prune -exec rm -rf {} +  # their own: 50 MB
 
 if [[ $device == gpu ]]; then
   # The loader finds the libraries by itself; no variable has to carry them from process to process.

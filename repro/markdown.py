@@ -40,7 +40,7 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
 def link(folder: Path, target: Path) -> str:
     """A link to `folder`, relative to the page `target` that holds it."""
     path = Path(os.path.relpath(folder, target.parent)).as_posix()
-    return f"[{md(folder.name)}]({quote(path)})"
+    return f"[{md(folder.name)}]({quote(os.fsencode(path))})"
 
 
 def read_table(path: Path, name: str) -> str:

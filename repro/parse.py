@@ -22,14 +22,21 @@ _NAME = re.compile(r"\d{8}T\d{6}Z_.+")
 def read_runs(folder: Path) -> tuple[list[Run], list[Path]]:
     """The sealed runs under `folder`, oldest first, and the folders of unfinished ones (without a seal).
 
-    Names that begin with a dot and links (to the newest run) are passed over.
+    Names that begin with a dot, links (to the newest run) and what belongs to a report's page are passed over.
     Raises ReproError naming the folder when one is broken.
     """
     try:
-        found = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+        found = [
+            path for path in folder.iterdir() if path.is_dir() and not path.is_symlink() and not _is_of_a_page(path)
+        ]
     except OSError as error:
         raise ReproError(f"{folder}: cannot be read: {error.strerror}; give the folder of the run folders") from None
     return read_folders(path for path in found if not path.name.startswith("."))
+
+
+def _is_of_a_page(folder: Path) -> bool:
+    """Whether it holds the figures and tables of a report that was written beside the runs."""
+    return folder.with_name(f"{folder.name}.html").is_file()
 
 
 def read_folders(folders: Iterable[Path]) -> tuple[list[Run], list[Path]]:

@@ -20,7 +20,7 @@ def several_seeds(runs: Sequence[Run], target: Path) -> list[str]:
     lines = [INTRODUCTION, "", *grid(HEADER, rows), ""] if groups else ["No recipe was run with two or more seeds."]
     for number, group in groups:
         links = (f"seed {seed} {link(run.folder, target)}" for seed, run in zip(group.seeds, group.runs, strict=True))
-        lines.append(f"{number}. {'; '.join((', '.join(links), *map(md, _notes(group))))}.")
+        lines.append(f"{number}. {'; '.join((', '.join(links), *map(md, notes(group))))}.")
     alone = [(run, reason) for run in runs if run.kind == "train" and (reason := unfit(run))]
     if alone:
         lines += ["", "Never counted together with others:", ""]
@@ -32,43 +32,47 @@ def summary(runs: Iterable[Run]) -> str:
     """The groups for a terminal: figure, n, mean, standard deviation. Empty without a group."""
     text = ""
     for group in group_seeds(runs):
-        rows = [(f"seeds {_seeds(group)}", "n", "mean", "standard deviation")]
-        rows += [(s.title, str(s.n), _value(s, s.mean), _deviation(s)) for s in group.spreads]
-        text += f"\n{'; '.join((_recipe(group), *_notes(group)))}\n{columns(rows)}\n"
+        rows = [(f"seeds {seed_list(group)}", "n", "mean", "standard deviation")]
+        rows += [(s.title, str(s.n), value(s, s.mean), deviation(s)) for s in group.spreads]
+        text += f"\n{'; '.join((recipe(group), *notes(group)))}\n{columns(rows)}\n"
     return text
 
 
 def _row(group: SeedGroup, number: int, spread: Spread) -> tuple[str, ...]:
     return (
-        f"{md(_recipe(group))} ({number})",
-        _seeds(group),
+        f"{md(recipe(group))} ({number})",
+        seed_list(group),
         spread.title,
         str(spread.n),
-        _value(spread, spread.mean),
-        _deviation(spread),
-        _value(spread, spread.minimum),
-        _value(spread, spread.maximum),
+        value(spread, spread.mean),
+        deviation(spread),
+        value(spread, spread.minimum),
+        value(spread, spread.maximum),
     )
 
 
-def _recipe(group: SeedGroup) -> str:
+def recipe(group: SeedGroup) -> str:
     """The name of a run folder without its time: recipe, devices and commit."""
     return group.runs[0].folder.name.partition("_")[2]
 
 
-def _seeds(group: SeedGroup) -> str:
+def seed_list(group: SeedGroup) -> str:
+    """The seeds, such as 1, 2, 3."""
     return ", ".join(map(str, group.seeds))
 
 
-def _notes(group: SeedGroup) -> list[str]:
+def notes(group: SeedGroup) -> list[str]:
+    """What was left out."""
     left_out = f"older runs of the same seeds that are left out: {group.repetitions}"
     return [left_out, *group.notes] if group.repetitions else [*group.notes]
 
 
-def _value(spread: Spread, value: float) -> str:
-    return f"{value:,.{spread.decimals}f} {spread.unit}"
+def value(spread: Spread, number: float) -> str:
+    """Mean, minimum or maximum, with its unit."""
+    return f"{number:,.{spread.decimals}f} {spread.unit}"
 
 
-def _deviation(spread: Spread) -> str:
+def deviation(spread: Spread) -> str:
+    """The standard deviation, with its unit."""
     unit = "points" if spread.unit == "%" else spread.unit
     return f"{spread.deviation:,.{spread.decimals}f} {unit}"

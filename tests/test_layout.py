@@ -203,6 +203,27 @@ def test_the_page_about_several_seeds_is_made_from_its_runs(tmp_path: Path) -> N
     assert "| 1, 2, 3 | Top-1 accuracy, last epoch | 3 |" in page
 
 
+def test_the_example_of_a_report_is_made_from_the_kept_runs(tmp_path: Path) -> None:
+    for folder in ("kept", "seeds", "published"):
+        shutil.copytree(ROOT / "results" / folder, tmp_path / "results" / folder)
+    runs = sorted(str(run.relative_to(tmp_path)) for run in tmp_path.glob("results/[ks]*/2*"))
+    done = subprocess.run(
+        [sys.executable, "-m", "repro.report", *runs, "--out", "results/example/report.md"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    made, kept = (
+        {file.relative_to(root): file.read_bytes() for file in root.rglob("*") if file.suffix not in ("", ".png")}
+        for root in (tmp_path / "results/example", ROOT / "results/example")
+    )
+    assert len(made) > 20
+    assert [name for name in made.keys() | kept.keys() if made.get(name) != kept.get(name)] == []
+
+
 def test_the_readmes_table_of_results_is_made_from_the_kept_runs() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "repro.report", "--runs", "results/kept", "--check", "README.md"],

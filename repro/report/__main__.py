@@ -1,16 +1,17 @@
-"""Writes the table of published and measured figures as Markdown.
+"""Sets the runs beside the published figures, in a page of Markdown, a page of HTML, and files for programs and papers.
 
-    python -m repro.report                       # results/runs -> results/report.md
+    python -m repro.report                       # results/runs -> results/report.md, .html and files in results/report/
     python -m repro.report RUN RUN               # these run folders only
     python -m repro.report --update README.md    # and put the table between its markers
     python -m repro.report --check README.md     # write nothing; exit 1 when that table is out of date
 
-Exit code 2 when a record cannot be trusted. No arithmetic is done here: see repro.compare and repro.seeds.
+Everything is made before anything is written, and each file takes the place of an older one as a whole. Exit code 2
+when a record cannot be trusted. No arithmetic is done here: see repro.compare, repro.seeds and repro.report.curves.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from repro import seed_table
@@ -18,7 +19,8 @@ from repro.compare import compare
 from repro.figures import read_published, verify_published
 from repro.markdown import read_table, write_table
 from repro.parse import read_folders, read_runs
-from repro.report import markdown_page
+from repro.report import exports, html_page, markdown_page
+from repro.report.charts import charts
 from repro.schema import ReproError
 
 
@@ -30,27 +32,60 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--published", type=Path, default=Path("results/published"), help="folder of the published logs"
     )
-    parser.add_argument("--out", type=Path, default=Path("results/report.md"), help="file to write")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("results/report.md"),
+        help="page to write; the page of the same name in HTML and the folder of that name lie beside it",
+    )
     parser.add_argument("--update", metavar="FILE", type=Path, help="also renew the table between the markers in FILE")
     parser.add_argument("--check", metavar="FILE", type=Path, help="write nothing, compare the table in FILE")
     options = parser.parse_args(argv)
+    out: Path = options.out
     try:
+        if out.suffix != ".md":
+            raise ReproError(f"--out: found {str(out)!r}, expected the name of a page that ends with .md")
         figures = read_published()
         logs = verify_published(figures, options.published)
         runs, unfinished = read_folders(options.runs_named) if options.runs_named else read_runs(options.runs)
         claims = compare(figures, runs)
         if options.check:
             return check(options.check, markdown_page.table(claims, options.check))
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(markdown_page.page(claims, runs, unfinished, logs, options.out), encoding="utf-8")
+        drawn, pictures = charts(runs, figures, logs)
+        beside = pictures | {name: text_bytes(text) for name, text in exports.files(claims, runs).items()}
+        html, folder = out.with_suffix(".html"), out.with_suffix("")
+        made = {
+            out: text_bytes(markdown_page.page(claims, runs, unfinished, logs, out)),
+            html: text_bytes(html_page.page(claims, runs, unfinished, logs, html, drawn, beside)),
+            **{folder / name: content for name, content in beside.items()},
+        }
+        write(made)
         if options.update:
             write_table(options.update, markdown_page.NAME, markdown_page.table(claims, options.update))
         print(markdown_page.summary(claims), seed_table.summary(runs), sep="\n", end="")
-        print(f"{options.out}: the whole table with sources, runs and reasons")
+        print(f"{html}: the same with curves and runs; {folder}: figures, tables and formats")
+        print(f"{out}: the whole table with sources, runs and reasons")
     except (ReproError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def text_bytes(text: str) -> bytes:
+    """UTF-8; half a character, which a record can hold and no file can, becomes a question mark."""
+    return text.encode("utf-8", "replace")
+
+
+def write(made: Mapping[Path, bytes]) -> None:
+    """Write each file whole or not at all."""
+    for path, content in made.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.part")
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def check(path: Path, expected: str) -> int:

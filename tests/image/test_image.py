@@ -1,6 +1,7 @@
 """The CPU image, tried with the engine of this machine: what is in it, what is not, and what a run in it sees.
 
-Needs the image (make image-cpu) and the runs of ``make tiny CONTAINER=1``; ``make test-image`` starts these tests.
+Needs the image (make image-cpu) and the runs of ``make tiny CONTAINER=1``, or of check and eval; ``make test-image``
+starts these tests.
 """
 
 import hashlib
@@ -74,9 +75,12 @@ def test_its_labels_say_what_it_is_made_of(facts: dict[str, Any]) -> None:
 
 
 def test_its_code_is_the_code_of_this_checkout() -> None:
-    sources = [*(ROOT / "hlg").rglob("*.py"), *(ROOT / "repro").rglob("*.py"), ROOT / "repro/published.yml"]
+    files = [file for part in ("hlg", "repro") for file in (ROOT / part).rglob("*.*")]
+    sources = [file for file in files if file.is_file() and file.suffix != ".pyc"]
     here = {str(file.relative_to(ROOT)): hashlib.sha256(file.read_bytes()).hexdigest() for file in sources}
-    listed = inside("bash", "-c", "cd /opt/hlg-repro && sha256sum $(find hlg repro -name '*.py' -o -name '*.yml')")
+    listed = inside(
+        "bash", "-c", "cd /opt/hlg-repro && sha256sum $(find hlg repro -name '*.*' -type f ! -name '*.pyc')"
+    )
     assert dict(reversed(line.split()) for line in listed.splitlines()) == here
 
 
@@ -139,8 +143,10 @@ def test_sigterm_reaches_the_program_and_its_exit_code_comes_back() -> None:
 
 
 def test_a_run_in_the_image_knows_its_image_and_its_commit(facts: dict[str, Any], pytestconfig: pytest.Config) -> None:
-    runs = sorted(pytestconfig.getoption("--runs").glob("2*_tiny_cpux1_*"))
-    assert [len(list(run.glob("SHA256SUMS"))) for run in runs[-2:]] == [1, 1], "make tiny CONTAINER=1 comes first"
+    runs = sorted(pytestconfig.getoption("--runs").glob("2*_cpux1_*"))
+    assert [len(list(run.glob("SHA256SUMS"))) for run in runs[-2:]] == [1, 1], (
+        "make tiny CONTAINER=1 comes first, or check and eval"
+    )
     labels = facts["Config"]["Labels"]
     for run in runs[-2:]:
         kept = json.loads((run / "env.json").read_text())

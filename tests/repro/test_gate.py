@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from repro.baseline import write
+from repro.baseline import read_all, write
 from repro.gate import Judgement, judge
-from repro.parse import read_run
+from repro.parse import read_run, read_runs
 from repro.schema import Verdict
 from tests.repro.checks import LOSSES, baseline, check_run, off, sse
 
@@ -106,6 +106,15 @@ def test_a_slower_step_is_a_regression_whatever_the_machine_does(tmp_path: Path)
     assert "slower by 50%" in reason(found, "speed")
 
 
+def test_on_a_busy_machine_a_ratio_means_less_and_a_much_slower_step_is_still_found(tmp_path: Path) -> None:
+    busy = held(tmp_path / "a", step_ms=2 * 1000.0, calibration_ms=80.0)
+    assert verdicts(busy)[2] is MATCH
+    assert "on a machine less busy, where a calibration took 40.0 ms, and 50% more or less is noise" in reason(
+        busy, "speed"
+    )
+    assert verdicts(held(tmp_path / "b", step_ms=2 * 1300.0, calibration_ms=80.0))[2] is WORSE
+
+
 def test_a_faster_step_asks_for_a_new_baseline(tmp_path: Path) -> None:
     found = held(tmp_path, step_ms=500.0)
     assert found.verdict is MATCH
@@ -113,7 +122,7 @@ def test_a_faster_step_asks_for_a_new_baseline(tmp_path: Path) -> None:
 
 
 def test_less_than_the_noise_of_the_baseline_is_no_slower_step(tmp_path: Path) -> None:
-    assert held(tmp_path, step_ms=870.0).verdict is MATCH
+    assert held(tmp_path, step_ms=950.0).verdict is MATCH
 
 
 @pytest.mark.parametrize("env", [OTHER_CPU, {"cpu": {"model": "Intel Xeon", "cores": 4}}])
@@ -190,3 +199,18 @@ def test_commits_that_git_knows_are_listed(tmp_path: Path, monkeypatch: pytest.M
 
 def test_an_environment_that_rounds_as_the_variant_did_matches(tmp_path: Path) -> None:
     assert held(tmp_path, losses=off(0.001, since=10), env=sse()).verdict is MATCH
+
+
+# --- real runs
+
+
+def test_no_repetition_on_a_quiet_or_a_busy_machine_is_called_a_regression() -> None:
+    results = Path(__file__).parents[2] / "results"
+    runs, unfinished = read_runs(results / "noise")
+    baselines = read_all(results / "baselines")
+    assert len(runs) >= 20
+    assert not unfinished
+    found = [judge(run, baselines, results) for run in runs]
+    assert {finding.baseline is not None for finding in found} == {True}
+    assert {verdicts(finding)[:2] for finding in found} == {(MATCH, MATCH)}
+    assert WORSE not in {verdicts(finding)[2] for finding in found}

@@ -1,0 +1,126 @@
+"""What a page tells of single runs beside their figures: where and on what they ran, and what was not as published."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from repro.compare import differences, hardware
+from repro.report import words
+from repro.schema import Published, Run, Setting
+
+# Facts of env.json that are told in words of their own, or are no facts about the machine. A command line and the
+# folders of data name places on somebody's disk.
+_TOLD = {
+    *("commit", "dirty", "patch", "packages", "cpu", "device", "variables", "seed", "parameters", "dataset"),
+    *("missing", "resumed", "argv", "kind", "checkpoint"),
+}
+_LONGEST = 12  # entries of a list that is still a fact and no inventory
+
+
+@dataclass(frozen=True)
+class Link:
+    """A name, and where it leads: relative and percent-encoded."""
+
+    name: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Why runs cannot be compared with what was published on `beside`; nothing where they can."""
+
+    runs: tuple[Link, ...]
+    beside: str
+    reasons: tuple[str, ...]
+
+
+def link(path: Path, target: Path, name: str = "") -> Link:
+    """From the page `target`. Bytes of a name that are no text lead there too."""
+    relative = os.path.relpath(path, target.parent)
+    return Link(name or path.name, quote(os.fsencode(relative)))
+
+
+def files(run: Run, target: Path) -> list[Link]:
+    """The parts of its record, with what was changed in its code."""
+    names = ["config.yml", "env.json", run.log.path.name, "metrics.jsonl"]
+    patch = run.env.facts.get("patch")
+    names += [patch] if isinstance(patch, str) and patch == Path(patch).name else []
+    return [link(run.folder / name, target) for name in names if (run.folder / name).is_file()]
+
+
+def environment(run: Run) -> Iterator[tuple[str, str]]:
+    """Name and text of all that is known of its code, software, machine and data."""
+    env, facts = run.env, run.env.facts
+    changes = {None: ", changes not recorded", True: ", with uncommitted changes", False: ""}[env.dirty]
+    yield "Code", (env.commit or "commit not recorded") + changes
+    yield "Software", flat(facts.get("packages")) or env.software
+    yield "Devices", hardware(run)
+    device = facts.get("device")
+    if isinstance(device, Mapping):
+        rest = {key: value for key, value in device.items() if key not in ("target", "names", "count")}
+        yield from ((f"Device: {key}", text) for key, value in rest.items() if (text := flat(value)))
+    yield "CPU", flat(facts.get("cpu")) or env.cpu
+    yield "Variables", flat(facts.get("variables")) or "none of those that matter"
+    for split, data in env.datasets.items():
+        yield f"Data: {split}", f"{words.images(data)}{f', {data.hash}' if data.hash else ''}"
+    yield "Seed", flat(run.config.get("seed")) or "not recorded"
+    yield "Parameters", "not recorded" if env.parameters is None else f"{env.parameters:,}"
+    checkpoint = facts.get("checkpoint")
+    if isinstance(checkpoint, Mapping):
+        yield "Checkpoint", flat({key: checkpoint.get(key) for key in ("sha256", "naming")})
+    for key, value in facts.items():
+        if key not in _TOLD and (text := flat(value)):
+            yield key.replace("_", " ").capitalize(), text
+    if env.resumed_on:
+        yield "Resumed on another footing", ", ".join(env.resumed_on)
+    yield "Not recorded", "; ".join(env.missing) or "nothing is missing"
+
+
+def flat(value: object, levels: int = 3) -> str:
+    """A fact in words; nothing for what is absent, or is no single fact."""
+    if value is None or value == "" or not levels:
+        return ""
+    if isinstance(value, str | int | float):
+        return str(value)
+    if isinstance(value, Mapping):
+        parts = ((key, flat(entry, levels - 1)) for key, entry in value.items())
+        return ", ".join(f"{key} {text}" for key, text in parts if text)
+    if isinstance(value, Sequence) and len(value) <= _LONGEST:
+        return ", ".join(text for entry in value if (text := flat(entry, levels - 1)))
+    return ""
+
+
+def deviations(runs: Iterable[Run], figures: Sequence[Published], target: Path) -> list[Deviation]:
+    """Each run beside the published conditions of its kind; runs that differ in the same are told of together."""
+    alike: dict[tuple[str, tuple[str, ...]], list[Run]] = {}
+    for run in runs:
+        settings = {
+            figure.setting.key: figure.setting
+            for figure in figures
+            if figure.setting.kind == run.kind and figure.setting.hardware
+        }
+        for key, setting in settings.items():
+            found = [reason for figure in figures if figure.setting.key == key for reason in differences(figure, run)]
+            reasons = tuple(dict.fromkeys(reason.text for reason in found))
+            alike.setdefault((_beside(setting), reasons), []).append(run)
+    return [
+        Deviation(tuple(link(run.folder, target) for run in members), beside, reasons)
+        for (beside, reasons), members in alike.items()
+    ]
+
+
+def _beside(setting: Setting) -> str:
+    kind = "the published training" if setting.kind == "train" else "the published evaluation"
+    count = f"{setting.count} x " if setting.count else ""
+    return f"{kind} on {count}{setting.hardware} ({setting.software})"
+
+
+def resumptions(run: Run) -> list[str]:
+    """Where the run went on, each in one sentence."""
+    texts = []
+    for found in run.resumptions:
+        changed = [f"changed: {', '.join(found.changed)}"] if found.changed else []
+        texts.append(", ".join([*words.resumption(found), *changed]))
+    return texts
