@@ -36,6 +36,9 @@ DEVICE    ?= cpu
 ifneq ($(filter-out 0 1,$(CONTAINER)),)
 $(error CONTAINER: found '$(CONTAINER)'; allowed: 0 or 1)
 endif
+ifneq ($(filter-out cpu gpu ascend,$(DEVICE)),)
+$(error DEVICE: found '$(DEVICE)'; allowed: cpu, gpu or ascend)
+endif
 # docker/build.sh and docker/run.sh say what these mean.
 export ENGINE IMAGE BASE_IMAGE CANN CHIP CA_BUNDLE PIP_CONFIG BUILD_OPTIONS RUN_OPTIONS DEVICES DRY_RUN
 
@@ -114,27 +117,32 @@ report: MOUNTS = --write results --write $(RUNS)
 report: setup ## Set the runs under RUNS beside the published figures: results/report.md, report.html, report/
 	$(BIN) -m repro.report --runs $(RUNS)
 
-# Another instruction set and another number of cores round otherwise: by how much losses part then is the band.
-CHECK = hlg.train --config_path configs/check.yml $(TARGET_$(DEVICE))
+# Its recipe and its place come last, so that no key on the command line changes what is checked. Another instruction set
+# rounds otherwise: by how much losses part then is the band of a baseline.
+CHECK = $(LAUNCH) hlg.train $(KEYS) --config_path configs/check.yml $(TARGET_$(DEVICE)) --save_checkpoint_path
 TARGET_gpu = --device_target GPU
 TARGET_ascend = --device_target Ascend
 NEW = build/baseline
+WITH = $(if $(filter 1,$(CONTAINER)),RUN_OPTIONS="$(RUN_OPTIONS) --env $(1)" $(CHECK),$(subst $(VENV)/bin/python,env $(1) $(VENV)/bin/python,$(CHECK)))
 
 .PHONY: check baseline
+check baseline: override SEEDS =
 check baseline: COUNT = $(if $(filter-out cpu,$(DEVICE)),1)
 check: MOUNTS = --write results --write $(RUNS) --read configs --read data
 check: setup tiny-data ## Does it still? Two minutes of training against the kept baselines: DEVICE=cpu|gpu|ascend
-	$(LAUNCH) $(CHECK) --save_checkpoint_path $(RUNS) $(KEYS)
+	$(if $(DRY_RUN),echo )rm -rf results/check
+	$(CHECK) $(RUNS)
 	$(BIN) -m repro.check $(RUNS)/latest_check
 
 baseline: MOUNTS = --write results --write $(NEW) --read configs --read data
-baseline: setup tiny-data ## Keep what this machine gives, for make check: REPEAT=5 short runs, and what rounding does
-	$(if $(DRY_RUN),echo )rm -rf $(NEW)
-	for i in $$(seq $(REPEAT)); do $(LAUNCH) $(CHECK) --save_checkpoint_path $(NEW) $(KEYS); done
-	$(if $(filter cpu,$(DEVICE)),$(ROUNDING) $(LAUNCH) $(CHECK) --save_checkpoint_path $(NEW) $(KEYS))
-	$(BIN) -m repro.baseline $(NEW)
 baseline: LOGS = $(NEW)/.ranks
-baseline: ROUNDING = $(if $(filter 1,$(CONTAINER)),RUN_OPTIONS="$(RUN_OPTIONS) --env ONEDNN_MAX_CPU_ISA=SSE41",ONEDNN_MAX_CPU_ISA=SSE41)
+baseline: setup tiny-data ## Keep what this machine gives, for make check: REPEAT=5 short runs, and what rounding does
+	@[[ "$(REPEAT)" =~ ^[0-9]+$$ && $(REPEAT) -ge 2 ]] || { echo "error: REPEAT: found '$(REPEAT)'; allowed: 2 or more" >&2; exit 2; }
+	@$(if $(DRY_RUN),true,! command -v git >/dev/null || git diff --quiet HEAD) || { echo "error: the code has uncommitted changes; commit first, for a baseline names a commit" >&2; exit 2; }
+	$(if $(DRY_RUN),echo )rm -rf $(NEW)
+	for i in $$(seq $(REPEAT)); do $(CHECK) $(NEW); done
+	$(if $(filter cpu,$(DEVICE)),$(call WITH,ONEDNN_MAX_CPU_ISA=SSE41) $(NEW))
+	$(BIN) -m repro.baseline $(NEW)
 
 .PHONY: audit
 audit: MOUNTS = --write results --write $(RUNS) $(addprefix --read ,$(RUN))

@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hlg import checkpoint, cli, collective, device, resume
+from hlg.calibration import definition
 from hlg.config import Config, dump
 from hlg.data.index import ImageIndex, facts, scan
 from hlg.environment import environment
@@ -137,6 +138,7 @@ def begin(trainer: Trainer, stem: str, dataset: dict[str, Any]) -> None:
         parameters=parameter_count(job.network),
         dataset=dataset,
         pretrained=job.loaded and dataclasses.asdict(job.loaded),
+        **({"calibration": definition(c.device_target)} if c.calibration_interval else {}),
     )
     run.write("config.yml", dump(c))
     run.write("env.json", run.with_patch(kept))

@@ -3,8 +3,8 @@
     python -m repro.check results/runs/latest_check
 
 Writes ``verdict.json``, ``junit.xml`` and ``summary.md`` under --out, and appends the latter to the file that
-GITHUB_STEP_SUMMARY names. Exit codes: 0 nothing is worse, 1 something is, 2 a record cannot be trusted, 3 no baseline
-fits, so that nothing can be said.
+GITHUB_STEP_SUMMARY names. Exit codes: 0 nothing is worse, 1 something is, 2 a record cannot be trusted, 3 a number was
+not measured or no baseline fits, so that nothing can be said.
 """
 
 import argparse
@@ -15,13 +15,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from repro.baseline import environment, read_all, speed
+from repro.baselines import read_all
+from repro.fields import write_whole
 from repro.gate import Judgement, judge
 from repro.markdown import columns, grid, md
 from repro.parse import read_folders
 from repro.schema import ReproError, Verdict
+from repro.short_run import environment, speed
 
-EXIT_CODES = {Verdict.MATCH: 0, Verdict.WORSE: 1, Verdict.INCOMPARABLE: 3}
+EXIT_CODES = {Verdict.MATCH: 0, Verdict.WORSE: 1, Verdict.NOT_MEASURED: 3, Verdict.INCOMPARABLE: 3}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,25 +33,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--baselines", type=Path, default=Path("results/baselines"), help="folder of the baselines")
     parser.add_argument("--out", type=Path, default=Path("results/check"), help="folder for what is written")
     options = parser.parse_args(argv)
+    files = [options.out / name for name in ("verdict.json", "junit.xml", "summary.md")]
     try:
+        for file in files:  # of another run
+            file.unlink(missing_ok=True)
         runs, unfinished = read_folders([options.run])
         if unfinished:
             raise ReproError(f"{options.run}: this run is not finished, so it says nothing yet")
         if runs[0].kind != "train":
             raise ReproError(f"{options.run}: found an evaluation, expected a training")
         judgement = judge(runs[0], read_all(options.baselines), options.baselines)
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "verdict.json").write_text(json.dumps(verdict(judgement), indent=1) + "\n", encoding="utf-8")
-        (options.out / "junit.xml").write_text(junit(judgement), encoding="utf-8")
-        (options.out / "summary.md").write_text(summary(judgement), encoding="utf-8")
-        if target := os.environ.get("GITHUB_STEP_SUMMARY"):
-            with Path(target).open("a", encoding="utf-8") as file:
-                file.write(summary(judgement))
+        print(terminal(judgement))
+        texts = json.dumps(verdict(judgement), indent=1) + "\n", junit(judgement), summary(judgement)
+        for file, text in zip(files, texts, strict=True):
+            write_whole(file, text)
     except (ReproError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(terminal(judgement))
+    tell_github(summary(judgement))
     return EXIT_CODES[judgement.verdict]
+
+
+def tell_github(text: str) -> None:
+    """Add it to the page of the job, where there is one."""
+    if target := os.environ.get("GITHUB_STEP_SUMMARY"):
+        try:
+            with Path(target).open("a", encoding="utf-8", errors="replace") as file:
+                file.write(text)
+        except OSError as error:
+            print(f"GITHUB_STEP_SUMMARY {target}: cannot be written: {error.strerror}", file=sys.stderr)
 
 
 def headline(judgement: Judgement) -> str:
@@ -83,7 +95,7 @@ def junit(judgement: Judgement) -> str:
         tests=str(len(verdicts)),
         failures=str(verdicts.count(Verdict.WORSE)),
         errors="0",
-        skipped=str(verdicts.count(Verdict.INCOMPARABLE)),
+        skipped=str(verdicts.count(Verdict.INCOMPARABLE) + verdicts.count(Verdict.NOT_MEASURED)),
     )
     if judgement.changes:
         properties = ElementTree.SubElement(suite, "properties")
@@ -93,7 +105,7 @@ def junit(judgement: Judgement) -> str:
         case = ElementTree.SubElement(suite, "testcase", classname="repro.check", name=found.name)
         if found.verdict is Verdict.WORSE:
             ElementTree.SubElement(case, "failure", message=_printable(found.reason))
-        elif found.verdict is Verdict.INCOMPARABLE:
+        elif found.verdict in (Verdict.INCOMPARABLE, Verdict.NOT_MEASURED):
             ElementTree.SubElement(case, "skipped", message=_printable(found.reason))
         else:
             ElementTree.SubElement(case, "system-out").text = _printable(found.reason)

@@ -115,14 +115,17 @@ def _variance(percent: float, images: int) -> float:
 
 def _speed_noise(figure: Published, found: Measured) -> str:
     """Why no verdict on a speed can be defended: its mean over the epochs is less sure than the rule is strict."""
+    if found.epochs == 1:
+        return "one epoch alone does not tell how far epochs differ"
     if found.spread is None or not found.epochs:
         return ""
-    sure, strict = Z_95 * found.spread / math.sqrt(found.epochs), figure.rule.tolerance * figure.value
+    t = student(found.epochs - 1)
+    sure, strict = t * found.spread / math.sqrt(found.epochs), figure.rule.tolerance * figure.value
     if sure <= strict:
         return ""
     of = f"s = {_short(found.spread)} {figure.unit} over {found.epochs} epochs"
     return (
-        f"the mean is known to {_short(sure)} {figure.unit} (1.96 s / sqrt(n), {of}), "
+        f"the mean is known to {_short(sure)} {figure.unit} ({t:.2f} s / sqrt(n), {of}), "
         f"more than the {_short(strict)} {figure.unit} that the rule allows"
     )
 

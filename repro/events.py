@@ -74,6 +74,8 @@ def read_events(path: Path) -> Events:
         if values.get("step", len(steps.loss)) != len(steps.loss):
             raise _disorder(where, values["step"], steps)
         if name == "calibration":
+            if not values["calibration_ms"] > 0:
+                raise ReproError(f"{where}: calibration_ms: found {values['calibration_ms']}, expected more than 0")
             calibrations.append(Calibration(values["step"], values["calibration_ms"]))
         elif name == "resume":
             others.append({"event": name, "resumption": (resumed := _resumption(where, values))})

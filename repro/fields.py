@@ -1,4 +1,4 @@
-"""Reads text, JSON and the fields of records, and says what is wrong by file, line and key."""
+"""Reads text, JSON and the fields of records, and says what is wrong by file, line and key; writes files as a whole."""
 
 import json
 import math
@@ -83,3 +83,14 @@ def field(where: str, record: Mapping[str, Any], key: str, kind: type, *, option
         found = repr(value)[:100] if key in record else "nothing"
         raise ReproError(f"{where}: {key}: found {found}, expected {_TYPES[kind]}")
     return value
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file that takes the place of an older one as a whole, or leaves it; its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        partial.write_bytes(content.encode("utf-8", "replace") if isinstance(content, str) else content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,22 +1,25 @@
 """Holds a short run against the baselines: are its losses, its accuracy and its speed still what they were?"""
 
 import math
+import re
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from repro.baseline import Baseline, Speed, changed, differences, environment, speed, subject, top1_pct
+from repro.baselines import Baseline
 from repro.schema import Run, Verdict
+from repro.seeds import Z_95, changes
+from repro.short_run import Speed, changed, differences, environment, recipe, speed, top1_pct, workload
 
-Z_95 = 1.96
-CHAOS = 4  # times the measured band: two variants have not shown the largest difference that there can be
-SLOWER = 0.20  # the least that counts as slower: see results/noise
-BUSY = 1.25  # times the baseline's calibration: others work on this machine, and a ratio means less
-BUSY_NOISE = 0.5  # ratios were seen to be off by a third then
-SAME_HOST = ("cpu", "cores", "numpy")  # what a calibration on a CPU depends on
+BAND_FACTOR = 4  # times the measured band: few variants have not shown the largest difference that there can be
+ROUNDING = 1e-5  # of a loss, wherever the band is smaller: some ten roundings of float32
+SLOWER = 0.20  # beyond the slowest repetition: results/noise shows how far repetitions lie apart
+MACHINE = ("cpu", "cores")
+CALIBRATED_BY = (*MACHINE, "numpy", "OPENBLAS_NUM_THREADS", "calibration")  # what a calibration on a CPU depends on
 COMMITS_SHOWN = 10
 
 
@@ -40,42 +43,59 @@ class Judgement:
 
     @property
     def verdict(self) -> Verdict:
-        """Worse where one is, incomparable where the losses are, or else match."""
+        """Worse where one is; not measured where one is; incomparable where a number is; or else match.
+
+        A speed that is incomparable, as on another processor, takes nothing from the numbers.
+        """
         verdicts = {finding.name: finding.verdict for finding in self.findings}
-        if Verdict.WORSE in verdicts.values():
-            return Verdict.WORSE
-        return Verdict.INCOMPARABLE if verdicts["losses"] is Verdict.INCOMPARABLE else Verdict.MATCH
+        numbers = {verdicts["losses"], verdicts["accuracy"]}
+        for verdict, among in (
+            (Verdict.WORSE, {*verdicts.values()}),
+            (Verdict.NOT_MEASURED, {*verdicts.values()}),
+            (Verdict.INCOMPARABLE, numbers),
+        ):
+            if verdict in among:
+                return verdict
+        return Verdict.MATCH
 
 
 def judge(run: Run, baselines: Sequence[Baseline], folder: Path) -> Judgement:
     """Hold the run against the baseline that is most like it; `folder` is named where there is none."""
-    found = [(differences(kept.subject, subject(run)), kept) for kept in baselines if kept.recipe == recipe(run)]
+    unclean = [f"resumed with changed keys: {text}" for text in [changes(run)] if text]
+    unclean += [f"resumed on another footing: {text}" for text in run.env.resumed_on]
+    unclean += [f"{run.skipped_images} unreadable images were skipped"] if run.skipped_images else []
+    if unclean:
+        return Judgement(run, None, _incomparable("; ".join(unclean)))
+    found = [(differences(kept.workload, workload(run)), kept) for kept in baselines if kept.recipe == recipe(run)]
     fitting = [kept for apart, kept in found if not apart]
     if not fitting:
-        return Judgement(run, None, tuple(_unknown(run, [apart for apart, _ in found], folder)))
+        nearest = min((apart for apart, _ in found), key=len, default=None)
+        return Judgement(run, None, _incomparable(f"{_missing(run, nearest, folder)}; {ADVICE}"))
     here = environment(run)
-    # The same machine first, then as few differences as there can be.
-    baseline = min(fitting, key=lambda kept: len(differences(kept.environment, here)))
-    apart = changed(baseline.environment, here)
+
+    def unlike(kept: Baseline) -> tuple[bool, int]:
+        """The same machine first, then as few other differences as there can be."""
+        apart = differences(kept.environment, here)
+        return not apart.keys().isdisjoint(MACHINE), len(apart)
+
+    baseline = min(fitting, key=unlike)
+    apart = changed(differences(baseline.environment, here))
     findings = (_losses(run, baseline, apart), _accuracy(run, baseline, apart), _speed(run, baseline))
     return Judgement(run, baseline, findings, tuple(_changes(run, baseline)))
 
 
-def recipe(run: Run) -> str:
-    """The name of its configuration file."""
-    return str(run.env.facts.get("recipe", "unknown"))
+ADVICE = "make a baseline where the results are known to be good: make baseline"
 
 
-def _unknown(run: Run, apart: Iterable[dict], folder: Path) -> Iterable[Finding]:
-    nearest = min(apart, key=len, default=None)
+def _incomparable(reason: str) -> tuple[Finding, ...]:
+    return tuple(Finding(name, Verdict.INCOMPARABLE, reason) for name in ("losses", "accuracy", "speed"))
+
+
+def _missing(run: Run, nearest: Mapping[str, tuple[Any, Any]] | None, folder: Path) -> str:
     if nearest is None:
-        why = f"{folder} holds no baseline of the recipe {recipe(run)!r}"
-    else:
-        why = "the nearest baseline has " + ", ".join(
-            f"{key} {was}, this run {now}" for key, (was, now) in nearest.items()
-        )
-    reason = f"{why}. Make one where the results are known to be good: make baseline"
-    return [Finding(name, Verdict.INCOMPARABLE, reason) for name in ("losses", "accuracy", "speed")]
+        return f"{folder} holds no baseline of the recipe {recipe(run)!r}"
+    apart = (f"{key} {was}, this run {now}" for key, (was, now) in nearest.items())
+    return f"the nearest baseline has {', '.join(apart)}"
 
 
 # ------------------------------------------------------------------------------------------------- numbers
@@ -83,20 +103,23 @@ def _unknown(run: Run, apart: Iterable[dict], folder: Path) -> Iterable[Finding]
 
 def _losses(run: Run, baseline: Baseline, apart: str) -> Finding:
     """Exact where the environment is the same, within the measured band where not."""
-    now, kept = np.frombuffer(run.steps.loss), np.array(baseline.losses)
+    now, kept = np.array(run.steps.loss), np.array(baseline.losses)
     if len(now) != len(kept):
         return Finding("losses", Verdict.WORSE, f"{len(now)} steps, the baseline has {len(kept)}")
     if np.array_equal(now, kept):
         return Finding("losses", Verdict.MATCH, f"all {len(now)} are the baseline's, bit for bit")
+    if not np.isfinite(now).all():
+        step = int(np.flatnonzero(~np.isfinite(now))[0])
+        return Finding("losses", Verdict.WORSE, f"step {step}: {now[step]}, baseline {kept[step]:.6f}")
     off = np.abs(now - kept)
-    first = int(np.flatnonzero(now != kept)[0])
+    first = int(np.flatnonzero(off)[0])
     parted = f"the first to differ is that of step {first}: {now[first]:.9g}, baseline {kept[first]:.9g}"
     if not apart:
         return Finding("losses", Verdict.WORSE, f"{parted}; in the same environment every one must be the same")
     if baseline.band is None:
         return Finding("losses", Verdict.INCOMPARABLE, f"{parted}, but {apart}, and the baseline has no band for that")
-    allowed = CHAOS * np.array(baseline.band.losses)
-    outside = np.flatnonzero(~(off <= allowed))  # a loss that is not a number is outside
+    allowed = np.maximum(BAND_FACTOR * np.array(baseline.band.losses), ROUNDING * np.abs(kept))
+    outside = np.flatnonzero(off > allowed)
     if len(outside):
         step = int(outside[0])
         reason = f"step {step}: {now[step]:.6f} is {off[step]:.3g} from the baseline's {kept[step]:.6f}"
@@ -109,16 +132,14 @@ def _losses(run: Run, baseline: Baseline, apart: str) -> Finding:
 def _accuracy(run: Run, baseline: Baseline, apart: str) -> Finding:
     """Exact where the environment is the same; elsewhere not lower than chance and rounding explain."""
     now, kept, n = top1_pct(run), baseline.top1_pct, run.eval_images
-    if now is None or kept is None:
-        return Finding(
-            "accuracy", Verdict.INCOMPARABLE, "not measured by " + ("the run" if now is None else "the baseline")
-        )
+    if now is None or n != baseline.images:
+        found = "no evaluation" if now is None else f"{n} images"
+        return Finding("accuracy", Verdict.NOT_MEASURED, f"found {found}, expected one of {baseline.images} images")
     numbers = f"{now:.3f} %, baseline {kept:.3f} % (one seed, {n} images)"
     if now == kept:
         return Finding("accuracy", Verdict.MATCH, f"{numbers}: the same")
     if not apart:
-        verdict = Verdict.WORSE if now < kept else Verdict.BETTER
-        return Finding("accuracy", verdict, f"{numbers}; in the same environment it must be the same")
+        return Finding("accuracy", Verdict.WORSE, f"{numbers}; in the same environment it must be the same")
     if baseline.band is None:
         return Finding(
             "accuracy", Verdict.INCOMPARABLE, f"{numbers}, but {apart}, and the baseline has no band for that"
@@ -132,53 +153,37 @@ def _accuracy(run: Run, baseline: Baseline, apart: str) -> Finding:
 
 
 def _speed(run: Run, baseline: Baseline) -> Finding:
-    """As a ratio to the calibrations of the same run, against the noise of the baseline's repetitions."""
+    """As a ratio to the calibrations of the same run, against those of the baseline's repetitions."""
     now = speed(run)
-    if now is None or not baseline.speeds:
-        missing = "the run has too few steps or no calibrations" if now is None else "the baseline has no speed"
-        return Finding("speed", Verdict.INCOMPARABLE, missing)
-    host = {
-        key: value for key, value in differences(baseline.environment, environment(run)).items() if key in SAME_HOST
-    }
-    if host and run.env.target == "CPU":
-        other = ", ".join(f"{key} {was} -> {is_now}" for key, (was, is_now) in host.items())
-        return Finding(
-            "speed", Verdict.INCOMPARABLE, f"{_took(now)}, but on another machine than the baseline: {other}"
-        )
-    lowest, highest, noise = limits(baseline.speeds)
-    text = f"{_took(now)}; baseline {lowest:.2f} to {highest:.2f} calibrations (n = {len(baseline.speeds)}), "
-    calm = max(kept.calibration_ms for kept in baseline.speeds)
-    if now.calibration_ms > BUSY * calm:
-        noise = max(noise, BUSY_NOISE)
-        text += f"on a machine less busy, where a calibration took {calm:.1f} ms, "
-    text += f"and {noise:.0%} more or less is noise"
-    if now.ratio > highest * (1 + noise):
-        return Finding("speed", Verdict.WORSE, f"{text}: slower by {now.ratio / highest - 1:.0%}")
-    if now.ratio < lowest / (1 + noise):
-        return Finding("speed", Verdict.BETTER, f"{text}: faster by {lowest / now.ratio - 1:.0%}; make a new baseline")
+    if now is None:
+        return Finding("speed", Verdict.NOT_MEASURED, "the run has too few steps, or calibration_interval was 0")
+    apart = differences(baseline.environment, environment(run))
+    other = {key: values for key, values in apart.items() if key in CALIBRATED_BY}
+    if other:
+        return Finding("speed", Verdict.INCOMPARABLE, f"{_took(now)}, but calibrated otherwise: {changed(other)}")
+    text = f"{_took(now)}; baseline {baseline.fastest:.1f} to {baseline.slowest:.1f} (n = {len(baseline.speeds)} runs)"
+    text += f", and {SLOWER:.0%} beyond is noise"
+    if now.ratio > baseline.slowest * (1 + SLOWER):
+        return Finding("speed", Verdict.WORSE, f"{text}: slower by {now.ratio / baseline.slowest - 1:.0%}")
+    if now.ratio < baseline.fastest / (1 + SLOWER):
+        faster = f"faster by {baseline.fastest / now.ratio - 1:.0%}; if that stays, make a new baseline"
+        return Finding("speed", Verdict.BETTER, f"{text}: {faster}")
     return Finding("speed", Verdict.MATCH, text)
 
 
-def limits(speeds: Sequence[Speed]) -> tuple[float, float, float]:
-    """The lowest and the highest ratio of the repetitions, and by what share others may lie outside of them."""
-    ratios = [kept.ratio for kept in speeds]
-    lowest, highest = min(ratios), max(ratios)
-    return lowest, highest, max(SLOWER, highest / lowest - 1)
-
-
 def _took(found: Speed) -> str:
-    return f"a step takes {found.ratio:.2f} calibrations ({found.step_ms:.0f} ms over {found.calibration_ms:.1f} ms)"
+    return f"a step takes {found.ratio:.1f} calibrations ({found.step_ms:.0f} ms over {found.calibration_ms:.1f} ms)"
 
 
 # ------------------------------------------------------------------------------------------------- changes
 
 
-def _changes(run: Run, baseline: Baseline) -> Iterable[str]:
+def _changes(run: Run, baseline: Baseline) -> Iterator[str]:
     """What is another than when the baseline was made: packages, machine, keys that are new, commits."""
     for key, (was, now) in differences(baseline.environment, environment(run)).items():
         yield f"{key}: {was} -> {now}"
-    for key in sorted(subject(run).keys() - baseline.subject.keys()):
-        yield f"{key}: new since the baseline, {subject(run)[key]}"
+    for key in sorted(workload(run).keys() - baseline.workload.keys()):
+        yield f"{key}: new since the baseline, {workload(run)[key]}"
     commit = run.env.commit
     if commit is None:
         yield f"commit: {baseline.commit[:12]} -> not recorded"
@@ -190,6 +195,8 @@ def _changes(run: Run, baseline: Baseline) -> Iterable[str]:
 
 def _log(since: str, until: str) -> str:
     """The commits between, as git knows them here; empty where it does not."""
+    if not all(re.fullmatch("[0-9a-f]{40}", commit) for commit in (since, until)):
+        return ""
     command = ["git", "log", "--format=%h %s", f"{since}..{until}"]
     try:
         done = subprocess.run(

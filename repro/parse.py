@@ -36,7 +36,7 @@ def read_runs(folder: Path) -> tuple[list[Run], list[Path]]:
 
 def _is_of_a_page(folder: Path) -> bool:
     """Whether it holds the figures and tables of a report that was written beside the runs."""
-    return folder.with_name(f"{folder.name}.html").is_file()
+    return not _NAME.fullmatch(folder.name) and folder.with_name(f"{folder.name}.html").is_file()
 
 
 def read_folders(folders: Iterable[Path]) -> tuple[list[Run], list[Path]]:

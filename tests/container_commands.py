@@ -58,7 +58,7 @@ CASES = [
     ("podman", "report CONTAINER=1 RUN_OPTIONS=--cpus=4"),
     ("docker", "check CONTAINER=1"),
     ("docker", "check CONTAINER=1 DEVICE=ascend"),
-    ("docker", "baseline CONTAINER=1 REPEAT=1"),
+    ("docker", "baseline CONTAINER=1 REPEAT=2"),
     ("docker", "audit CONTAINER=1 RUN=/elsewhere/train.log"),
     ("docker", "verify CONTAINER=1 RUN=results/runs/latest_tiny"),
     ("docker", "fingerprint CONTAINER=1"),

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from repro import seed_table
 from repro.compare import compare
+from repro.fields import write_whole
 from repro.figures import read_published, verify_published
 from repro.markdown import read_table, write_table
 from repro.parse import read_folders, read_runs
@@ -77,15 +78,9 @@ def text_bytes(text: str) -> bytes:
 
 
 def write(made: Mapping[Path, bytes]) -> None:
-    """Write each file whole or not at all."""
+    """Each file takes the place of an older one as a whole."""
     for path, content in made.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.part")
-        try:
-            partial.write_bytes(content)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(path, content)
 
 
 def check(path: Path, expected: str) -> int:

@@ -1,11 +1,11 @@
 """Writes run folders as configs/check.yml leaves them: one epoch with its losses, its times and its calibrations."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from repro.baseline import Baseline, make
+from repro.baseline import make
+from repro.baselines import Baseline
 from repro.parse import read_run
 from tests.repro.folders import RECIPE, STAMP, TINY, environment, number, seal, write
 
@@ -73,12 +73,6 @@ def sse() -> dict[str, Any]:
 def baseline(root: Path, **changes: Any) -> Baseline:
     """Of two repetitions and one that rounds otherwise: its losses are up to 0.001 off, its accuracy 1 point."""
     folders = [check_run(root, 1, **changes), check_run(root, 2, **changes)]
-    folders.append(check_run(root, 3, losses=off(0.001, since=10), top1_pct=31.0, env=sse(), **changes))
+    rounded = {"losses": off(0.001, since=10), "top1_pct": 31.0, "env": {**changes.get("env", {}), **sse()}}
+    folders.append(check_run(root, 3, **{**changes, **rounded}))
     return make([read_run(folder) for folder in folders], root / "baselines")
-
-
-def renewed(folder: Path, name: str, **changes: Any) -> Path:
-    """The folder, with other facts in one of its JSON files, sealed again."""
-    found = json.loads((folder / name).read_text()) | changes
-    (folder / name).write_text(json.dumps(found))
-    return seal(folder)

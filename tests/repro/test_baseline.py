@@ -1,13 +1,16 @@
 """What a baseline is made of, and what makes none."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from repro.baseline import main, make, read, read_all, speed, write
+from repro.baseline import main, make
+from repro.baselines import read, read_all, write
 from repro.parse import read_run
 from repro.schema import ReproError
+from repro.short_run import speed
 from tests.repro.checks import LOSSES, baseline, check_run, off, sse
 
 
@@ -22,7 +25,17 @@ def test_a_baseline_holds_losses_accuracy_speeds_and_the_measured_band(tmp_path:
 
 
 def test_it_is_named_by_recipe_device_and_versions(tmp_path: Path) -> None:
-    assert baseline(tmp_path).path.name == "check_cpux1_intel-xeon_2cores_mindspore-2.10.0.json"
+    name = baseline(tmp_path / "a").path.name
+    assert name.startswith("check_cpux1_intel-xeon_2cores_mindspore-2.10.0_")
+    assert baseline(tmp_path / "b", config={"seed": 2}).path.name != name
+
+
+def test_no_text_of_a_record_leads_out_of_the_folder(tmp_path: Path) -> None:
+    env = {"recipe": "../../evil", "cpu": {"model": "/x" * 500, "cores": 2}}
+    runs = [read_run(check_run(tmp_path, n, env=env)) for n in (1, 2)]
+    path = make(runs, tmp_path).path
+    assert path.parent == tmp_path
+    assert len(path.name) < 255
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -62,7 +75,13 @@ def test_without_calibrations_or_with_few_steps_there_is_no_speed(tmp_path: Path
     ("second", "message"),
     [
         ({"losses": off(1e-9, since=7)}, "its loss of step 7 is not that of .*does not repeat itself"),
-        ({"env": {"dirty": True}}, "its code had changes, or no commit is known; commit first"),
+        ({"env": {"dirty": True}}, "the code had uncommitted changes; make the runs again from a commit"),
+        ({"env": {"commit": None}}, "the commit of the code is not recorded"),
+        ({"losses": LOSSES[:30]}, "found 30 steps, but 40 in"),
+        ({"losses": (*LOSSES[:30], float("nan"), *LOSSES[31:])}, "a loss that is not finite"),
+        ({"calibration_ms": None}, "found no speed: too few steps, or calibration_interval was 0"),
+        ({"top1_pct": 80.0}, "its accuracy is not that of .*does not repeat itself"),
+        ({"step_ms": 1200.0}, "20.0 to 30.0 calibrations, which is too much noise"),
         ({"env": {"commit": "0" * 40}}, "its commit is not that of .*take runs of one commit"),
         ({"config": {"lr_max": 0.5}}, "lr_max: found 0.5, but 0.001 in"),
         ({"env": {"cpu": {"model": "Intel Xeon", "cores": 8}}}, "found 1 run in one environment, expected 2 or more"),
@@ -99,17 +118,31 @@ def test_an_unfinished_run_and_an_empty_folder_are_one_line(tmp_path: Path, caps
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("where", "value", "message"),
     [
-        ("", "expected one JSON object"),
-        ("{}", "speeds: found nothing, expected a list"),
-        ('{"speeds": [{"ratio": 1}], "losses": [1.0]}', "not a baseline: .*make baseline"),
-        ('{"speeds": [], "losses": []}', "losses: expected numbers"),
-        ('{"speeds": [], "losses": ["1"]}', "losses: expected numbers"),
-        ('{"speeds": [], "losses": [1.0]}', "recipe: found nothing, expected text"),
+        ("recipe", None, "recipe: found None, expected text"),
+        ("losses", [], "losses: expected a list of numbers; make it again: make baseline"),
+        ("losses", ["1"] * 40, "losses: expected a list of numbers"),
+        ("top1_pct", 300, "top1_pct: found 300.0, expected 0 to 100"),
+        ("top1_pct", "x", "top1_pct: found 'x', expected a number"),
+        ("images", 0, "images: found 0.0, expected 1 to inf"),
+        ("speeds", [], "speeds: found none"),
+        ("speeds", [7], "speeds: 0: found 7, expected an object"),
+        ("speeds", [{"ratio": 0}], "speeds: 0: ratio: found 0.0, expected 1e-06 to inf"),
+        ("speeds", [{"ratio": "x"}], "speeds: 0: ratio: found 'x', expected a number"),
+        ("band", {"losses": [1.0]}, "band: losses: found 1, expected 40 as there are losses"),
+        ("band", {"losses": ["x"] * 40}, "band: losses: expected a list of numbers"),
     ],
 )
-def test_a_broken_baseline_is_an_error_with_its_file(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "a.json").write_text(text)
-    with pytest.raises(ReproError, match=rf"a\.json.*{message}"):
+def test_a_broken_baseline_is_an_error_with_file_and_key(tmp_path: Path, where: str, value: Any, message: str) -> None:
+    kept = baseline(tmp_path)
+    write(kept)
+    kept.path.write_text(json.dumps(json.loads(kept.path.read_text()) | {where: value}))
+    with pytest.raises(ReproError, match=rf"\.json: {message}"):
+        read(kept.path)
+
+
+def test_an_empty_file_is_no_baseline(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("")
+    with pytest.raises(ReproError, match="expected one JSON object"):
         read(tmp_path / "a.json")

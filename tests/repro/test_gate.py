@@ -1,17 +1,19 @@
 """What the gate says of a run: what is exact, what has a band, what cannot be compared, and what has changed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from repro.baseline import read_all, write
+from repro.baselines import read_all
 from repro.gate import Judgement, judge
 from repro.parse import read_run, read_runs
 from repro.schema import Verdict
 from tests.repro.checks import LOSSES, baseline, check_run, off, sse
 
-MATCH, BETTER, WORSE, INCOMPARABLE = Verdict.MATCH, Verdict.BETTER, Verdict.WORSE, Verdict.INCOMPARABLE
+MATCH, BETTER, WORSE = Verdict.MATCH, Verdict.BETTER, Verdict.WORSE
+INCOMPARABLE, NOT_MEASURED = Verdict.INCOMPARABLE, Verdict.NOT_MEASURED
 OTHER_CPU = {"cpu": {"model": "AMD EPYC", "cores": 2}}
 NEWER = {"packages": {"mindspore": "2.11.0", "numpy": "1.26.4", "pillow": "13.0.0"}}
 
@@ -56,7 +58,7 @@ def test_elsewhere_losses_may_part_as_far_as_rounding_was_seen_to(tmp_path: Path
     )
 
 
-@pytest.mark.parametrize(("by", "since", "step"), [(0.005, 10, 10), (1e-6, 3, 3), (float("nan"), 20, 20)])
+@pytest.mark.parametrize(("by", "since", "step"), [(0.005, 10, 10), (1e-4, 3, 3), (float("nan"), 20, 20)])
 def test_elsewhere_losses_beyond_it_are_a_regression(tmp_path: Path, by: float, since: int, step: int) -> None:
     losses = (*LOSSES[:since], *(loss + by for loss in LOSSES[since:-1]), LOSSES[-1])
     found = held(tmp_path, losses=losses, env=NEWER)
@@ -64,12 +66,19 @@ def test_elsewhere_losses_beyond_it_are_a_regression(tmp_path: Path, by: float, 
     assert reason(found, "losses").startswith(f"step {step}: ")
 
 
-def test_without_a_band_losses_of_another_environment_cannot_be_compared(tmp_path: Path) -> None:
-    kept = baseline(tmp_path)
-    object.__setattr__(kept, "band", None)
-    found = judge(read_run(check_run(tmp_path, 9, losses=off(1e-6), env=NEWER)), [kept], tmp_path)
+def test_elsewhere_a_few_roundings_are_allowed_where_no_variant_differed(tmp_path: Path) -> None:
+    assert held(tmp_path, losses=off(1e-5), env=NEWER).verdict is MATCH
+
+
+def test_without_a_band_losses_of_another_environment_cannot_be_compared_unless_they_are_not_finite(
+    tmp_path: Path,
+) -> None:
+    kept = replace(baseline(tmp_path), band=None)
+    found = judge(read_run(check_run(tmp_path, 8, losses=off(1e-6), env=NEWER)), [kept], tmp_path)
     assert found.verdict is INCOMPARABLE
     assert "the baseline has no band for that" in reason(found, "losses")
+    broken = (*LOSSES[:20], float("nan"), *LOSSES[21:])
+    assert judge(read_run(check_run(tmp_path, 9, losses=broken, env=NEWER)), [kept], tmp_path).verdict is WORSE
 
 
 def test_another_number_of_steps_is_a_regression(tmp_path: Path) -> None:
@@ -79,10 +88,11 @@ def test_another_number_of_steps_is_a_regression(tmp_path: Path) -> None:
 # --- accuracy
 
 
-def test_in_the_same_environment_accuracy_is_the_same_or_it_is_another(tmp_path: Path) -> None:
-    lower = held(tmp_path, top1_pct=29.84375)
-    assert verdicts(lower) == (MATCH, WORSE, MATCH)
-    assert "29.844 %, baseline 30.000 % (one seed, 640 images)" in reason(lower, "accuracy")
+@pytest.mark.parametrize("top1_pct", [29.84375, 30.15625, 100.0])
+def test_in_the_same_environment_accuracy_is_the_same_or_it_is_wrong(tmp_path: Path, top1_pct: float) -> None:
+    found = held(tmp_path, top1_pct=top1_pct)
+    assert verdicts(found) == (MATCH, WORSE, MATCH)
+    assert f"{top1_pct:.3f} %, baseline 30.000 % (one seed, 640 images)" in reason(found, "accuracy")
 
 
 def test_elsewhere_accuracy_may_be_off_by_chance_and_rounding_and_no_more(tmp_path: Path) -> None:
@@ -102,23 +112,14 @@ def test_a_slower_machine_is_no_slower_step(tmp_path: Path) -> None:
 def test_a_slower_step_is_a_regression_whatever_the_machine_does(tmp_path: Path) -> None:
     found = held(tmp_path, step_ms=1200.0, slow_moments=range(15, 25))
     assert verdicts(found) == (MATCH, MATCH, WORSE)
-    assert "a step takes 30.00 calibrations" in reason(found, "speed")
+    assert "a step takes 30.0 calibrations" in reason(found, "speed")
     assert "slower by 50%" in reason(found, "speed")
-
-
-def test_on_a_busy_machine_a_ratio_means_less_and_a_much_slower_step_is_still_found(tmp_path: Path) -> None:
-    busy = held(tmp_path / "a", step_ms=2 * 1000.0, calibration_ms=80.0)
-    assert verdicts(busy)[2] is MATCH
-    assert "on a machine less busy, where a calibration took 40.0 ms, and 50% more or less is noise" in reason(
-        busy, "speed"
-    )
-    assert verdicts(held(tmp_path / "b", step_ms=2 * 1300.0, calibration_ms=80.0))[2] is WORSE
 
 
 def test_a_faster_step_asks_for_a_new_baseline(tmp_path: Path) -> None:
     found = held(tmp_path, step_ms=500.0)
     assert found.verdict is MATCH
-    assert "faster by 60%; make a new baseline" in reason(found, "speed")
+    assert "faster by 60%; if that stays, make a new baseline" in reason(found, "speed")
 
 
 def test_less_than_the_noise_of_the_baseline_is_no_slower_step(tmp_path: Path) -> None:
@@ -130,11 +131,19 @@ def test_on_another_machine_speed_cannot_be_compared_and_numbers_can(tmp_path: P
     found = held(tmp_path, env=env, step_ms=4000.0)
     assert verdicts(found) == (MATCH, MATCH, INCOMPARABLE)
     assert found.verdict is MATCH
-    assert "on another machine than the baseline" in reason(found, "speed")
+    assert "but calibrated otherwise: " in reason(found, "speed")
 
 
-def test_a_run_without_calibrations_says_nothing_about_speed(tmp_path: Path) -> None:
-    assert verdicts(held(tmp_path, calibration_ms=None)) == (MATCH, MATCH, INCOMPARABLE)
+def test_what_the_run_did_not_measure_never_passes(tmp_path: Path) -> None:
+    found = held(tmp_path, calibration_ms=None)
+    assert verdicts(found) == (MATCH, MATCH, NOT_MEASURED)
+    assert found.verdict is NOT_MEASURED
+
+
+def test_another_calculation_between_the_steps_is_no_measure_of_speed(tmp_path: Path) -> None:
+    kept = baseline(tmp_path, env={"calibration": "6 products"})
+    found = judge(read_run(check_run(tmp_path, 9, env={"calibration": "9 products"}, step_ms=9000.0)), [kept], tmp_path)
+    assert verdicts(found)[2] is INCOMPARABLE
 
 
 # --- which baseline
@@ -144,7 +153,7 @@ def test_another_recipe_data_or_device_is_incomparable_and_says_how_to_make_a_ba
     found = held(tmp_path, config={"lr_max": 0.5})
     assert verdicts(found) == (INCOMPARABLE,) * 3
     assert reason(found, "speed") == (
-        "the nearest baseline has lr_max 0.001, this run 0.5. Make one where the results are known to be good: "
+        "the nearest baseline has lr_max 0.001, this run 0.5; make a baseline where the results are known to be good: "
         "make baseline"
     )
 
@@ -155,17 +164,22 @@ def test_where_there_is_no_baseline_nothing_can_be_said(tmp_path: Path) -> None:
     assert "baselines holds no baseline of the recipe 'check'" in reason(found, "losses")
 
 
-def test_of_several_baselines_that_of_the_same_environment_is_taken(tmp_path: Path) -> None:
-    for name, env in (("here", {}), ("there", OTHER_CPU)):
-        write(kept := baseline(tmp_path / name, **({"step_ms": 4000.0} if env else {})))
-        if env:
-            object.__setattr__(kept, "environment", {**kept.environment, "cpu": "AMD EPYC"})
-            there = kept
-        else:
-            here = kept
-    for env, expected in (({}, here), (OTHER_CPU, there)):
-        found = judge(read_run(check_run(tmp_path / str(bool(env)), env=env)), [there, here], tmp_path)
-        assert found.baseline is expected
+def test_of_several_baselines_that_of_the_same_machine_is_taken_whatever_else_differs(tmp_path: Path) -> None:
+    here = baseline(tmp_path / "here")
+    there = replace(here, environment={**here.environment, "cpu": "AMD EPYC", "mindspore": "2.11.0"})
+    for n, (env, expected) in enumerate(
+        (({}, here), (NEWER, here), (OTHER_CPU, there), ({**NEWER, **OTHER_CPU}, there))
+    ):
+        assert judge(read_run(check_run(tmp_path, n, env=env)), [there, here], tmp_path).baseline is expected
+
+
+@pytest.mark.parametrize(
+    "env", [{"resumed": [{"commit": "0" * 40}]}, {"resumed": [{"packages": {"mindspore": "2.11.0"}}]}]
+)
+def test_a_run_that_was_resumed_on_another_footing_cannot_be_compared(tmp_path: Path, env: dict[str, Any]) -> None:
+    found = held(tmp_path, env=env)
+    assert found.verdict is INCOMPARABLE
+    assert reason(found, "losses").startswith("resumed on another footing: commit ")
 
 
 def test_a_key_that_is_new_since_the_baseline_changes_nothing_and_is_named(tmp_path: Path) -> None:
