@@ -84,7 +84,7 @@ def judge(run: Run, baselines: Sequence[Baseline], folder: Path) -> Judgement:
     return Judgement(run, baseline, findings, tuple(_changes(run, baseline)))
 
 
-ADVICE = "make a baseline where the results are known to be good: make baseline"
+ADVICE = "make a baseline where the results are known to be good and the machine is quiet: make baseline"
 
 
 def _incomparable(reason: str) -> tuple[Finding, ...]:
