@@ -153,8 +153,8 @@ def test_another_recipe_data_or_device_is_incomparable_and_says_how_to_make_a_ba
     found = held(tmp_path, config={"lr_max": 0.5})
     assert verdicts(found) == (INCOMPARABLE,) * 3
     assert reason(found, "speed") == (
-        "the nearest baseline has lr_max 0.001, this run 0.5; make a baseline where the results are known to be good and "
-        "the machine is quiet: make baseline"
+        "the nearest baseline has lr_max 0.001, this run 0.5; make a baseline where the results are known to be good "
+        "and the machine is quiet: make baseline"
     )
 
 
