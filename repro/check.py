@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if runs[0].kind != "train":
             raise ReproError(f"{options.run}: found an evaluation, expected a training")
         judgement = judge(runs[0], read_all(options.baselines), options.baselines)
-        print(terminal(judgement))
+        print(terminal(judgement).encode("utf-8", "replace").decode())  # a folder's name need not be UTF-8
         texts = json.dumps(verdict(judgement), indent=1) + "\n", junit(judgement), summary(judgement)
         for file, text in zip(files, texts, strict=True):
             write_whole(file, text)

@@ -71,6 +71,13 @@ def test_an_unfinished_run_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "not finished, so it says nothing yet" in capsys.readouterr().err
 
 
+def test_a_folder_whose_name_is_not_utf_8_is_judged_as_any_other(check: Check, tmp_path: Path) -> None:
+    run = check_run(tmp_path / "odd")
+    odd = run.rename(run.with_name(f"{run.name}_\udcff"))
+    assert main([str(odd), "--baselines", str(tmp_path / "baselines"), "--out", str(tmp_path / "out")]) == 0
+    assert "match" in (tmp_path / "out" / "summary.md").read_text()
+
+
 def test_junit_has_a_case_for_each_finding_with_failures_and_skips(check: Check, tmp_path: Path) -> None:
     check(losses=off(0.1), env={"cpu": {"model": "A <b> & \x1b[31m", "cores": 2}})
     suite = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
