@@ -1,6 +1,9 @@
 """The program behind make check: exit codes, and what it leaves for people and for CI."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,7 +77,16 @@ def test_an_unfinished_run_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_a_folder_whose_name_is_not_utf_8_is_judged_as_any_other(check: Check, tmp_path: Path) -> None:
     run = check_run(tmp_path / "odd")
     odd = run.rename(run.with_name(f"{run.name}_\udcff"))
-    assert main([str(odd), "--baselines", str(tmp_path / "baselines"), "--out", str(tmp_path / "out")]) == 0
+    folders = ["--baselines", tmp_path / "baselines", "--out", tmp_path / "out"]
+    done = subprocess.run(
+        [sys.executable, "-m", "repro.check", odd, *folders],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
     assert "match" in (tmp_path / "out" / "summary.md").read_text()
 
 
