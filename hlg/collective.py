@@ -1,14 +1,21 @@
 """What the ranks of a data-parallel run do together: average in buckets, add counts, start alike."""
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.ops import composite
 
+from hlg.errors import LostRankError
+
 BUCKET = 2 << 20  # numbers, 8 MiB: large enough for full bandwidth, small enough to start before the backward pass ends
+
+# In what MindSpore says of a collective that another rank has left; the operator's name, or the library's.
+_LOST = re.compile(r"state of the cluster|AllReduce|Broadcast|HCCL|NCCL")
 
 _flatten = composite.MultitypeFuncGraph("flatten")
 _cut = composite.MultitypeFuncGraph("cut")
@@ -22,6 +29,21 @@ def _flatten_one(tensor: Tensor) -> Tensor:
 @_cut.register("Tensor", "Tensor", "Number")
 def _cut_one(bucket: Tensor, like: Tensor, start: int) -> Tensor:
     return ops.Slice()(bucket, (start,), (like.size,)).reshape(like.shape)
+
+
+@contextmanager
+def in_company(rank: int, ranks: int) -> Generator[None, None, None]:
+    """Within it, a collective that fails because another rank is gone raises LostRankError, which says so."""
+    try:
+        yield
+    except RuntimeError as error:
+        if ranks == 1 or not _LOST.search(str(error)):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise LostRankError(
+            f"rank {rank} of {ranks} has lost another one ({reason}): that rank died, or its machine hangs, and its own "
+            "log may say why"
+        ) from error
 
 
 class Average(nn.Cell):

@@ -29,7 +29,8 @@ def evaluate_checkpoint(config: Config, stem: str) -> None:
     path = checkpoint.find(config.pretrained)
     stop = StopRequest()
     on = device.start(config)
-    with Watchdog(config.stall_timeout, f"rank {on.rank}" if on.count > 1 else "the evaluation") as watchdog:
+    who = f"rank {on.rank}" if on.count > 1 else "the evaluation"
+    with Watchdog(config.stall_timeout, who) as watchdog, collective.in_company(on.rank, on.count):
         watchdog.expect(f"the list of images, {config.eval_path}")
         index = scan(config.eval_path, config.class_num)
         network = build_network(config.class_num, config.eval_image_size, config.amp_level)

@@ -38,7 +38,8 @@ def train(config: Config, stem: str) -> None:
         )
     stop = StopRequest()
     on = device.start(config)
-    with Watchdog(config.stall_timeout, f"rank {on.rank}" if on.count > 1 else "the run") as watchdog:
+    who = f"rank {on.rank}" if on.count > 1 else "the run"
+    with Watchdog(config.stall_timeout, who) as watchdog, collective.in_company(on.rank, on.count):
         watchdog.expect(f"the lists of images, {config.dataset_path} and {config.eval_path}")
         train_index, eval_index = read_indices(config)
         dataset = {"train": facts(train_index), "eval": facts(eval_index)}

@@ -1,5 +1,6 @@
 """Two ranks: one is killed, one hangs, the launcher is asked to stop or killed."""
 
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -86,7 +87,11 @@ def test_a_rank_that_hangs_ends_the_job_within_a_bound_and_says_what_was_waited_
     kill(ranks[1], signal.SIGSTOP)
     assert job.ended(120) == 1, job.said
     took = time.monotonic() - stopped
-    own = "error: rank 0 waited more than 60 s (stall_timeout) for step"
-    assert own in job.said or "error: the scheduler has lost a rank that had joined" in job.said, job.said
+    # Whoever misses it first: the scheduler, the collective that waits for it, or our own watch.
+    assert re.search(
+        r"error: (the scheduler has lost a rank that had joined|rank 0 of 2 has lost another one"
+        r"|rank 0 waited more than 60 s \(stall_timeout\) for step)",
+        job.said,
+    ), job.said
     assert not any(map(is_alive, ranks.values()))
     record_property("after", f"over in {took:.0f} s")

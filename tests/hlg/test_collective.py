@@ -1,11 +1,13 @@
 """What ranks do together, without ranks; with real ones: test_ranks.py."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mindspore import Parameter, Tensor
 
-from hlg.collective import BUCKET, broadcast, buckets, total
+from hlg.collective import BUCKET, broadcast, buckets, in_company, total
+from hlg.errors import LostRankError
 from hlg.model import HLG
 
 
@@ -34,3 +36,19 @@ def test_the_gradients_of_the_whole_network_need_few_all_reduces() -> None:
     sizes = [p.size for p in HLG().trainable_params()]
     assert len(sizes) == 245
     assert len(buckets(sizes, BUCKET)) <= 6
+
+
+CLUSTER = "The state of the cluster is error, total nodes num: 2, abnormal nodes num: 1\n\n- C++ Call Stack: ..."
+
+
+def test_a_collective_that_another_rank_has_left_is_an_error_that_says_so() -> None:
+    with pytest.raises(LostRankError, match=r"^rank 0 of 2 has lost another one \(The state .* num: 1\)") as error:
+        with in_company(0, 2):
+            raise RuntimeError(CLUSTER)
+    assert error.value.exit_code == 1
+
+
+@pytest.mark.parametrize(("message", "ranks"), [("Memory not enough", 2), (CLUSTER, 1)])
+def test_any_other_failure_stays_what_it_is(message: str, ranks: int) -> None:
+    with pytest.raises(RuntimeError, match=message[:10]), in_company(0, ranks):
+        raise RuntimeError(message)
