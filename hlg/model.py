@@ -13,8 +13,9 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import Normal, initializer
 
+from hlg import primitives
 from hlg.errors import UserError
-from hlg.layers import ConvNorm, Dense, DropPath, gelu, layer_norm
+from hlg.layers import ConvNorm, Dense, DropPath, LayerNorm
 
 WINDOW = 7
 
@@ -79,7 +80,10 @@ MOBILE = (
 
 
 class Attention(nn.Cell):
-    """Multi-head attention of tokens ``x`` over tokens ``context``: (B, N, C), (B, M, C) -> (B, N, C)."""
+    """Multi-head attention of tokens ``x`` over tokens ``context``: (B, N, C), (B, M, C) -> (B, N, C).
+
+    Without ``context`` the tokens attend to themselves. What is projected from the same tokens is projected at once.
+    """
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -89,21 +93,21 @@ class Attention(nn.Cell):
         self.key = Dense(dim, dim)
         self.value = Dense(dim, dim)
         self.project = Dense(dim, dim)
-        self.similarity = ops.BatchMatMul(transpose_b=True)
-        self.gather = ops.BatchMatMul()
-        self.softmax = ops.Softmax()
+        self.split_heads = primitives.heads(heads)
+        self.attend = primitives.attend()
 
-    def split_heads(self, x: Tensor) -> Tensor:
+    def construct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         B, N, C = x.shape
-        return x.reshape(B, N, self.heads, C // self.heads).transpose(0, 2, 1, 3)  # (B, N, C) -> (B, h, N, d)
-
-    def construct(self, x: Tensor, context: Tensor) -> Tensor:
-        q = self.split_heads(self.query(x) * self.scale)  # (B, h, N, d)
-        k = self.split_heads(self.key(context))  # (B, h, M, d)
-        v = self.split_heads(self.value(context))  # (B, h, M, d)
-        weights = self.softmax(self.similarity(q, k))  # (B, h, N, M)
-        y = self.gather(weights, v).transpose(0, 2, 1, 3)  # (B, h, N, d) -> (B, N, h, d)
-        return self.project(y.reshape(x.shape))  # -> (B, N, C)
+        query = self.query.weight.astype(x.dtype) * self.scale, self.query.bias.astype(x.dtype) * self.scale
+        key = self.key.weight.astype(x.dtype), self.key.bias.astype(x.dtype)
+        value = self.value.weight.astype(x.dtype), self.value.bias.astype(x.dtype)
+        if context is None:
+            q, k, v = self.split_heads(x, (query, key, value))  # each (B, h, N, d)
+        else:
+            (q,) = self.split_heads(x, (query,))
+            k, v = self.split_heads(context, (key, value))  # each (B, h, M, d)
+        y = self.attend(q, k, v).transpose(0, 2, 1, 3)  # (B, h, N, d) -> (B, N, h, d)
+        return self.project(y.reshape(B, N, C))
 
 
 class FeedForward(nn.Cell):
@@ -113,9 +117,10 @@ class FeedForward(nn.Cell):
         super().__init__()
         self.expand = Dense(dim, dim * ratio)
         self.contract = Dense(dim * ratio, dim)
+        self.act = primitives.gelu()
 
     def construct(self, x: Tensor) -> Tensor:
-        return self.contract(gelu(self.expand(x)))
+        return self.contract(self.act(self.expand(x)))
 
 
 class Block(nn.Cell):
@@ -123,8 +128,8 @@ class Block(nn.Cell):
 
     def __init__(self, stage: StageConfig, drop_rate: float, columns: list[float]) -> None:
         super().__init__()
-        self.norm1 = layer_norm(stage.dim)
-        self.norm2 = layer_norm(stage.dim)
+        self.norm1 = LayerNorm(stage.dim)
+        self.norm2 = LayerNorm(stage.dim)
         self.attention = Attention(stage.dim, stage.heads)
         self.mlp = FeedForward(stage.dim, stage.mlp_ratio)
         self.drop_attention = DropPath(drop_rate, 1, columns)
@@ -132,7 +137,7 @@ class Block(nn.Cell):
 
     def construct(self, x: Tensor, scales: Tensor | None) -> Tensor:
         n = self.norm1(x)
-        x = x + self.drop_attention(self.attention(n, n), scales)
+        x = x + self.drop_attention(self.attention(n), scales)
         return x + self.drop_mlp(self.mlp(self.norm2(x)), scales)
 
 
@@ -157,18 +162,19 @@ class LocalGlobalBlock(Block):
         self.smooth = nn.SequentialCell(
             ConvNorm(C, C // 4, 1), ConvNorm(C // 4, C // 4, 3), ConvNorm(C // 4, C, 1, act=False)
         )
-        self.norm0 = layer_norm(C)
+        self.act = primitives.gelu()
+        self.norm0 = LayerNorm(C)
         # Each window is dropped on its own, as published.
         self.drop_windows = DropPath(drop_rate, (grid // WINDOW) ** 2, columns)
 
     def construct(self, x: Tensor, scales: Tensor | None) -> Tensor:
         B, N, C = x.shape
         y = x.transpose(0, 2, 1).reshape(B, C, self.grid, self.grid)  # (B, N, C) -> (B, C, H, W)
-        y = gelu(y + self.smooth(y)).reshape(B, C, N).transpose(0, 2, 1)  # (B, C, H, W) -> (B, N, C)
+        y = self.act(y + self.smooth(y)).reshape(B, C, N).transpose(0, 2, 1)  # (B, C, H, W) -> (B, N, C)
 
         y = self.group(y, self.grid)  # (B, N, C) -> (B*G, K, C)
         n = self.norm0(y)
-        y = y + self.drop_windows(self.attention(n, n), scales)
+        y = y + self.drop_windows(self.attention(n), scales)
         means = y.mean(1).reshape(B, -1, C)  # (B*G, K, C) -> (B, G, C)
         y = self.ungroup(y, self.grid)  # (B*G, K, C) -> (B, N, C)
 
@@ -248,7 +254,7 @@ class HLG(nn.Cell):
                 for stage, grid in zip(stages, grids, strict=True)
             ]
         )
-        self.norm = layer_norm(widths[-1])
+        self.norm = LayerNorm(widths[-1])
         self.head = Dense(widths[-1], class_num)
         self.drop_rates = np.array(columns, np.float32)
 

@@ -1,0 +1,229 @@
+"""The seam between the network and the device: operators that are written otherwise where MindSpore's own is slow.
+
+On Ascend and GPU each of these is one or two of MindSpore's operators, single kernels there. On a CPU an operator costs
+what it reads and writes, so there the cells have gradients of their own, which take fewer passes over a tensor than
+those that MindSpore derives and leave out its slow kernels (what each costs: results/benchmarks). Both compute the same
+to rounding. A cell with a gradient of its own returns, beside its result, what the gradient needs again. Its inputs must have one type: a cast to half precision that MindSpore
+puts inside such a cell would be left out of the gradient.
+
+Shapes: M rows of C channels; B images, h heads of d channels, N queries, K keys.
+"""
+
+import math
+from typing import Any
+
+import mindspore as ms
+from mindspore import Tensor, nn, ops
+from mindspore.ops import operations as P  # noqa: N812 (MindSpore's own name for them)
+from mindspore.ops.operations import _grad_ops as G  # noqa: N812
+
+
+def gelu() -> Any:
+    """x -> GELU in its tanh form, ``x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))``, any shape."""
+    return First(Gelu()) if _on_cpu() else P.GeLU()
+
+
+def affine() -> Any:
+    """x (M, in), weight (out, in), bias (out,) -> x W^T + b (M, out)."""
+    return Affine() if _on_cpu() else Projection()
+
+
+def layer_norm(epsilon: float) -> Any:
+    """x (..., C), gamma (C,), beta (C,) -> (..., C), normalised over the last axis."""
+    return First(LayerNorm(epsilon)) if _on_cpu() else First(P.LayerNorm(-1, -1, epsilon))
+
+
+def attend() -> Any:
+    """q (B, h, N, d), k (B, h, K, d), v (B, h, K, d) -> softmax(q k^T) v (B, h, N, d)."""
+    return First(Attend())
+
+
+def heads(count: int) -> Any:
+    """x (B, N, C) and pairs of weight (C, C) and bias (C,) -> for each pair the projection of x, (B, h, N, d)."""
+    return Heads(count) if _on_cpu() else JointHeads(count)
+
+
+def convolve(channels: int, kernel: int) -> Any:
+    """x (B, C, H, W), weight (C, C, k, k) -> (B, C, H, W), with zeros beyond the border."""
+    return Convolve(channels, kernel) if _on_cpu() else P.Conv2D(channels, kernel, pad_mode="pad", pad=kernel // 2)
+
+
+def _on_cpu() -> bool:
+    return ms.get_context("device_target") == "CPU"
+
+
+class First(nn.Cell):
+    """The first result of an operator that has several."""
+
+    def __init__(self, operator: Any) -> None:
+        super().__init__()
+        self.operator = operator
+
+    def construct(self, *inputs: Tensor) -> Tensor:
+        return self.operator(*inputs)[0]
+
+
+class Projection(nn.Cell):
+    """x W^T + b."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.product = P.MatMul(transpose_b=True)
+        self.add = P.BiasAdd()
+
+    def construct(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return self.add(self.product(x, weight), bias)
+
+
+class Affine(Projection):
+    """x W^T + b; the gradient of b is a product with ones, for BiasAddGrad takes three times as long on rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.back = P.MatMul()
+        self.outer = P.MatMul(transpose_a=True)
+
+    def bprop(self, x: Tensor, weight: Tensor, bias: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, ...]:
+        ones = ops.ones((1, x.shape[0]), dout.dtype)
+        return self.back(dout, weight), self.outer(dout, x), self.back(ones, dout).reshape(bias.shape)
+
+
+class Heads(nn.Cell):
+    """One product a projection, for on a CPU putting them together and taking them apart costs more than it saves."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+        self.affine = affine()
+
+    def construct(self, x: Tensor, projections: tuple[tuple[Tensor, Tensor], ...]) -> tuple[Tensor, ...]:
+        B, N, C = x.shape
+        rows = x.reshape(B * N, C)
+        outputs: tuple[Tensor, ...] = ()
+        for weight, bias in projections:
+            y = self.affine(rows, weight, bias).reshape(B, N, self.count, -1)  # (B*N, C) -> (B, N, h, d)
+            outputs = (*outputs, y.transpose(0, 2, 1, 3))  # -> (B, h, N, d)
+        return outputs
+
+
+class JointHeads(Heads):
+    """One product for all p projections."""
+
+    def construct(self, x: Tensor, projections: tuple[tuple[Tensor, Tensor], ...]) -> tuple[Tensor, ...]:
+        B, N, C = x.shape
+        weights: tuple[Tensor, ...] = ()
+        biases: tuple[Tensor, ...] = ()
+        for weight, bias in projections:
+            weights, biases = (*weights, weight), (*biases, bias)
+        y = self.affine(x.reshape(B * N, C), ops.cat(weights), ops.cat(biases))  # -> (B*N, p*C)
+        y = y.reshape(B, N, len(projections), self.count, -1).transpose(2, 0, 3, 1, 4)  # -> (p, B, h, N, d)
+        return ops.unstack(y)
+
+
+class Gelu(nn.Cell):
+    """GELU as x sigmoid(x (a + b x^2)), for (1 + tanh u) / 2 = sigmoid(2 u); (result, sigmoid, a + b x^2)."""
+
+    a = 2 * math.sqrt(2 / math.pi)
+    b = a * 0.044715
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.square = P.Square()
+        self.sigmoid = P.Sigmoid()
+        self.sigmoid_grad = G.SigmoidGrad()  # (s, g) -> g s (1 - s)
+
+    def construct(self, x: Tensor) -> tuple[Tensor, ...]:
+        curve = self.square(x) * self.b + self.a
+        s = self.sigmoid(x * curve)
+        return x * s, s, curve
+
+    def bprop(self, x: Tensor, out: tuple[Tensor, ...], dout: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        _, s, curve = out
+        # The slope of x (a + b x^2) is a + 3 b x^2.
+        return (dout[0] * (s + self.sigmoid_grad(s, x) * (curve * 3.0 - 2.0 * self.a)),)
+
+
+class LayerNorm(nn.Cell):
+    """Layer norm over the last axis; (result, mean (..., 1), variance (..., 1))."""
+
+    NARROW = 128  # channels: below it a product with a matrix is faster than MindSpore's mean over the last axis
+
+    def __init__(self, epsilon: float) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+        self.norm = P.LayerNorm(-1, -1, epsilon)
+        self.product = P.MatMul()
+        self.rsqrt = P.Rsqrt()
+
+    def means(self, x: Tensor) -> Tensor:
+        """(M, C) -> the mean of each row, (M, C) or (M, 1)."""
+        C = x.shape[1]
+        if C < self.NARROW:
+            return self.product(x, ops.ones((C, C), x.dtype) / C)
+        return x.mean(1, keep_dims=True)
+
+    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
+        return self.norm(x, gamma, beta)
+
+    def bprop(
+        self, x: Tensor, gamma: Tensor, beta: Tensor, out: tuple[Tensor, ...], dout: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        C = x.shape[-1]
+        g, rows = dout[0].reshape(-1, C), x.reshape(-1, C)  # (..., C) -> (M, C)
+        _, mean, variance = out
+        rstd = self.rsqrt(variance + self.epsilon).reshape(-1, 1)
+        normal = (rows - mean.reshape(-1, 1)) * rstd
+        slope = g * gamma
+        dx = (slope - self.means(slope) - normal * self.means(slope * normal)) * rstd
+        return dx.reshape(x.shape), (g * normal).sum(0), g.sum(0)
+
+
+class Attend(nn.Cell):
+    """softmax(q k^T) v; (result, softmax).
+
+    The softmax's gradient needs the sum over K of its values times theirs, which is the sum over d of result times
+    gradient: d is smaller, and this sum is a part of a product that is made anyway.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.similarity = P.BatchMatMul(transpose_b=True)
+        self.gather = P.BatchMatMul()
+        self.scatter = P.BatchMatMul(transpose_a=True)
+        self.softmax = P.Softmax()
+        self.concat = P.Concat(-1)
+
+    def construct(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+        weights = self.softmax(self.similarity(q, k))  # (B, h, N, K)
+        return self.gather(weights, v), weights
+
+    def bprop(
+        self, q: Tensor, k: Tensor, v: Tensor, out: tuple[Tensor, ...], dout: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        g, (y, weights) = dout[0], out
+        # g v^T - sum over d of g y, for each query: (B, h, N, 2d), (B, h, K, 2d) -> (B, h, N, K)
+        minus = ops.zeros_like(v) - 1.0
+        centred = self.similarity(self.concat((g, g * y)), self.concat((v, minus)))
+        ds = weights * centred
+        return self.gather(ds, k), self.scatter(ds, q), self.scatter(weights, g)
+
+
+class Convolve(nn.Cell):
+    """Convolution of stride 1. The gradient of its input is a convolution too, with the kernels turned about.
+
+    As such it takes half as long as in MindSpore's own operator for it.
+    """
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__()
+        pad = kernel // 2
+        self.forward = P.Conv2D(channels, kernel, pad_mode="pad", pad=pad)
+        self.weight_grad = G.Conv2DBackpropFilter(channels, kernel, pad_mode="pad", pad=pad, pad_list=(pad,) * 4)
+        self.turn = P.ReverseV2([2, 3])
+
+    def construct(self, x: Tensor, weight: Tensor) -> Tensor:
+        return self.forward(x, weight)
+
+    def bprop(self, x: Tensor, weight: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, ...]:
+        turned = self.turn(weight).transpose(1, 0, 2, 3)
+        return self.forward(dout, turned), self.weight_grad(dout, x, weight.shape)
