@@ -16,6 +16,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -89,6 +90,17 @@ class Picture:
     inline: Markup
 
 
+class _Figure(Figure):
+    """A figure that is not drawn in vain: before it is saved it is drawn once for the sake of its layout alone."""
+
+    def draw(self, renderer: Any) -> None:
+        engine = self.get_layout_engine()
+        if isinstance(engine, ConstrainedLayoutEngine):  # while it is saved there is another, which does nothing
+            engine.execute(self)
+        else:
+            super().draw(renderer)
+
+
 def draw(chart: Chart | Distribution, words: str) -> Picture:
     """The chart; `words` say what it shows to those who do not see it."""
     with matplotlib.rc_context(), warnings.catch_warnings():
@@ -96,7 +108,7 @@ def draw(chart: Chart | Distribution, words: str) -> Picture:
         matplotlib.rcdefaults()
         parameters: Any = matplotlib.rcParams  # whose type is every name that there is
         parameters.update(_STYLE | {"svg.hashsalt": chart.key})
-        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        figure = _Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
         FigureCanvasAgg(figure)
         if isinstance(chart, Chart):
             _curves(figure, chart)
