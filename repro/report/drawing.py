@@ -1,13 +1,12 @@
 """Draws charts with matplotlib: as files for a paper, and as SVG within a page that follows its light or dark colours.
 
 The same numbers give the same bytes: the font is matplotlib's own, nobody's settings are read, and no file holds a
-time. Importing this module costs half a second, and what repro.report.charts does before.
+time. Importing this module costs half a second, and what repro.report.painter does before.
 """
 
 import io
 import re
 import warnings
-from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
@@ -21,6 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from repro.report.curves import SHARE, Chart, Level, Series, ends
+from repro.report.painter import Picture
 from repro.report.step_times import Distribution, StepTimes
 
 INK, MUTED, GRID, PAPER = "#1b1f24", "#59636e", "#dde1e6", "#ffffff"
@@ -78,16 +78,6 @@ _NOTE: dict[str, Any] = {
     "bbox": {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8, "alpha": 0.8},
 }
 _SVG = "{http://www.w3.org/2000/svg}"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A chart as two files, and as the part of a page. `key` is the name of the files."""
-
-    key: str
-    svg: bytes
-    png: bytes
-    inline: Markup
 
 
 class _Figure(Figure):
