@@ -8,6 +8,7 @@ from typing import Any
 
 from repro.schema import ReproError
 
+BEYOND = 2.0**1000  # no number of a record is so large, and not every int is a float from there on
 LONGEST = 1_000_000  # characters of a line; no event has a thousandth of them
 
 
@@ -77,7 +78,7 @@ def field(where: str, record: Mapping[str, Any], key: str, kind: type, *, option
         return None
     if kind is float and isinstance(value, str) and value in _NON_FINITE:
         return _NON_FINITE[value]
-    if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**1000:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < BEYOND:
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         found = repr(value)[:100] if key in record else "nothing"

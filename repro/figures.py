@@ -19,7 +19,7 @@ _PER = {"h": 3600.0, "M": 1e6}  # units in which a figure was published, in the 
 def read_published(path: Path = PUBLISHED) -> tuple[Published, ...]:
     """The published figures, in the order of the file. Raises ReproError naming the file and the key."""
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
         rules = {key: Rule(**rule) for key, rule in found["rules"].items()}
         settings = {key: _setting(key, setting) for key, setting in found["settings"].items()}
         return tuple(_figure(figure, settings, rules) for figure in found["figures"])

@@ -6,6 +6,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
+from typing import TextIO
 
 from repro.schema import Epoch, EvalLine, Log, ReproError
 
@@ -18,7 +19,13 @@ def _number(name: str, digits: int) -> str:
 _STAMP = r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:,\d{3})?:[A-Z]+:"
 _STAMPED = re.compile(_STAMP + "(.*)")
 _STEP = re.compile(r"epoch\[\d+\], step_num\[\d+\], loss=" + _number("loss", 6))
-_STEP_LINE = re.compile(_STAMP + _STEP.pattern + "\n", re.ASCII)  # nearly every line, so it is tried first
+# Nearly all lines are those of steps, so as many as follow each other within an hour are tried at once. A line that is
+# longer than any real one does not match, and is looked at by itself.
+_STEP_LINE = (
+    r":[0-5]\d:[0-5]\d(?:,\d{3})?:[A-Z]{1,9}:epoch\[\d{1,9}\], step_num\[\d{1,9}\], "
+    r"loss=(?:-?\d{1,9}\.\d{6}|nan|-?inf)\n"
+)
+_STEP_LINES = re.compile(rf"(\d{{4}}-\d\d-\d\d \d\d){_STEP_LINE}(?:\1{_STEP_LINE})*", re.ASCII)
 _EPOCH = re.compile(
     r"epoch\[(?P<epoch>\d{1,9})\], epoch time: "
     + _number("epoch_time_s", 2)
@@ -65,6 +72,7 @@ _PIECES = (
     *("per step time: ", "total cost time: ", "eval_cost="),
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+BLOCK = 1 << 16  # characters that are read at once
 LONGEST = 10_000  # characters of a line that are looked at at once; no record has 300
 MOST = 100_000  # epochs; they are kept in memory, and no training has as many
 ALIKE = 0.8  # from which on the beginning of a message is a record's, with a letter wrong
@@ -131,22 +139,41 @@ def _lines(path: Path) -> Iterator[tuple[int, int, str]]:
 
     A line beyond all bounds comes in parts, so that any file can be read.
     """
-    number, steps, begins = 1, 0, True
+    number, begins = 1, True
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
-            while part := file.readline(LONGEST):
-                if begins and (step := _STEP_LINE.fullmatch(part)) and _exists(step[1]):
-                    number, steps = number + 1, steps + 1
-                    continue
+            for before, part in _parts(file):
+                number += before
                 if "\0" in part:
                     raise ReproError(f"{path}:{number}: found a zero byte, expected text in UTF-8")
                 text = _COLOUR.sub("", part.rstrip("\n"))
-                yield number, steps, text if begins else f"... {text}"  # no record begins within a line
+                yield number, before, text if begins or not part else f"... {text}"  # no record begins within a line
                 begins = part.endswith("\n")
-                number, steps = number + begins, 0
+                number += begins
     except OSError as error:
         raise ReproError(f"{path}: cannot be read: {error.strerror}") from None
-    yield number, steps, ""
+
+
+def _parts(file: TextIO) -> Iterator[tuple[int, str]]:
+    """Of each line, or part of one with LONGEST characters: how many lines of steps stood before it, and its text.
+
+    The last one is empty.
+    """
+    block, steps, begins, more = "", 0, True, True
+    while more:
+        new = file.read(BLOCK)
+        block, at, more = block + new, 0, bool(new)
+        while True:
+            if begins and (found := _STEP_LINES.match(block, at)) and _exists(found[1]):
+                steps, at = steps + block.count("\n", at, found.end()), found.end()
+            end = block.find("\n", at, at + LONGEST) + 1 or at + LONGEST
+            part = block[at:end]
+            if not part or (more and end > len(block)):  # the rest of it may be in the next block
+                break
+            yield steps, part
+            steps, at, begins = 0, end, part.endswith("\n")
+        block = block[at:]
+    yield steps, ""
 
 
 def _record(where: str, text: str) -> tuple[str, dict[str, str | None]] | None:

@@ -35,7 +35,7 @@ def read_statements(path: Path = PUBLISHED) -> dict[str, Statement]:
     Raises ReproError naming the file and the key.
     """
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
         statements = {key: Statement(**statement) for key, statement in found["statements"].items()}
         return statements | dict(_configuration(found["configuration"])) | dict(_log(found["log"]))
     except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:

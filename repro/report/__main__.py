@@ -11,7 +11,7 @@ when a record cannot be trusted. No arithmetic is done here: see repro.compare, 
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from repro import seed_table
@@ -22,7 +22,10 @@ from repro.markdown import read_table, write_table
 from repro.parse import read_folders, read_runs
 from repro.report import exports, html_page, markdown_page
 from repro.report.charts import charts
+from repro.report.painter import Painter
 from repro.schema import ReproError
+
+MUCH = 10_000_000  # bytes of metrics: so many are read while matplotlib is loaded elsewhere
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,11 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ReproError(f"--out: found {str(out)!r}, expected the name of a page that ends with .md")
         figures = read_published()
         logs = verify_published(figures, options.published)
-        runs, unfinished = read_folders(options.runs_named) if options.runs_named else read_runs(options.runs)
-        claims = compare(figures, runs)
-        if options.check:
-            return check(options.check, markdown_page.table(claims, options.check))
-        drawn, pictures = charts(runs, figures, logs)
+        with Painter(aside=not options.check and is_much(options.runs_named or [options.runs])) as painter:
+            runs, unfinished = read_folders(options.runs_named) if options.runs_named else read_runs(options.runs)
+            claims = compare(figures, runs)
+            if options.check:
+                return check(options.check, markdown_page.table(claims, options.check))
+            drawn, pictures = charts(runs, figures, logs, painter)
         beside = pictures | {name: text_bytes(text) for name, text in exports.files(claims, runs).items()}
         html, folder = out.with_suffix(".html"), out.with_suffix("")
         made = {
@@ -70,6 +74,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def is_much(folders: Iterable[Path]) -> bool:
+    """Whether it takes a while to read these run folders, or what is in these folders of them."""
+    metrics = (path for folder in folders for path in (folder / "metrics.jsonl", *folder.glob("*/metrics.jsonl")))
+    return sum(path.stat().st_size for path in metrics if path.is_file()) > MUCH
 
 
 def text_bytes(text: str) -> bytes:

@@ -29,11 +29,18 @@ BEST = "published best epoch"
 
 @dataclass(frozen=True)
 class Series:
-    """A run that is drawn. `letter` tells it apart in every chart, `label` is for a legend."""
+    """What tells a run apart: `letter` in every chart, `label` in a legend."""
 
-    run: Run
     letter: str
     label: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run that is drawn, and as what."""
+
+    run: Run
+    series: Series
 
 
 @dataclass(frozen=True)
@@ -75,15 +82,17 @@ class Chart:
     logarithmic: bool = False
 
 
-def drawn(runs: Iterable[Run]) -> tuple[tuple[Series, ...], int]:
+def drawn(runs: Iterable[Run]) -> tuple[tuple[Shown, ...], int]:
     """The newest training runs, oldest first, and how many older ones are left out."""
     training = sorted((run for run in runs if run.kind == "train"), key=lambda run: run.folder.name)
     newest = training[-MOST_RUNS:]
-    series = tuple(Series(run, letter, _label(letter, run)) for letter, run in zip("ABCDEF", newest, strict=False))
-    return series, len(training) - len(newest)
+    letters = zip("ABCDEF", newest, strict=False)
+    return tuple(Shown(run, Series(letter, _label(letter, run))) for letter, run in letters), len(training) - len(
+        newest
+    )
 
 
-def charts(series: Sequence[Series], figures: Iterable[Published], logs: Mapping[str, Log]) -> tuple[Chart, ...]:
+def charts(shown: Sequence[Shown], figures: Iterable[Published], logs: Mapping[str, Log]) -> tuple[Chart, ...]:
     """Learning rate, loss, accuracy and throughput of the runs; a chart in which no run has a value is left out."""
     published = {figure.measure: figure for figure in figures if figure.setting.kind == "train"}
     epochs = [epoch for log in logs.values() for epoch in log.epochs]
@@ -97,7 +106,7 @@ def charts(series: Sequence[Series], figures: Iterable[Published], logs: Mapping
             form=".2e",
             explanation=f"The rate of every step; where a run has more than {SECTIONS}, the mean of each section of "
             "them. The published log prints six decimals, so that a rate below 0.0000005 stands in it as 0.",
-            curves=_by_step(series, "lr"),
+            curves=_by_step(shown, "lr"),
             x=x,
             y=_of(epochs, "lr"),
             level=_peak(published.values()),
@@ -110,7 +119,7 @@ def charts(series: Sequence[Series], figures: Iterable[Published], logs: Mapping
             explanation=f"Where a run has more steps than {SECTIONS}: the mean of each section of steps, and from its "
             "lowest to its highest loss a band. A published value is that of the last step of an epoch, under label "
             "smoothing and mixup; the loss of a run without these is another quantity.",
-            curves=_by_step(series, "loss"),
+            curves=_by_step(shown, "loss"),
             x=x,
             y=_of(epochs, "loss"),
         ),
@@ -120,7 +129,7 @@ def charts(series: Sequence[Series], figures: Iterable[Published], logs: Mapping
             quantity="Top-1 accuracy (%)",
             form=".3f",
             explanation="After each epoch that was evaluated, on the evaluation images of the run.",
-            curves=_by_epoch(series, "accuracy", 100.0),
+            curves=_by_epoch(shown, "accuracy", 100.0),
             x=x,
             y=100 * _of(epochs, "accuracy"),
             level=level(BEST, published.get("best_accuracy")),
@@ -132,7 +141,7 @@ def charts(series: Sequence[Series], figures: Iterable[Published], logs: Mapping
             form=",.2f",
             explanation="Images per second of each epoch on all devices together, wall clock with the wait for data, "
             "without evaluation.",
-            curves=(speeds := _by_epoch(series, "fps", 1.0)),
+            curves=(speeds := _by_epoch(shown, "fps", 1.0)),
             x=x,
             y=_of(epochs, "fps"),
             level=level(f"published mean of the last {LAST_EPOCHS} epochs", published.get("fps")),
@@ -167,25 +176,25 @@ def _label(letter: str, run: Run) -> str:
     return f"{letter}  " + "".join(sign if sign.isascii() and sign.isprintable() else "?" for sign in text)
 
 
-def _by_step(series: Iterable[Series], name: str) -> tuple[Curve, ...]:
+def _by_step(shown: Iterable[Shown], name: str) -> tuple[Curve, ...]:
     """A quantity of every step, in sections where there are many."""
     found = []
-    for one in series:
+    for one in shown:
         values = np.asarray(getattr(one.run.steps, name))
         epochs = len(one.run.log.epochs)
         done = 100 * epochs / _max_epoch(one.run)  # %
         x = done * np.arange(1, values.size + 1) / max(values.size, 1)
-        found.append(thinned(one, x, values, SECTIONS))
+        found.append(thinned(one.series, x, values, SECTIONS))
     return tuple(curve for curve in found if curve.y.size)
 
 
-def _by_epoch(series: Iterable[Series], name: str, factor: float) -> tuple[Curve, ...]:
+def _by_epoch(shown: Iterable[Shown], name: str, factor: float) -> tuple[Curve, ...]:
     """A quantity of every epoch that has it."""
     found = []
-    for one in series:
+    for one in shown:
         epochs = [epoch for epoch in one.run.log.epochs if getattr(epoch, name) is not None]
         x = _ends(epochs, _max_epoch(one.run))
-        found.append(thinned(one, x, factor * _of(epochs, name), MOST_POINTS))
+        found.append(thinned(one.series, x, factor * _of(epochs, name), MOST_POINTS))
     return tuple(curve for curve in found if curve.y.size)
 
 

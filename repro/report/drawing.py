@@ -1,13 +1,12 @@
 """Draws charts with matplotlib: as files for a paper, and as SVG within a page that follows its light or dark colours.
 
 The same numbers give the same bytes: the font is matplotlib's own, nobody's settings are read, and no file holds a
-time. Importing this module costs half a second, and what repro.report.charts does before.
+time. Importing this module costs half a second, and what repro.report.painter does before.
 """
 
 import io
 import re
 import warnings
-from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
@@ -16,10 +15,12 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from repro.report.curves import SHARE, Chart, Level, Series, ends
+from repro.report.painter import Picture
 from repro.report.step_times import Distribution, StepTimes
 
 INK, MUTED, GRID, PAPER = "#1b1f24", "#59636e", "#dde1e6", "#ffffff"
@@ -79,14 +80,15 @@ _NOTE: dict[str, Any] = {
 _SVG = "{http://www.w3.org/2000/svg}"
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A chart as two files, and as the part of a page. `key` is the name of the files."""
+class _Figure(Figure):
+    """A figure that is not drawn in vain: before it is saved it is drawn once for the sake of its layout alone."""
 
-    key: str
-    svg: bytes
-    png: bytes
-    inline: Markup
+    def draw(self, renderer: Any) -> None:
+        engine = self.get_layout_engine()
+        if isinstance(engine, ConstrainedLayoutEngine):  # while it is saved there is another, which does nothing
+            engine.execute(self)
+        else:
+            super().draw(renderer)
 
 
 def draw(chart: Chart | Distribution, words: str) -> Picture:
@@ -96,7 +98,7 @@ def draw(chart: Chart | Distribution, words: str) -> Picture:
         matplotlib.rcdefaults()
         parameters: Any = matplotlib.rcParams  # whose type is every name that there is
         parameters.update(_STYLE | {"svg.hashsalt": chart.key})
-        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        figure = _Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
         FigureCanvasAgg(figure)
         if isinstance(chart, Chart):
             _curves(figure, chart)

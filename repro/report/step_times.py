@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from repro.report.curves import FAR, Level, Series, Values, level
+from repro.report.curves import FAR, Level, Series, Shown, Values, level
 from repro.schema import Published, Run
 
 WARM_UP = 10  # steps after a start: in these caches fill, and memory is laid out
@@ -48,10 +48,10 @@ class Distribution:
     logarithmic: bool
 
 
-def distribution(series: Sequence[Series], figures: Iterable[Published]) -> Distribution | None:
+def distribution(shown: Sequence[Shown], figures: Iterable[Published]) -> Distribution | None:
     """The times of the steps, beside the published mean; None where no run has any."""
     step_time = next((f for f in figures if f.setting.kind == "train" and f.measure == "step_time"), None)
-    kept = [(one, *_kept(one.run)) for one in series]
+    kept = [(one, *_kept(one.run)) for one in shown]
     kept = [found for found in kept if found[1].size]
     if not kept:
         return None
@@ -91,13 +91,13 @@ def _kept(run: Run) -> tuple[Values, list[float]]:
     return times[counts & valid], times[~counts & valid].tolist()
 
 
-def _step_times(series: Series, times: Values, first: Sequence[float], edges: Values) -> StepTimes:
-    waits = np.asarray(series.run.steps.data_wait_ms)
+def _step_times(one: Shown, times: Values, first: Sequence[float], edges: Values) -> StepTimes:
+    waits = np.asarray(one.run.steps.data_wait_ms)
     waits = waits[np.isfinite(waits)]
     p5, q1, median, q3, p95 = (float(value) for value in np.percentile(times, (5, 25, 50, 75, 95)))
     counts = np.histogram(times, edges)[0].astype(np.float64)
     return StepTimes(
-        series=series,
+        series=one.series,
         n=times.size,
         counts=counts,
         quantiles=(p5, q1, median, q3, p95),
@@ -106,5 +106,5 @@ def _step_times(series: Series, times: Values, first: Sequence[float], edges: Va
         first=max(first, default=None),
         outside=times.size - int(counts.sum()),
         slowest=float(times.max()),
-        lost=len(series.run.steps.step_time_ms) - times.size - len(first),
+        lost=len(one.run.steps.step_time_ms) - times.size - len(first),
     )

@@ -55,7 +55,7 @@ def test_the_newest_six_training_runs_are_drawn_oldest_first_and_the_others_coun
     names = [f"2026112{day}T000000Z_tiny_cpux1_1a2b3c4d" for day in (5, 1, 3, 2, 8, 7, 4, 6)]
     series, more = drawn([replace(run, folder=Path(name)) for name in names])
     assert [one.run.folder.name[7] for one in series] == list("345678")
-    assert [one.letter for one in series] == list("ABCDEF")
+    assert [one.series.letter for one in series] == list("ABCDEF")
     assert more == 2
 
 
@@ -65,15 +65,15 @@ def test_evaluations_are_not_drawn(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_label_names_letter_recipe_device_and_seed(run: Run) -> None:
-    assert drawn([run])[0][0].label == "A  tiny_cpux1, seed 1"
+    assert drawn([run])[0][0].series.label == "A  tiny_cpux1, seed 1"
 
 
 @given(st.text(), st.text())
 def test_a_label_is_short_printable_ascii_whatever_the_names(run: Run, name: str, seed: str) -> None:
     (one,), _ = drawn([replace(run, folder=Path("x") / f"_{name}_", config={"seed": seed})])
-    assert one.label.isascii()
-    assert one.label.isprintable()
-    assert len(one.label) < 50
+    assert one.series.label.isascii()
+    assert one.series.label.isprintable()
+    assert len(one.series.label) < 50
 
 
 def test_without_a_training_run_there_is_no_chart() -> None:
@@ -156,7 +156,7 @@ numbers_of_any_kind = st.lists(st.floats(width=64), min_size=1, max_size=60)
 
 @given(numbers_of_any_kind, st.integers(1, 40))
 def test_what_is_drawn_is_finite_in_order_and_within_its_band(run: Run, values: list[float], most: int) -> None:
-    series = Series(run, "A", "A")
+    series = Series("A", "A")
     curve = thinned(series, np.arange(1.0, len(values) + 1), np.array(values), most)
     assert curve.y.size <= most
     assert np.isfinite(curve.y).all()

@@ -177,6 +177,15 @@ def test_an_endless_line_of_metrics_is_refused_before_it_fills_the_memory() -> N
     assert grown < 20_000
 
 
+def test_the_steps_of_a_long_run_take_four_numbers_each() -> None:
+    numbers = '"loss": 2.5, "lr": 0.001, "step_time_ms": 373.1, "data_wait_ms": 1'
+    line = f'{{{{"event": "step", "epoch": 0, "step": {{}}, {numbers}}}}}'
+    steps = 200_000
+    grown, said = growth("\n".join([*map(line.format, range(steps)), "{}"]).encode(), "events", "read_events")
+    assert said.startswith(f"/dev/stdin:{steps + 1}: event: found None")
+    assert grown < 2 * 4 * 8 * steps / 1000  # kB; twice, since an array grows ahead of what is in it
+
+
 def test_more_epochs_than_any_training_has_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("repro.logs.MOST", 3)
     with pytest.raises(ReproError, match=r"some\.log:8: found more than 3 epochs, expected the log of one run"):

@@ -202,7 +202,7 @@ def test_older_runs_that_are_not_drawn_are_counted(run: Run) -> None:
     (one,), _ = drawn([run])
     (chart, *_) = curves([one], FIGURES, LOGS)
     part = ChartPart("loss", "Training loss", "", Markup("<svg></svg>"), numbers(chart))
-    told = plain(run, charts=Charts((part,), None, ((one.label, run),), more=2)).told
+    told = plain(run, charts=Charts((part,), None, ((one.series.label, run),), more=2)).told
     assert "These are the newest training runs; 2 older ones are not drawn." in told
     assert "A tiny_cpux1, seed 1" in told
 
