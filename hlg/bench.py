@@ -1,0 +1,277 @@
+"""Measure one thing on this machine: ``python -m hlg.bench step --batch_size 8 --steps 10 --json FILE``.
+
+What: forward (the network alone, random images), step (a whole training step from pixels to weights), input (batches of
+augmented images), evaluate (images from files, network, counting; --steps evaluations of four batches). Any key of the
+configuration may follow; the device is a CPU unless --device_target says otherwise, and the images are drawn ones unless
+--dataset_path or --eval_path names a folder.
+
+--paced waits for a line on standard input before each repetition and answers with its seconds on one of standard output:
+so repro.pace measures several programs by turns. --profile FOLDER writes which operators the time went to.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, ops
+
+from hlg import cli, device
+from hlg.config import Config
+from hlg.data.index import ImageIndex, scan
+from hlg.data.loader import EvalLoader, TrainLoader, mixup_draw
+from hlg.data.speed import decode_rate, drawn
+from hlg.environment import environment
+from hlg.errors import UserError
+from hlg.evaluate import evaluate
+from hlg.flops import forward_flops, step_flops
+from hlg.loss import build_loss
+from hlg.optimizer import AdamW
+from hlg.profiling import costliest, profiled
+from hlg.step import RankStep, TrainStep, build_network, draw_drop_scales
+
+WARM_UP = 2
+EVALUATED_BATCHES = 4
+PRODUCT = 2048  # side of the square matrices whose product tells what the machine can do
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What is repeated, how many images that is, and the arithmetic of one image."""
+
+    repeat: Callable[[], object]
+    images: int
+    flops_per_image: int = 0
+    compile_time_s: float = 0.0
+
+
+def forward(config: Config, _: ExitStack) -> Work:
+    """The network in evaluation mode, from normalised images to logits."""
+    c = config
+    network = build_network(c.class_num, c.train_image_size, c.amp_level)
+    network.set_train(False)
+    shape = (c.batch_size, 3, c.train_image_size, c.train_image_size)
+    x = Tensor(np.random.default_rng(c.seed).standard_normal(shape).astype(np.float32))
+    start = time.perf_counter()
+    network.compile(x)
+    compile_time_s = time.perf_counter() - start
+    flops = forward_flops(c.class_num, c.train_image_size)
+    return Work(lambda: network(x).asnumpy(), c.batch_size, flops, compile_time_s)
+
+
+def step(config: Config, _: ExitStack) -> Work:
+    """A training step of random images: normalise, mix, forward, backward, AdamW."""
+    c, rng = config, np.random.default_rng(config.seed)
+    network = build_network(c.class_num, c.train_image_size, c.amp_level)
+    optimizer = AdamW(network.trainable_params(), c.beta1, c.beta2, c.weight_decay, c.no_weight_decay_names, c.gc_flag)
+    loss = build_loss(c.loss_name, c.class_num, c.smoothing, c.ignore_label)
+    train = TrainStep(network, loss, optimizer, c.loss_scale)
+    train.set_train(True)
+    lam, partner = mixup_draw(c.seed, 0, c.batch_size, c.mixup)
+    inputs = (
+        Tensor(rng.integers(0, 256, (c.batch_size, c.train_image_size, c.train_image_size, 3), np.uint8)),
+        Tensor(rng.integers(0, c.class_num, c.batch_size).astype(np.int32)),
+        Tensor(partner),
+        Tensor(lam, ms.float32),
+        Tensor(draw_drop_scales(network.drop_rates, c.seed, 0, c.batch_size)),
+        Tensor(c.lr_max, ms.float32),
+        Tensor(0.0, ms.float32),
+    )
+    start = time.perf_counter()
+    train.compile(*inputs)
+    compile_time_s = time.perf_counter() - start
+    flops = step_flops(c.class_num, c.train_image_size)
+    return Work(lambda: train(*inputs)[0].asnumpy(), c.batch_size, flops, compile_time_s)
+
+
+def images(config: Config, closing: ExitStack) -> Work:
+    """A batch of the training recipe: read, decoded, cropped, augmented by as many threads as are configured."""
+    c = config
+    loader = TrainLoader(
+        _index(c.dataset_path, c, closing),
+        image_size=c.train_image_size,
+        batch_size=c.batch_size,
+        crop_min=c.crop_min,
+        autoaugment=c.autoaugment,
+        seed=c.seed,
+        workers=c.train_num_workers,
+        total_steps=sys.maxsize,
+    )
+    stream = loader.stream()
+    closing.callback(stream.close)
+    return Work(lambda: next(stream), c.batch_size)
+
+
+def evaluation(config: Config, closing: ExitStack) -> Work:
+    """An evaluation of some batches of files."""
+    c = config
+    index = _index(c.eval_path, c, closing)
+    count = min(len(index.files), EVALUATED_BATCHES * c.batch_size)
+    index = dataclasses.replace(index, files=index.files[:count], labels=index.labels[:count])
+    network = build_network(c.class_num, c.eval_image_size, c.amp_level)
+    ranks = RankStep(network)
+    loader = EvalLoader(index, image_size=c.eval_image_size, batch_size=c.batch_size, workers=c.eval_num_workers)
+    return Work(lambda: evaluate(ranks, loader), count, forward_flops(c.class_num, c.eval_image_size))
+
+
+WHAT: dict[str, Callable[[Config, ExitStack], Work]] = {
+    "forward": forward,
+    "step": step,
+    "input": images,
+    "evaluate": evaluation,
+}
+
+
+def _index(path: str, config: Config, closing: ExitStack) -> ImageIndex:
+    """The images of ``path``, or drawn ones where it is no folder."""
+    if os.path.isdir(path):  # noqa: PTH112 - no name, however odd, makes it raise
+        return scan(path, config.class_num)
+    folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="hlg-drawn-"))
+    return drawn(Path(folder) / "images")
+
+
+def product_rate(config: Config) -> float:
+    """Floating-point operations a second of MindSpore's own product of matrices, the best of seven, as the network computes."""
+    kind = ms.float32 if config.amp_level == "O0" else ms.float16
+    matrix = Tensor(np.random.default_rng(0).standard_normal((PRODUCT, PRODUCT)), kind)
+    product = ops.MatMul()
+
+    def once() -> float:
+        start = time.perf_counter()
+        product(matrix, matrix)[0, 0].asnumpy()
+        return time.perf_counter() - start
+
+    return 2 * PRODUCT**3 / min(once() for _ in range(7))
+
+
+def measure(work: Work, steps: int) -> list[float]:
+    """Seconds of each of ``steps`` repetitions, after some that are not counted."""
+    times = []
+    for i in range(WARM_UP + steps):
+        start = time.perf_counter()
+        work.repeat()
+        if i >= WARM_UP:
+            times.append(time.perf_counter() - start)
+    return times
+
+
+def paced(work: Work) -> list[float]:
+    """As :func:`measure`, a repetition for each line that comes in."""
+    times = []
+    for _ in range(WARM_UP):
+        work.repeat()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        work.repeat()
+        times.append(time.perf_counter() - start)
+        print(times[-1], flush=True)
+    return times
+
+
+def summary(times: Sequence[float], work: Work, product: float) -> dict[str, Any]:
+    """What is written of the times; without arithmetic to count, as for input, its rates are None."""
+    quartiles = statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else [times[0]] * 3
+    median = statistics.median(times)
+    flops = work.flops_per_image * work.images / median or None
+    return {
+        "median_s": median,
+        "quartiles_s": [quartiles[0], quartiles[2]],
+        "images_per_s": work.images / median,
+        "flops_per_s": flops,
+        "product_flops_per_s": product,
+        "share_of_product": flops and flops / product,
+        "compile_time_s": work.compile_time_s,
+        "times_s": list(times),
+    }
+
+
+@contextmanager
+def _devices_off_stdout() -> Iterator[None]:
+    """What libraries print goes to standard error, for standard output speaks to :mod:`repro.pace`."""
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def bench(own: argparse.Namespace, config: Config) -> None:
+    """Measure, print a line, write the file."""
+    with ExitStack() as closing:
+        with _devices_off_stdout():
+            on = device.start(config)
+            work = WHAT[own.what](config, closing)
+        if own.profile:
+            for _ in range(WARM_UP):
+                work.repeat()
+            with profiled(Path(own.profile)):
+                times = [_timed(work.repeat) for _ in range(own.steps)]
+            print(costliest(Path(own.profile), own.steps))
+        else:
+            times = paced(work) if own.paced else measure(work, own.steps)
+        if not times:
+            return
+        found = {
+            "what": own.what,
+            "batch_size": config.batch_size,
+            "steps": len(times),
+            **summary(times, work, product_rate(config)),
+        }
+        if own.what == "input":
+            found |= decode_rate(_index(config.dataset_path, config, closing), config.train_num_workers, found)
+    found["environment"] = environment(on.facts(), config=dataclasses.asdict(config))
+    share = f", {found['flops_per_s'] / 1e9:.1f} GFLOP/s" if found["flops_per_s"] else ""
+    print(
+        f"{own.what}: {found['median_s']:.4f} s (quartiles {found['quartiles_s'][0]:.4f} to "
+        f"{found['quartiles_s'][1]:.4f}, n = {len(times)}), {found['images_per_s']:.1f} images/s{share}",
+        file=sys.stderr if own.paced else sys.stdout,
+    )
+    if own.json:
+        own.json.parent.mkdir(parents=True, exist_ok=True)
+        own.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _timed(repeat: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    repeat()
+    return time.perf_counter() - start
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m hlg.bench", description=__doc__, allow_abbrev=False,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=WHAT)
+    parser.add_argument("--steps", type=_count, default=10, help="repetitions (10), after two that do not count")
+    parser.add_argument("--json", type=Path, help="file for the result")
+    parser.add_argument("--paced", action="store_true", help="a repetition for each line on standard input")
+    parser.add_argument("--profile", help="folder for the profile")
+    own, keys = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
+    names = {key.partition("=")[0] for key in keys}
+    if not names & {"--config_path", "--device_target"}:
+        keys = [*keys, "--device_target", "CPU"]
+    return cli.run(lambda config, _: bench(own, config), keys, need=())
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}; allowed: a whole number from 1 on")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
