@@ -165,32 +165,33 @@ def _enhancement(kind: Callable[[Image.Image], Any]) -> Operation:
     return Operation(_pillow(lambda image, offset: kind(image).enhance(1 + offset)), _range(0.0, 0.9), signed=True)
 
 
-def _by_table(table_of: Callable[[np.ndarray], np.ndarray]) -> Operation:
-    """Each channel through a table of its own, which follows from its histogram, (256,) int64."""
+def _by_table(tables_of: Callable[[np.ndarray], np.ndarray]) -> Operation:
+    """Each channel through a table of its own: histograms (256, 3) int64 -> tables (256, 3)."""
 
     def apply(pixels: np.ndarray, _: float) -> np.ndarray:
-        histograms = (cv2.calcHist([pixels], [c], None, [256], [0, 256]).ravel() for c in range(3))
-        tables = [table_of(histogram.astype(np.int64)).clip(0, 255) for histogram in histograms]
-        return cv2.LUT(pixels, np.stack(tables, -1).astype(np.uint8)[None])
+        histograms = [cv2.calcHist([pixels], [c], None, [256], [0, 256]) for c in range(3)]
+        tables = tables_of(np.hstack(histograms).astype(np.int64))
+        return cv2.LUT(pixels, tables.clip(0, 255).astype(np.uint8)[None])
 
     return Operation(apply)
 
 
-def _stretched(histogram: np.ndarray) -> np.ndarray:
+IDENTITY = np.arange(256)[:, None]
+
+
+def _stretched(histograms: np.ndarray) -> np.ndarray:
     """Darkest to 0, brightest to 255, in Pillow's floating-point steps."""
-    filled = np.flatnonzero(histogram)
-    low, high = int(filled[0]), int(filled[-1])
-    if low == high:
-        return np.arange(256)
-    scale = 255.0 / (high - low)
-    return np.trunc(np.arange(256) * scale + -low * scale)
+    filled = histograms > 0
+    low, high = filled.argmax(0), 255 - filled[::-1].argmax(0)
+    scale = 255.0 / np.maximum(high - low, 1)
+    return np.where(high > low, np.trunc(IDENTITY * scale + -low * scale), IDENTITY)
 
 
-def _equalized(histogram: np.ndarray) -> np.ndarray:
+def _equalized(histograms: np.ndarray) -> np.ndarray:
     """Pillow's integer form of histogram equalisation."""
-    below = histogram.cumsum() - histogram
-    step = int(below[np.flatnonzero(histogram)[-1]]) // 255
-    return (step // 2 + below) // step if step else np.arange(256)
+    below = histograms.cumsum(0) - histograms
+    step = np.where(histograms > 0, below, 0).max(0) // 255
+    return np.where(step > 0, (step // 2 + below) // np.maximum(step, 1), IDENTITY)
 
 
 def _solarized(pixels: np.ndarray, threshold: float) -> np.ndarray:

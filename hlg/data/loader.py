@@ -239,19 +239,30 @@ def _filled_in_order(jobs: Iterator[Job], workers: int) -> Generator[Batch, None
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="images")
     under_way: deque[tuple[Batch, list[Future[None]]]] = deque()
+    stopped = threading.Event()
+
+    def fill_free_slots(fill: Callable[[int], None], free: Iterator[int]) -> None:
+        # One future a thread, not one a slot, which would cost more than all of an image's random choices.
+        for slot in free:
+            if stopped.is_set():
+                return
+            fill(slot)
 
     def next_filled() -> Batch:
-        batch, slots = under_way.popleft()
-        for slot in slots:
-            slot.result()
+        batch, shares = under_way.popleft()
+        for share in shares:
+            share.result()
         return batch
 
     try:
         for batch, fill in jobs:
-            under_way.append((batch, [pool.submit(fill, slot) for slot in range(len(batch.indices))]))
+            free = iter(range(len(batch.indices)))  # shared: a step of it is atomic under the interpreter lock
+            shares = [pool.submit(fill_free_slots, fill, free) for _ in range(workers)]
+            under_way.append((batch, shares))
             if len(under_way) == BATCHES_AHEAD:
                 yield next_filled()
         while under_way:
             yield next_filled()
     finally:
+        stopped.set()
         pool.shutdown(cancel_futures=True)
