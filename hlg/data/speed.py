@@ -3,10 +3,12 @@
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+
+import numpy as np
 
 from hlg.augment import open_rgb
 from hlg.data import tiny
@@ -45,9 +47,17 @@ def measure(
 
     Raises UserError as the loaders do.
     """
-    common = {"image_size": image_size, "batch_size": batch_size, "workers": workers}
-    train = TrainLoader(index, **common, crop_min=0.05, autoaugment=True, seed=0, total_steps=2**40)
-    evaluation = EvalLoader(index, **common)
+    train = TrainLoader(
+        index,
+        image_size=image_size,
+        batch_size=batch_size,
+        crop_min=0.05,
+        autoaugment=True,
+        seed=0,
+        workers=workers,
+        total_steps=2**40,
+    )
+    evaluation = EvalLoader(index, image_size=image_size, batch_size=batch_size, workers=workers)
     return {
         "train": _rate((batch_size for _ in train), seconds),
         "eval": _rate((int((batch.labels >= 0).sum()) for _ in cycle([0]) for batch in evaluation), seconds),
@@ -64,7 +74,7 @@ def drawn(folder: Path) -> ImageIndex:
 def _decoded(index: ImageIndex, workers: int, batch_size: int) -> Iterator[int]:
     """Decode file after file without end; a count each time that another `batch_size` of them are done."""
     with ThreadPoolExecutor(workers) as pool:
-        under_way = deque()
+        under_way: deque[Future[np.ndarray]] = deque()
         for file in cycle(index.files):
             under_way.append(pool.submit(open_rgb, index.root / file))
             if len(under_way) == 2 * batch_size:
