@@ -10,6 +10,7 @@ decoding alone reaches in the same process.
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,3 +91,13 @@ def test_an_epoch_of_evaluation_batches(
 ) -> None:
     loader = EvalLoader(index, image_size=224, batch_size=32, workers=WORKERS)
     timed(benchmark, lambda: list(loader), len(index.files), decoded_per_core)
+
+
+def test_memory_stays_flat_while_images_go_by(index: ImageIndex) -> None:
+    """Resident memory after a sixth of 6,000 images, and at most one batch more at the end."""
+    settings = {"image_size": 224, "batch_size": 64, "crop_min": 0.05, "autoaugment": True, "seed": 1}
+    resident = []
+    for batch in TrainLoader(index, **settings, workers=WORKERS, total_steps=6000 // 64):
+        resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+    warm = max(resident[: len(resident) // 6])
+    assert max(resident[-10:]) - warm < batch.images.nbytes
