@@ -1,12 +1,14 @@
-"""One training image: bytes in, augmented uint8 pixels out, every choice from an explicit generator.
+"""One image: bytes in, augmented uint8 pixels out, every choice from an explicit generator.
 
-The published run decoded, cropped and resized with MindSpore's C++ operators. What those do is rebuilt here
-with Pillow and NumPy, which release the interpreter lock and need no MindSpore:
+The published run decoded, cropped and resized with MindSpore's C++ operators. What those do is done here by the
+libraries below them, libjpeg-turbo and OpenCV, which release the interpreter lock and need no MindSpore:
 
 - the decoded pixels are the same, bit for bit; the EXIF orientation is ignored, as there;
 - the crop's box follows `RandomCropDecodeResize`: area uniform, logarithm of the aspect ratio uniform;
-- the crop is resized bilinearly *without* antialiasing, in the same fixed-point arithmetic. (That operator
+- the crop is resized bilinearly *without* antialiasing, in OpenCV's fixed-point arithmetic. (That operator
   decodes the crop alone, which changes the colour of its last column in a subsampled JPEG; this we leave out.)
+
+An image is an array (h, w, 3) of uint8, RGB. Functions return new arrays and leave their arguments alone.
 
 The order of the random draws is part of the definition of a run and must not change: for each try at a box,
 area and ratio, then left and top of the box found (none for the centre fallback); the flip; with AutoAugment
@@ -20,8 +22,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
-from PIL import Image, ImageEnhance, ImageOps, UnidentifiedImageError
+import simplejpeg
+from PIL import Image, ImageEnhance, UnidentifiedImageError
 
 # MindSpore's decoder reads these too; of GIF and WebP, which Pillow would open, it knows nothing.
 FORMATS = ("JPEG", "PNG", "BMP")
@@ -31,24 +35,48 @@ GREY = (128, 128, 128)
 
 # Some ImageNet photographs hold broken EXIF. It says nothing about their pixels.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
+cv2.setNumThreads(1)  # whoever calls has threads of its own
 
 
 class UnreadableImageError(Exception):
     """The file cannot be read or is no whole 8-bit JPEG, PNG or BMP image; the message says why."""
 
 
-def open_rgb(source: str | Path | bytes) -> Image.Image:
-    """Decode a file, or a file's bytes, wholly into an RGB image.
+def open_rgb(source: str | Path | bytes) -> np.ndarray:
+    """Decode a file, or a file's bytes, wholly.
 
     The content decides, not the name: a PNG named .JPEG loads. Grey, palette and CMYK images become RGB,
     transparency and EXIF orientation are ignored. Raises UnreadableImageError, also for a truncated image.
     """
     try:
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    except OSError as error:
+        raise UnreadableImageError(error.strerror or str(error)) from error
+    pixels = _plain_jpeg(data)
+    return _any_image(data) if pixels is None else pixels
+
+
+def _plain_jpeg(data: bytes) -> np.ndarray | None:
+    """The pixels of a flawless colour JPEG, as nearly all of ImageNet are; None for everything else.
+
+    It is Pillow's decoder without Pillow, which copies every pixel twice on its way into an array. At the least
+    warning it gives up, so that Pillow alone decides what is readable.
+    """
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        if colours == "YCbCr" and height * width <= (Image.MAX_IMAGE_PIXELS or math.inf):
+            return simplejpeg.decode_jpeg(data)
+    except ValueError:
+        pass
+    return None
+
+
+def _any_image(data: bytes) -> np.ndarray:
+    try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         image.info.pop("transparency", None)  # or Pillow warns of it at the conversion
         image.load()
-        rgb = image if image.mode == "RGB" else image.convert("RGB")
+        pixels = np.asarray(image.convert("RGB"))
     except MemoryError:
         raise
     except UnidentifiedImageError as error:
@@ -57,7 +85,7 @@ def open_rgb(source: str | Path | bytes) -> Image.Image:
         raise UnreadableImageError(getattr(error, "strerror", None) or str(error) or repr(error)) from error
     if image.mode.startswith(("I", "F")):
         raise UnreadableImageError(f"more than 8 bits a channel (mode {image.mode})")
-    return rgb
+    return pixels
 
 
 class Box(NamedTuple):
@@ -98,47 +126,13 @@ def _round(x: float) -> int:
     return math.floor(x + 0.5)
 
 
-def resize_bilinear(pixels: np.ndarray, size: int) -> np.ndarray:
-    """(h, w, 3) uint8 -> (size, size, 3) uint8, bilinear without antialiasing.
+def resize_bilinear(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Resize without antialiasing: every output pixel blends 2 x 2 input pixels, however much the image shrinks.
 
-    Every output pixel blends 2 x 2 input pixels, however much the image shrinks. Pillow's `resize` would
-    average all of them instead, and its `transform` truncates, which darkens by 0.4 of a grey level. The
-    arithmetic is that of OpenCV's INTER_LINEAR, which MindSpore calls: weights in 1/2048, the horizontal
-    pass first, and these right shifts in between. The result is the same, bit for bit, on x86-64.
+    Pillow's `resize` would average all of them instead, and its `transform` truncates, which darkens by 0.4 of
+    a grey level. It is the function that MindSpore's operator calls, and the same release of it.
     """
-    h, w, channels = pixels.shape
-    flat = pixels.reshape(h, w * channels)
-
-    def columns(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        at = (x[:, None] * channels + np.arange(channels)).ravel()
-        return flat.take(at, axis=1) * weight.repeat(channels)
-
-    left, right, weight = _taps(w, size)
-    wide = columns(left, 2048 - weight)
-    wide += columns(right, weight)
-    wide >>= 4
-
-    def rows(y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        taken = wide.take(y, axis=0)
-        taken *= weight[:, None]
-        taken >>= 16
-        return taken
-
-    upper, lower, weight = _taps(h, size)
-    out = rows(upper, 2048 - weight)
-    out += rows(lower, weight)
-    out += 2
-    out >>= 2
-    return out.astype(np.uint8).reshape(size, size, channels)
-
-
-def _taps(n_in: int, n_out: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each output position, its two input positions, clamped at the borders, and the second's weight."""
-    at = ((np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5).astype(np.float32)
-    first = np.floor(at)
-    weight = np.rint((at - first) * np.float32(2048)).astype(np.int32)
-    position = first.astype(np.intp)
-    return position.clip(0, n_in - 1), (position + 1).clip(0, n_in - 1), weight
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def eval_resize_short(image_size: int) -> int:
@@ -147,9 +141,9 @@ def eval_resize_short(image_size: int) -> int:
 
 
 class Operation(NamedTuple):
-    """`apply(image, magnitude)`; the sign of a signed operation's magnitude is drawn."""
+    """`apply(pixels, magnitude)`; the sign of a signed operation's magnitude is drawn."""
 
-    apply: Callable[[Image.Image, float], Image.Image]
+    apply: Callable[[np.ndarray, float], np.ndarray]
     magnitudes: tuple[float, ...] = (0.0,) * 10  # by the policy's index 0 to 9
     signed: bool = False
 
@@ -158,26 +152,63 @@ def _range(first: float, last: float) -> tuple[float, ...]:
     return tuple(np.linspace(first, last, 10).tolist())
 
 
+def _pillow(change: Callable[[Image.Image, float], Image.Image]) -> Callable[[np.ndarray, float], np.ndarray]:
+    return lambda pixels, magnitude: np.asarray(change(Image.fromarray(pixels), magnitude))
+
+
 def _shear_x(image: Image.Image, slope: float) -> Image.Image:
     matrix = (1, slope, 0, 0, 1, 0)
     return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC, fillcolor=GREY)
 
 
 def _enhancement(kind: Callable[[Image.Image], Any]) -> Operation:
-    return Operation(lambda image, offset: kind(image).enhance(1 + offset), _range(0.0, 0.9), signed=True)
+    return Operation(_pillow(lambda image, offset: kind(image).enhance(1 + offset)), _range(0.0, 0.9), signed=True)
+
+
+def _by_table(tables_of: Callable[[np.ndarray], np.ndarray]) -> Operation:
+    """Each channel through a table of its own: histograms (256, 3) int64 -> tables (256, 3)."""
+
+    def apply(pixels: np.ndarray, _: float) -> np.ndarray:
+        histograms = [cv2.calcHist([pixels], [c], None, [256], [0, 256]) for c in range(3)]
+        tables = tables_of(np.hstack(histograms).astype(np.int64))
+        return cv2.LUT(pixels, tables.clip(0, 255).astype(np.uint8)[None])
+
+    return Operation(apply)
+
+
+IDENTITY = np.arange(256)[:, None]
+
+
+def _stretched(histograms: np.ndarray) -> np.ndarray:
+    """Darkest to 0, brightest to 255, in Pillow's floating-point steps."""
+    filled = histograms > 0
+    low, high = filled.argmax(0), 255 - filled[::-1].argmax(0)
+    scale = 255.0 / np.maximum(high - low, 1)
+    return np.where(high > low, np.trunc(IDENTITY * scale + -low * scale), IDENTITY)
+
+
+def _equalized(histograms: np.ndarray) -> np.ndarray:
+    """Pillow's integer form of histogram equalisation."""
+    below = histograms.cumsum(0) - histograms
+    step = np.where(histograms > 0, below, 0).max(0) // 255
+    return np.where(step > 0, (step // 2 + below) // np.maximum(step, 1), IDENTITY)
+
+
+def _solarized(pixels: np.ndarray, threshold: float) -> np.ndarray:
+    return pixels ^ -(pixels >= math.ceil(threshold)).view(np.uint8)  # -1 is 255, and x ^ 255 is 255 - x
 
 
 OPERATIONS = {
-    "shear_x": Operation(_shear_x, _range(0.0, 0.3), signed=True),
-    "rotate": Operation(lambda image, degrees: image.rotate(degrees, fillcolor=GREY), _range(0, 30)),
+    "shear_x": Operation(_pillow(_shear_x), _range(0.0, 0.3), signed=True),
+    "rotate": Operation(_pillow(lambda image, degrees: image.rotate(degrees, fillcolor=GREY)), _range(0, 30)),
     "color": _enhancement(ImageEnhance.Color),
     "contrast": _enhancement(ImageEnhance.Contrast),
     "sharpness": _enhancement(ImageEnhance.Sharpness),
-    "posterize": Operation(lambda image, bits: ImageOps.posterize(image, int(bits)), tuple(map(round, _range(8, 4)))),
-    "solarize": Operation(lambda image, threshold: ImageOps.solarize(image, math.ceil(threshold)), _range(256, 0)),
-    "autocontrast": Operation(lambda image, _: ImageOps.autocontrast(image)),
-    "equalize": Operation(lambda image, _: ImageOps.equalize(image)),
-    "invert": Operation(lambda image, _: ImageOps.invert(image)),
+    "posterize": Operation(lambda x, bits: x & np.uint8(0xFF00 >> int(bits) & 0xFF), tuple(map(round, _range(8, 4)))),
+    "solarize": Operation(_solarized, _range(256, 0)),
+    "autocontrast": _by_table(_stretched),
+    "equalize": _by_table(_equalized),
+    "invert": Operation(lambda x, _: ~x),
 }
 
 # AutoAugment's ImageNet policy: (probability, operation, index of its magnitude), twice a row.
@@ -211,25 +242,41 @@ POLICY = (
 )
 
 
-def auto_augment(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Apply one row of POLICY, drawn uniformly, to an RGB image."""
+def auto_augment(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Apply one row of POLICY, drawn uniformly."""
     for probability, name, index in POLICY[int(rng.integers(len(POLICY)))]:
         if rng.random() < probability:
             operation = OPERATIONS[name]
             magnitude = operation.magnitudes[index]
             if operation.signed and rng.random() < 0.5:
                 magnitude = -magnitude
-            image = operation.apply(image, magnitude)
-    return image
+            pixels = operation.apply(pixels, magnitude)
+    return pixels
 
 
 def train_image(
-    image: Image.Image, rng: np.random.Generator, size: int, crop_min: float, autoaugment: bool
+    pixels: np.ndarray, rng: np.random.Generator, size: int, crop_min: float, autoaugment: bool
 ) -> np.ndarray:
-    """Random resized crop, flip and AutoAugment of an RGB image -> (size, size, 3) uint8."""
-    box = crop_box(*image.size, rng, crop_min)
-    cropped = image.crop((box.left, box.top, box.left + box.width, box.top + box.height))
-    pixels = resize_bilinear(np.asarray(cropped), size)
+    """Random resized crop, flip and AutoAugment -> (size, size, 3) uint8."""
+    height, width, _ = pixels.shape
+    box = crop_box(width, height, rng, crop_min)
+    crop = pixels[box.top : box.top + box.height, box.left : box.left + box.width]
+    resized = resize_bilinear(crop, size, size)
     if rng.random() < 0.5:
-        pixels = pixels[:, ::-1]
-    return np.asarray(auto_augment(Image.fromarray(pixels), rng)) if autoaugment else pixels
+        resized = cv2.flip(resized, 1)
+    return auto_augment(resized, rng) if autoaugment else resized
+
+
+def eval_image(pixels: np.ndarray, size: int) -> np.ndarray:
+    """The short side to `eval_resize_short(size)` pixels, then the centre -> (size, size, 3) uint8.
+
+    Lengths are rounded down, as MindSpore's `Resize` and `CenterCrop` do.
+    """
+    height, width, _ = pixels.shape
+    short = eval_resize_short(size)
+    if width < height:
+        width, height = short, int(np.float32(height) / np.float32(width) * np.float32(short))
+    else:
+        width, height = int(np.float32(width) / np.float32(height) * np.float32(short)), short
+    left, top = (width - size) // 2, (height - size) // 2
+    return resize_bilinear(pixels, width, height)[top : top + size, left : left + size]

@@ -30,9 +30,8 @@ from hlg import cli, device
 from hlg.config import Config
 from hlg.data.index import ImageIndex, scan
 from hlg.data.loader import EvalLoader, TrainLoader, mixup_draw
-from hlg.data.speed import decode_rate, drawn
+from hlg.data.speed import decoding, drawn
 from hlg.environment import environment
-from hlg.errors import UserError
 from hlg.evaluate import evaluate
 from hlg.flops import forward_flops, step_flops
 from hlg.loss import build_loss
@@ -42,17 +41,19 @@ from hlg.step import RankStep, TrainStep, build_network, draw_drop_scales
 
 WARM_UP = 2
 EVALUATED_BATCHES = 4
+DECODING_S = 2.0  # how long decoding alone is measured
 PRODUCT = 2048  # side of the square matrices whose product tells what the machine can do
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What is repeated, how many images that is, and the arithmetic of one image."""
+    """What is repeated, how many images that is, the arithmetic of one image, and what to add to the result."""
 
     repeat: Callable[[], object]
     images: int
     flops_per_image: int = 0
     compile_time_s: float = 0.0
+    beside: Callable[[], dict[str, float]] = dict
 
 
 def forward(config: Config, _: ExitStack) -> Work:
@@ -97,8 +98,9 @@ def step(config: Config, _: ExitStack) -> Work:
 def images(config: Config, closing: ExitStack) -> Work:
     """A batch of the training recipe: read, decoded, cropped, augmented by as many threads as are configured."""
     c = config
+    index = _index(c.dataset_path, c, closing)
     loader = TrainLoader(
-        _index(c.dataset_path, c, closing),
+        index,
         image_size=c.train_image_size,
         batch_size=c.batch_size,
         crop_min=c.crop_min,
@@ -109,7 +111,26 @@ def images(config: Config, closing: ExitStack) -> Work:
     )
     stream = loader.stream()
     closing.callback(stream.close)
-    return Work(lambda: next(stream), c.batch_size)
+    taken = 0
+    start, cpu = time.perf_counter(), time.process_time()
+
+    def batch() -> None:
+        nonlocal taken
+        next(stream)
+        taken += c.batch_size
+
+    def beside() -> dict[str, float]:
+        busy, wall = time.process_time() - cpu, time.perf_counter() - start
+        stream.close()
+        alone = decoding(index, c.train_num_workers, DECODING_S)
+        return {
+            "images_per_s_per_core": taken / busy,
+            "cores_busy": busy / wall,
+            "decoded_per_s_per_core": alone.images_per_s_per_core,
+            "share_of_decoding": taken / busy / alone.images_per_s_per_core,
+        }
+
+    return Work(batch, c.batch_size, beside=beside)
 
 
 def evaluation(config: Config, closing: ExitStack) -> Work:
@@ -231,8 +252,7 @@ def bench(own: argparse.Namespace, config: Config) -> None:
             "steps": len(times),
             **summary(times, work, product_rate(config)),
         }
-        if own.what == "input":
-            found |= decode_rate(_index(config.dataset_path, config, closing), config.train_num_workers, found)
+        found |= work.beside()
     found["environment"] = environment(on.facts(), config=dataclasses.asdict(config))
     share = f", {found['flops_per_s'] / 1e9:.1f} GFLOP/s" if found["flops_per_s"] else ""
     print(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("mindspore", "numpy", "pillow", "pyyaml")
+PACKAGES = ("mindspore", "numpy", "opencv-python-headless", "pillow", "pyyaml", "simplejpeg")
 ENVIRONMENT_VARIABLES = (
     *("ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RANK_TABLE_FILE"),
     *("HLG_ENGINE", "HLG_IMAGE", "HLG_IMAGE_DIGEST"),  # docker/run.sh sets them

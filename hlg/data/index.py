@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from hlg.data.listing import IMAGE_SUFFIXES, listing
 from hlg.errors import UserError
 
-IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")  # compared in lower case: .JPEG, .Jpg and .PNG count too
 MANIFEST = "manifest.json"  # beside the splits of a data set that hlg.data.tiny made
 
 
@@ -29,7 +29,7 @@ class ImageIndex:
 
 
 def scan(root: str | Path, class_num: int) -> ImageIndex:
-    """List the images of `root`; only names are read, no image is opened.
+    """List the images of `root`; only names are read, no image is opened. `hlg.data.listing` remembers long lists.
 
     Folders may number fewer than `class_num` (the published model has 1001 outputs for 1000 classes).
     Names that begin with a dot are passed over in silence; everything else that is not an image in a class
@@ -39,7 +39,8 @@ def scan(root: str | Path, class_num: int) -> ImageIndex:
     of them, or a class folder without images, which would otherwise take a label and never be seen.
     """
     root = Path(root)
-    classes, stray = _list(root, folders=True)
+    found = listing(root)
+    classes, stray = list(found.folders), found.stray
     if not classes:
         images = any(name.lower().endswith(IMAGE_SUFFIXES) for name in stray)
         hint = "the images lie in it directly: sort them into one folder a class" if images else "it has none"
@@ -53,8 +54,7 @@ def scan(root: str | Path, class_num: int) -> ImageIndex:
     files: list[str] = []
     counts: list[int] = []
     inside: list[str] = []
-    for name in classes:
-        images_of_class, others = _list(root / name, folders=False)
+    for name, (images_of_class, others) in found.folders.items():
         files += [f"{name}/{file}" for file in images_of_class]
         counts.append(len(images_of_class))
         inside += [f"{name}/{other}" for other in others]
@@ -77,27 +77,6 @@ def scan(root: str | Path, class_num: int) -> ImageIndex:
     return ImageIndex(root, tuple(classes), tuple(files), labels, tuple(warnings))
 
 
-def _list(folder: Path, *, folders: bool) -> tuple[list[str], list[str]]:
-    """The sorted names in `folder` that are folders (or else image files), and the sorted other names."""
-    wanted: list[str] = []
-    other: list[str] = []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                is_image = entry.name.lower().endswith(IMAGE_SUFFIXES)
-                fits = entry.is_dir() if folders else is_image and entry.is_file()
-                (wanted if fits else other).append(entry.name)
-    except FileNotFoundError:
-        raise UserError(f"{folder}: no such folder; give the folder that holds one folder a class") from None
-    except NotADirectoryError:
-        raise UserError(f"{folder}: is a file; give the folder that holds one folder a class") from None
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be read: {error.strerror}") from None
-    return sorted(wanted), sorted(other)
-
-
 def dataset_hash(index: ImageIndex) -> str:
     """What identifies this split, named by what was hashed.
 
@@ -105,19 +84,17 @@ def dataset_hash(index: ImageIndex) -> str:
     what is on disk; `files-sizes:sha256:...` covers relative paths and sizes alone, for hours would go by in
     reading all of ImageNet.
     """
-    sizes = {}
+    sizes, root = {}, str(index.root)  # a Path each would be slow for 1.28 million
     for file in index.files:
-        try:
-            sizes[file] = os.stat(f"{index.root}/{file}").st_size  # noqa: PTH116 - a Path each is slow for 1.28 million
+        try:  # the disk is asked every time: no folder knows of a file that was rewritten in place
+            sizes[file] = os.stat(f"{root}/{file}").st_size  # noqa: PTH116
         except OSError as error:
-            raise UserError(f"{index.root}/{file}: cannot be read: {error.strerror}") from None
+            raise UserError(f"{root}/{file}: cannot be read: {error.strerror}") from None
     recorded = _recorded_hash(index, sizes)
     if recorded:
         return f"content:sha256:{recorded}"
-    digest = hashlib.sha256()
-    for file, size in sorted(sizes.items()):
-        digest.update(os.fsencode(f"{size}  {file}\n"))
-    return f"files-sizes:sha256:{digest.hexdigest()}"
+    lines = "".join([f"{size}  {file}\n" for file, size in sorted(sizes.items())])
+    return f"files-sizes:sha256:{hashlib.sha256(os.fsencode(lines)).hexdigest()}"
 
 
 def _recorded_hash(index: ImageIndex, sizes: dict[str, int]) -> str | None:

@@ -7,8 +7,8 @@ Why not MindSpore's own pipeline:
 - an error stays ours: it names the file, or the file is skipped and counted;
 - MindSpore refuses more workers than the machine has cores, and the published configuration asks for 14.
 
-Pillow and NumPy release the interpreter lock while they decode and compute, so threads are enough, and they
-write straight into the batch. Only uint8 leaves them: normalisation and mixup belong to the step.
+libjpeg-turbo and OpenCV work without the interpreter lock, so threads are enough, and they write straight into
+the batch. Only uint8 leaves them: normalisation and mixup belong to the step.
 """
 
 import threading
@@ -18,11 +18,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-import mindspore.dataset.vision as vision
 import numpy as np
-from PIL import Image
 
-from hlg.augment import UnreadableImageError, eval_resize_short, open_rgb, train_image
+from hlg.augment import UnreadableImageError, eval_image, open_rgb, train_image
 from hlg.data.index import ImageIndex
 from hlg.errors import UserError
 
@@ -114,7 +112,7 @@ class _Loader:
         images = np.zeros((self.batch_size, size, size, 3), np.uint8)
         return Batch(images, np.full(self.batch_size, -1, np.int32), indices)
 
-    def _open(self, i: int) -> Image.Image | None:
+    def _open(self, i: int) -> np.ndarray | None:
         """Image `i`, or None when it is unreadable and to be skipped; else UserError names the file."""
         name = self.index.files[i]
         try:
@@ -197,11 +195,8 @@ class TrainLoader(_Loader):
 class EvalLoader(_Loader):
     """Every image once and in order, resized and cropped as for the published accuracy.
 
-    The short side becomes `eval_resize_short(image_size)` pixels, then the centre is cropped, both by
-    MindSpore's C++ operators. These hold the interpreter lock, so the decoder, which costs most, is Pillow's:
-    it gives the same pixels as theirs without holding it. The last batches are padded, so that all ranks of
-    `shard` (rank, number of ranks) have equally many; with on_unreadable="skip" an unreadable file leaves its
-    slot without an image.
+    The last batches are padded, so that all ranks of `shard` (rank, number of ranks) have equally many; with
+    on_unreadable="skip" an unreadable file leaves its slot without an image.
 
     Raises UserError, while iterating, for an unreadable file.
     """
@@ -217,8 +212,6 @@ class EvalLoader(_Loader):
         shard: tuple[int, int] = (0, 1),
     ) -> None:
         super().__init__(index, image_size, batch_size, workers, on_unreadable, shard)
-        self._resize = vision.Resize(eval_resize_short(image_size), vision.Inter.BILINEAR)
-        self._crop = vision.CenterCrop(image_size)
 
     def __len__(self) -> int:
         return -(-len(self.index.files) // (self.ranks * self.batch_size))
@@ -234,7 +227,7 @@ class EvalLoader(_Loader):
         i = int(batch.indices[slot])
         image = self._open(i) if i >= 0 else None
         if image is not None:
-            batch.images[slot] = self._crop(self._resize(np.asarray(image)))
+            batch.images[slot] = eval_image(image, self.image_size)
             batch.labels[slot] = self.index.labels[i]
 
 
@@ -246,19 +239,30 @@ def _filled_in_order(jobs: Iterator[Job], workers: int) -> Generator[Batch, None
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="images")
     under_way: deque[tuple[Batch, list[Future[None]]]] = deque()
+    stopped = threading.Event()
+
+    def fill_free_slots(fill: Callable[[int], None], free: Iterator[int]) -> None:
+        # One future a thread, not one a slot, which would cost more than all of an image's random choices.
+        for slot in free:
+            if stopped.is_set():
+                return
+            fill(slot)
 
     def next_filled() -> Batch:
-        batch, slots = under_way.popleft()
-        for slot in slots:
-            slot.result()
+        batch, shares = under_way.popleft()
+        for share in shares:
+            share.result()
         return batch
 
     try:
         for batch, fill in jobs:
-            under_way.append((batch, [pool.submit(fill, slot) for slot in range(len(batch.indices))]))
+            free = iter(range(len(batch.indices)))  # shared: a step of it is atomic under the interpreter lock
+            shares = [pool.submit(fill_free_slots, fill, free) for _ in range(workers)]
+            under_way.append((batch, shares))
             if len(under_way) == BATCHES_AHEAD:
                 yield next_filled()
         while under_way:
             yield next_filled()
     finally:
+        stopped.set()
         pool.shutdown(cancel_futures=True)

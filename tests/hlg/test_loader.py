@@ -173,7 +173,7 @@ def test_a_data_set_smaller_than_one_step_is_an_error_that_says_what_to_lower(in
 def test_no_more_than_a_few_batches_are_under_way(index: ImageIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Path] = []
 
-    def counting(file: Path) -> Image.Image:
+    def counting(file: Path) -> np.ndarray:
         opened.append(file)
         return open_rgb(file)
 

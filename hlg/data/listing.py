@@ -1,0 +1,133 @@
+"""What lies in an ImageNet-style folder by name, remembered from one start to the next.
+
+To list 1.28 million files takes seconds on a local disk and minutes on a network's. The list is therefore kept as
+`$XDG_CACHE_HOME/hlg-repro/<hash of the folder's path>.json` (`~/.cache` where that is not set), never in the folder
+itself. Where nothing can be written, as in a container without a home, there is no cache and no failure.
+
+A kept list counts only while the folder and each of its class folders have the inode, the time of last modification
+and the time of last change that they had before they were listed. So these are seen: a file or folder that is added,
+removed, renamed, or replaced by renaming another one over it; a class folder that is touched, linked elsewhere or
+given other rights; another disk mounted in its place. These are not, for a folder keeps no trace of them: a file
+rewritten in place, and what becomes of the target of a link. Neither changes a name: sizes and contents are never
+taken from the cache (see `hlg.data.index.dataset_hash`), and a file that is not there is an error when it is opened.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from hlg.errors import UserError
+
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")  # compared in lower case: .JPEG, .Jpg and .PNG count too
+WORTH_KEEPING = 20_000  # files; fewer are listed in no time
+SETTLED_S = 2  # a file system's clock may stand still for so long: a second change would leave the time as it is
+FORMAT = 1
+
+Stamp = list[int]  # inode, ns of last modification, ns of last change
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Names that do not begin with a dot, each list sorted."""
+
+    folders: dict[str, tuple[list[str], list[str]]]  # of each class folder the images and all else
+    stray: list[str]  # beside the class folders
+
+
+def listing(root: Path) -> Listing:
+    """List the class folders of `root` and what is in them; no file is opened.
+
+    Raises UserError for a folder that is missing or cannot be read.
+    """
+    cache = _cache_file(root)
+    kept = cache and _recall(cache, root)
+    if kept:
+        return kept
+    started = time.time_ns()
+    stamps = {"": _stamp(root)}
+    names, stray = _names(root, folders=True)
+    folders = {}
+    for name in names:
+        stamps[name] = _stamp(root / name)
+        folders[name] = _names(root / name, folders=False)
+    found = Listing(folders, stray)
+    if cache and sum(len(images) for images, _ in folders.values()) >= WORTH_KEEPING:
+        changed = max(time_ns for stamp in stamps.values() if stamp for time_ns in stamp[1:])
+        if None not in stamps.values() and changed < started - SETTLED_S * 10**9:
+            _keep(cache, root, found, stamps)
+    return found
+
+
+def _names(folder: Path, *, folders: bool) -> tuple[list[str], list[str]]:
+    """The sorted names in `folder` that are folders (or else image files), and the sorted other names."""
+    wanted: list[str] = []
+    other: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                is_image = entry.name.lower().endswith(IMAGE_SUFFIXES)
+                fits = entry.is_dir() if folders else is_image and entry.is_file()
+                (wanted if fits else other).append(entry.name)
+    except FileNotFoundError:
+        raise UserError(f"{folder}: no such folder; give the folder that holds one folder a class") from None
+    except NotADirectoryError:
+        raise UserError(f"{folder}: is a file; give the folder that holds one folder a class") from None
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {error.strerror}") from None
+    return sorted(wanted), sorted(other)
+
+
+# The cache: a line with the SHA-256 of what follows, then JSON
+
+
+def _cache_file(root: Path) -> Path | None:
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        folder = Path(base) if base.startswith("/") else Path.home() / ".cache"  # a relative one does not count
+        return folder / "hlg-repro" / f"{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]}.json"
+    except (RuntimeError, OSError):  # no home; a link to itself
+        return None
+
+
+def _stamp(folder: Path) -> Stamp | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return [found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _recall(cache: Path, root: Path) -> Listing | None:
+    """The kept list; None where there is none, where it is damaged, or where the folder has changed since."""
+    try:
+        digest, _, body = cache.read_bytes().partition(b"\n")
+        if hashlib.sha256(body).hexdigest().encode() != digest:
+            return None
+        kept = json.loads(body)
+        if kept["format"] != FORMAT or any(_stamp(root / name) != stamp for name, stamp in kept["stamps"].items()):
+            return None
+        return Listing({name: (images, other) for name, (images, other) in kept["folders"].items()}, kept["stray"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _keep(cache: Path, root: Path, found: Listing, stamps: dict[str, Stamp | None]) -> None:
+    """Write the list in one piece, so that several ranks may do so at once."""
+    kept = {"format": FORMAT, "root": str(root), "stamps": stamps, "folders": found.folders, "stray": found.stray}
+    body = json.dumps(kept).encode()
+    with contextlib.suppress(OSError):
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=cache.parent, prefix=cache.stem)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+            Path(name).replace(cache)
+        except OSError:
+            Path(name).unlink()

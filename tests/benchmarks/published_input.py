@@ -1,0 +1,127 @@
+"""The published training pipeline on today's MindSpore, as a peer to measure against.
+
+    python -m tests.benchmarks.published_input FOLDER --workers 2 --images 4096
+
+C++ operators decode, crop, resize, flip and normalise; AutoAugment is Pillow's, in worker processes; one-hot labels,
+batches of 128, mixup 0.2: what `research/cv/hlg/src/dataset.py` builds with `autoaugment=1`. Only what no longer
+exists is replaced: `c_transforms` and `py_transforms` have become one module, and an image passes between C++ and
+Python as it did. Rotation goes through RGBA, as published. Prints one line of JSON.
+"""
+
+import argparse
+import json
+import math
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageOps
+
+import hlg  # noqa: F401 - before mindspore
+from hlg.augment import OPERATIONS, POLICY
+
+BATCH, CLASSES = 128, 1001
+
+
+def shear_x(image: Image.Image, slope: float) -> Image.Image:
+    matrix = (1, slope, 0, 0, 1, 0)
+    grey = (128, 128, 128)
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC, fillcolor=grey)
+
+
+def rotate(image: Image.Image, degrees: float) -> Image.Image:
+    turned = image.convert("RGBA").rotate(degrees)
+    return Image.composite(turned, Image.new("RGBA", turned.size, (128,) * 4), turned).convert(image.mode)
+
+
+PUBLISHED: dict[str, Callable[[Image.Image, float], Image.Image]] = {  # Pillow's, where ours are arrays'
+    "shear_x": shear_x,
+    "rotate": rotate,
+    "color": lambda image, offset: ImageEnhance.Color(image).enhance(1 + offset),
+    "contrast": lambda image, offset: ImageEnhance.Contrast(image).enhance(1 + offset),
+    "sharpness": lambda image, offset: ImageEnhance.Sharpness(image).enhance(1 + offset),
+    "posterize": lambda image, bits: ImageOps.posterize(image, int(bits)),
+    "solarize": lambda image, threshold: ImageOps.solarize(image, math.ceil(threshold)),
+    "autocontrast": lambda image, _: ImageOps.autocontrast(image),
+    "equalize": lambda image, _: ImageOps.equalize(image),
+    "invert": lambda image, _: ImageOps.invert(image),
+}
+
+
+class Policy:
+    """A row of the policy, drawn from the worker's global generator; a class, for processes must pickle it."""
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        for probability, name, index in random.choice(POLICY):
+            if random.random() < probability:
+                magnitude = OPERATIONS[name].magnitudes[index]
+                if OPERATIONS[name].signed:
+                    magnitude *= random.choice((-1, 1))
+                image = PUBLISHED[name](image, magnitude)
+        return image
+
+
+def to_numpy(image: Image.Image) -> np.ndarray:
+    return np.asarray(image)
+
+
+def pipeline(folder: Path, workers: int, autoaugment: bool = True, epochs: int = 1):  # type: ignore[no-untyped-def]
+    """The data set object: images (128, 3, 224, 224) float32, labels (128, 1001) float32."""
+    import mindspore as ms
+    import mindspore.dataset as ds
+    from mindspore.dataset import transforms, vision
+
+    operations: list[Callable] = [
+        vision.RandomCropDecodeResize(224, (0.05, 1.0), (0.75, 1.333), vision.Inter.BILINEAR),
+        vision.RandomHorizontalFlip(0.5),
+    ]
+    if autoaugment:
+        operations += [vision.ToPIL(), Policy(), to_numpy]
+    operations += [
+        vision.Normalize([0.485 * 255, 0.456 * 255, 0.406 * 255], [0.229 * 255, 0.224 * 255, 0.225 * 255]),
+        vision.HWC2CHW(),
+    ]
+    data = ds.ImageFolderDataset(str(folder), num_parallel_workers=workers, shuffle=True).repeat(epochs)
+    data = data.map(operations, "image", num_parallel_workers=workers, python_multiprocessing=True)
+    data = data.map(transforms.TypeCast(ms.int32), "label", num_parallel_workers=workers)
+    data = data.map(transforms.OneHot(CLASSES), "label")
+    data = data.batch(BATCH, drop_remainder=True)
+    return data.map(vision.MixUpBatch(0.2), ["image", "label"], num_parallel_workers=workers)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--images", type=int, default=4096)
+    parser.add_argument("--autoaugment", type=int, default=1)
+    args = parser.parse_args()
+
+    epochs = 1 + (args.images + 2 * BATCH) // max(1, sum(1 for _ in args.folder.glob("*/*")))
+    data = pipeline(args.folder, args.workers, bool(args.autoaugment), epochs)
+    batches = data.create_tuple_iterator(num_epochs=1, output_numpy=True)
+    for _ in range(2):  # processes start, files come into memory
+        next(batches)
+    steps = args.images // BATCH
+    start, cpu = time.perf_counter(), _cpu_seconds()
+    for _ in range(steps):
+        next(batches)
+    wall, cpu = time.perf_counter() - start, _cpu_seconds() - cpu
+    print(json.dumps({"images": steps * BATCH, "seconds": wall, "cpu_seconds": cpu}), flush=True)
+    os._exit(0)  # its worker processes take seconds to end
+
+
+def _cpu_seconds() -> float:
+    """Of this process and its living children."""
+    import psutil
+
+    own = psutil.Process()
+    times = [p.cpu_times() for p in (own, *own.children(recursive=True))]
+    return sum(t.user + t.system for t in times)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""The remembered list of files: used while nothing has changed, made anew as soon as anything has."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hlg.data import listing as module
+from hlg.data.index import dataset_hash, scan
+from hlg.data.listing import Listing, listing
+from hlg.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own, in which a list of any length is kept, of folders however new."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(module, "WORTH_KEEPING", 1)
+    monkeypatch.setattr(module, "SETTLED_S", 0)
+    return tmp_path / "cache" / "hlg-repro"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for name in ("a/1.JPEG", "a/2.JPEG", "a/notes.txt", "b/3.png", "stray.csv"):
+        file = tmp_path / "data" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"12345678")
+    wait_for_the_clock()
+    return tmp_path / "data"
+
+
+def wait_for_the_clock() -> None:
+    """A file system's clock ticks every few milliseconds; a change within a tick leaves no trace."""
+    time.sleep(0.03)
+
+
+@pytest.fixture
+def no_folder_is_read(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    def refuse(folder: Path) -> None:
+        raise AssertionError(f"{folder} was read")
+
+    return lambda: monkeypatch.setattr(os, "scandir", refuse)
+
+
+def kept_file(cache: Path) -> Path:
+    (file,) = cache.iterdir()
+    return file
+
+
+def test_the_second_time_no_folder_is_read(data: Path, no_folder_is_read: Callable[[], None]) -> None:
+    first = listing(data)
+    assert first == Listing({"a": (["1.JPEG", "2.JPEG"], ["notes.txt"]), "b": (["3.png"], [])}, ["stray.csv"])
+
+    no_folder_is_read()
+    assert listing(data) == first
+
+
+def test_an_index_from_the_cache_says_what_one_from_the_disk_says(
+    data: Path, no_folder_is_read: Callable[[], None]
+) -> None:
+    first = scan(data, class_num=2)
+    no_folder_is_read()
+    again = scan(data, class_num=2)
+
+    assert (again.classes, again.files, again.warnings) == (first.classes, first.files, first.warnings)
+    assert again.labels.tolist() == first.labels.tolist()
+    with pytest.raises(UserError, match="2 class folders, but the model has class_num=1"):
+        scan(data, class_num=1)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "a file is added": lambda data: (data / "b/4.JPEG").write_bytes(b""),
+    "a file is removed": lambda data: (data / "a/1.JPEG").unlink(),
+    "a file is renamed": lambda data: (data / "a/1.JPEG").rename(data / "a/0.JPEG"),
+    "a file moves to another class": lambda data: (data / "a/1.JPEG").rename(data / "b/1.JPEG"),
+    "a file becomes a folder": lambda data: ((data / "a/1.JPEG").unlink(), (data / "a/1.JPEG").mkdir()),
+    "a class is added": lambda data: shutil.copytree(data / "a", data / "c"),
+    "a class is removed": lambda data: shutil.rmtree(data / "b"),
+    "a class is renamed": lambda data: (data / "a").rename(data / "z"),
+    "two classes change places": lambda data: (
+        (data / "a").rename(data / "c"),
+        (data / "b").rename(data / "a"),
+        (data / "c").rename(data / "b"),
+    ),
+    "a stray file is removed": lambda data: (data / "stray.csv").unlink(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_folder_is_read_anew_when(data: Path, change: str) -> None:
+    before = listing(data)
+    CHANGES[change](data)
+
+    after = listing(data)
+
+    assert after != before
+    module._cache_file(data).unlink()  # type: ignore[union-attr]
+    assert after == listing(data)
+
+
+TOUCHES: dict[str, Callable[[Path], object]] = {
+    "a file is replaced by another of its name": lambda data: (
+        shutil.copy(data / "a/1.JPEG", data.with_name("new")),
+        data.with_name("new").rename(data / "a/1.JPEG"),
+    ),
+    "a class folder is touched": lambda data: os.utime(data / "a"),
+    "a class folder is touched and its time set back": lambda data: os.utime(
+        data / "a", ns=(0, (data / "a").stat().st_mtime_ns)
+    ),
+    "another folder takes its place": lambda data: (
+        shutil.copytree(data, data.with_name("copy"), copy_function=shutil.copy2),
+        shutil.rmtree(data),
+        data.with_name("copy").rename(data),
+    ),
+}
+
+
+@pytest.mark.parametrize("touch", TOUCHES)
+def test_a_list_does_not_count_any_more_when(data: Path, touch: str, no_folder_is_read: Callable[[], None]) -> None:
+    listing(data)
+    TOUCHES[touch](data)
+
+    no_folder_is_read()
+    with pytest.raises(AssertionError, match="was read"):
+        listing(data)
+
+
+def test_a_list_of_folders_that_changed_just_now_is_not_kept(
+    data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SETTLED_S", 60)
+    listing(data)
+    assert not cache.exists()
+
+
+def test_a_short_list_is_not_kept(data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WORTH_KEEPING", 4)
+    listing(data)
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff\n[]", b"cut", b"one byte"])
+def test_a_damaged_list_is_made_anew(data: Path, cache: Path, damage: bytes) -> None:
+    first = listing(data)
+    whole = kept_file(cache).read_bytes()
+    kept_file(cache).write_bytes(
+        {b"cut": whole[:-20], b"one byte": whole.replace(b"1.JPEG", b"9.JPEG")}.get(damage, damage)
+    )
+
+    assert listing(data) == first
+    assert kept_file(cache).read_bytes() == whole
+
+
+def test_nothing_is_written_into_the_folder_itself(data: Path) -> None:
+    before = sorted(data.rglob("*"))
+    listing(data)
+    assert sorted(data.rglob("*")) == before
+
+
+def test_where_no_cache_can_be_written_there_is_none(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    assert listing(data) == listing(data)
+
+
+def test_without_a_home_there_is_no_cache(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", nobody)
+    assert listing(data) == listing(data)
+
+
+def test_several_ranks_may_keep_the_list_at_once(data: Path, cache: Path) -> None:
+    with ThreadPoolExecutor(8) as ranks:
+        found = list(ranks.map(listing, [data] * 32))
+    assert all(one == found[0] for one in found)
+    kept_file(cache)  # one file, and nothing half-written beside it
+
+
+def test_names_that_are_not_utf_8_are_remembered(data: Path, no_folder_is_read: Callable[[], None]) -> None:
+    Path(os.fsdecode(os.fsencode(data / "a") + b"/\xff.JPEG")).write_bytes(b"")
+    wait_for_the_clock()
+    first = listing(data)
+    no_folder_is_read()
+    assert listing(data) == first
+    assert "\udcff.JPEG" in first.folders["a"][0]
+
+
+def test_sizes_never_come_from_the_cache(data: Path) -> None:
+    before = dataset_hash(scan(data, class_num=2))
+    (data / "a/1.JPEG").write_bytes(b"longer than before")  # in place: no folder knows of it
+    assert dataset_hash(scan(data, class_num=2)) != before

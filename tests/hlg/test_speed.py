@@ -1,0 +1,29 @@
+"""The rates that are measured: of what they say, over the time they were asked for."""
+
+from pathlib import Path
+
+import pytest
+
+from hlg.data import speed, tiny
+from hlg.data.speed import Rate, drawn, measure
+
+
+def test_a_rate_tells_wall_clock_and_processor_time_apart() -> None:
+    rate = Rate(images=600, wall_s=2.0, cpu_s=3.0)
+    assert (rate.images_per_s, rate.images_per_s_per_core) == (300, 200)
+
+
+def test_training_evaluation_and_decoding_are_measured_on_drawn_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "DRAWN", tiny.Request(classes=2, train=3, val=1))
+    index = drawn(tmp_path / "drawn")
+    assert len(index.files) == 6
+
+    rates = measure(index, workers=2, seconds=0.2, image_size=32, batch_size=4)
+
+    assert list(rates) == ["train", "eval", "decode"]
+    for rate in rates.values():
+        assert rate.images > 0
+        assert rate.wall_s >= 0.2
+        assert rate.cpu_s > 0
