@@ -273,8 +273,12 @@ def _timed(repeat: Callable[[], object]) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m hlg.bench", description=__doc__, allow_abbrev=False,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m hlg.bench",
+        description=__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("what", choices=WHAT)
     parser.add_argument("--steps", type=_count, default=10, help="repetitions (10), after two that do not count")
     parser.add_argument("--json", type=Path, help="file for the result")

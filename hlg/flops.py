@@ -25,7 +25,6 @@ def step_flops(class_num: int = 1001, image_size: int = 224, stages: tuple[Stage
     return 3 * forward_flops(class_num, image_size, stages)
 
 
-
 def _stage(stage: StageConfig, tokens: int) -> int:
     C = stage.dim
     total = 0

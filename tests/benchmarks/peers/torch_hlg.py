@@ -29,6 +29,7 @@ class Attention(nn.Module):
     def forward(self, x, context):
         def split(t):
             return t.view(t.shape[0], t.shape[1], self.heads, -1).transpose(1, 2)
+
         out = F.scaled_dot_product_attention(split(self.q(x)), split(self.k(context)), split(self.v(context)))
         return self.proj(out.transpose(1, 2).reshape(x.shape))
 
@@ -42,8 +43,9 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(dim, dim * ratio), nn.GELU(approximate="tanh"), nn.Linear(dim * ratio, dim))
         if not plain:
             self.norm0 = nn.LayerNorm(dim, eps=1e-7)
-            self.smooth = nn.Sequential(*conv_bn(dim, dim // 4, 1), *conv_bn(dim // 4, dim // 4, 3),
-                                        *conv_bn(dim // 4, dim, 1, act=False))
+            self.smooth = nn.Sequential(
+                *conv_bn(dim, dim // 4, 1), *conv_bn(dim // 4, dim // 4, 3), *conv_bn(dim // 4, dim, 1, act=False)
+            )
 
     def forward(self, x):
         if self.plain:
@@ -75,7 +77,9 @@ class HLG(nn.Module):
         stems += [nn.Sequential(*conv_bn(DIM[i - 1], DIM[i], 3, 2)) for i in (1, 2, 3)]
         self.stems = nn.ModuleList(stems)
         self.blocks = nn.ModuleList(
-            nn.Sequential(*(Block(DIM[s], HEADS[s], RATIO[s], GRID[s], d == 1, s == 3) for d in (0, 1))) for s in range(4))
+            nn.Sequential(*(Block(DIM[s], HEADS[s], RATIO[s], GRID[s], d == 1, s == 3) for d in (0, 1)))
+            for s in range(4)
+        )
         self.pos = nn.ParameterList(nn.Parameter(torch.randn(1, GRID[s] ** 2 + (s == 3), DIM[s])) for s in range(4))
         self.cls = nn.Parameter(torch.randn(1, 1, DIM[3]))
         self.norm, self.head = nn.LayerNorm(DIM[3], eps=1e-7), nn.Linear(DIM[3], classes)
