@@ -8,6 +8,11 @@ RUNS   ?= results/runs
 # A folder with ImageNet's train/ and val/: to train or evaluate on, or to carve the tiny subset from.
 IMAGENET   ?=
 PRETRAINED ?=
+# A folder with ImageNet's archives, to make ImageNet's folders of in OUT.
+ARCHIVES   ?=
+OUT        ?=
+# Where make imagenet-verify puts its report, unless beside the data.
+REPORT     ?=
 # The tiny subset: classes, and images of each.
 CLASSES    ?= 10
 TRAIN      ?= 128
@@ -95,6 +100,17 @@ tiny: setup tiny-data ## Data, training, evaluation and results table on this ma
 tiny-data: MOUNTS = --write data $(if $(IMAGENET),--read $(IMAGENET))
 tiny-data: setup ## Draw the tiny data set, or carve it: IMAGENET=/path CLASSES=10 TRAIN=64 VAL=16
 	$(BIN) -m hlg.data.tiny --out data/tiny --classes $(CLASSES) --train $(TRAIN) --val $(VAL)$(if $(IMAGENET), --imagenet $(IMAGENET))
+
+##@ The real data
+
+.PHONY: imagenet imagenet-verify
+imagenet: MOUNTS = $(addprefix --write ,$(OUT)) $(addprefix --read ,$(ARCHIVES))
+imagenet: setup ## Make ImageNet's folders of its archives: ARCHIVES=/downloads OUT=/data/imagenet
+	$(BIN) -m hlg.data.imagenet --archives "$(ARCHIVES)" --out "$(OUT)"
+
+imagenet-verify: MOUNTS = $(addprefix --write ,$(or $(REPORT),$(IMAGENET))) $(addprefix --read ,$(IMAGENET))
+imagenet-verify: setup ## Look at every image of a data set: IMAGENET=/path, and REPORT=folder where it is read-only
+	$(BIN) -m hlg.data.verify --imagenet "$(IMAGENET)"$(if $(REPORT), --report "$(REPORT)")
 
 ##@ Train, evaluate, report
 
