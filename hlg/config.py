@@ -84,6 +84,9 @@ class Config:
     eval_num_workers: int = key(12, "workers that prepare images, in each process",
                                 unit="workers", bounds=">= 1")
 
+    class_names: str = key("", "list of what the classes are called, such as LOC_synset_mapping.txt; empty: the one "
+                               "beside the data (own key)", path="file")
+
     backbone: str = key("hlg_mobile", "the network", choices=("hlg_mobile",), group="Network")
     class_num: int = key(1001, "outputs of the network; published with 1001 for the 1000 of ImageNet",
                          unit="classes", bounds=">= 2")

@@ -59,6 +59,11 @@ def names_beside(root: Path) -> dict[str, str]:
     return {}
 
 
+def class_names(named: str, root: Path) -> dict[str, str]:
+    """The names in the file ``named`` or, where that is nothing, those beside the split ``root``."""
+    return read_names(Path(named)) if named else names_beside(root)
+
+
 def write_names(folder: Path, names: Mapping[str, str]) -> None:
     """Keep them beside the splits in ``folder``."""
     partial = folder / f".{NAMES}"
