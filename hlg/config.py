@@ -154,8 +154,10 @@ class Config:
                              choices=("error", "skip"))
     shuffle_labels: bool = key(False, "control experiment: training labels permuted by the seed (own key)")
 
-    file_name: str = key("hlg_mobile.mindir", "the exported file", path="file", group="Export")
-    file_format: str = key("MINDIR", "format of the exported file", choices=("MINDIR", "ONNX"))
+    file_name: str = key("hlg_mobile.mindir", "the exported file; its ending follows its format", path="file",
+                         group="Export")
+    file_format: str = key("MINDIR", "format of the exported file; SAFETENSORS: the weights alone (own choice)",
+                           choices=("MINDIR", "ONNX", "SAFETENSORS"))
     # fmt: on
 
     def evaluates(self, epoch: int) -> bool:
