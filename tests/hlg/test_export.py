@@ -91,6 +91,7 @@ def test_logits_that_are_not_the_networks_are_an_error_and_nothing_is_left(
     weights: Path, tmp_path: Path, network: HLG, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "hlg.mindir").write_bytes(b"an earlier one")
+    monkeypatch.setattr(export.device, "start", lambda config: None)  # this process has started
     monkeypatch.setattr(export, "build_network", lambda *_: network)
     monkeypatch.setattr(export, "run", lambda _, path, batches: [np.ones((4, 7), np.float32) for _ in batches])
     keys = [f"--pretrained={weights}", f"--file_name={tmp_path}/hlg.mindir", "--class_num=7", "--train_image_size=112"]
