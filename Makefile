@@ -8,6 +8,13 @@ RUNS   ?= results/runs
 # A folder with ImageNet's train/ and val/: to train or evaluate on, or to carve the tiny subset from.
 IMAGENET   ?=
 PRETRAINED ?=
+# Images for make predict.
+IMAGES     ?=
+# A folder with ImageNet's archives, to make ImageNet's folders of in OUT.
+ARCHIVES   ?=
+OUT        ?=
+# Where make imagenet-verify puts its report, unless beside the data.
+REPORT     ?=
 # The tiny subset: classes, and images of each.
 CLASSES    ?= 10
 TRAIN      ?= 128
@@ -56,9 +63,12 @@ INSIDE = docker/run.sh $(if $(COUNT),--devices $(COUNT)) $(if $(filter-out 1,$(N
 MOUNTS = --write $(RUNS) $(addprefix --write ,$(RESUMED)) $(addprefix --read ,configs $(CONFIG) $(READ))
 RESUMED = $(if $(filter %.ckpt,$(RESUME)),$(patsubst %/checkpoints/,%,$(dir $(RESUME))),$(RESUME))
 READ = $(wildcard data) $(if $(IMAGENET),$(IMAGENET)/train $(IMAGENET)/val) $(dataset_path) $(eval_path) \
-  $(PRETRAINED) $(pretrained) $(RANK_TABLE_FILE)
+  $(PRETRAINED) $(pretrained) $(class_names) $(RANK_TABLE_FILE)
 
-PATHS = --save_checkpoint_path $(RUNS) $(if $(IMAGENET),--dataset_path $(IMAGENET)/train --eval_path $(IMAGENET)/val)
+PATHS = --save_checkpoint_path $(RUNS) $(DATA)
+DATA = $(if $(IMAGENET),--dataset_path $(IMAGENET)/train --eval_path $(IMAGENET)/val)
+# A name without a folder is one in results/export.
+EXPORTED = $(if $(file_name),$(if $(findstring /,$(file_name)),,results/export/)$(file_name),results/export/hlg_mobile.mindir)
 RECIPE = $(if $(and $(RESUME),$(filter file,$(origin CONFIG))),,--config_path $(CONFIG))$(if $(RESUME), --resume $(RESUME))
 LAUNCH = $(BIN) -m hlg.launch --logs $(LOGS)$(if $(SEEDS), --seeds "$(SEEDS)")
 LOGS = $(RUNS)/.ranks
@@ -66,7 +76,8 @@ NODE = $(if $(NODE_RANK),--node_rank $(NODE_RANK))
 # $(call ranks,N): start N ranks on this machine, of N x NODES in all, and watch over them.
 ranks = $(LAUNCH) --ranks $$(($(1) * $(NODES))) --nodes $(NODES) $(NODE)$(if $(MASTER), --master $(MASTER))
 train = hlg.train $(RECIPE) $(PATHS)
-evaluate = hlg.eval --pretrained "$(PRETRAINED)" --config_path $(CONFIG) $(PATHS)
+evaluate = hlg.eval $(CHECKPOINT) --config_path $(CONFIG) $(PATHS)
+CHECKPOINT = $(if $(PRETRAINED),--pretrained "$(PRETRAINED)")
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -96,6 +107,17 @@ tiny-data: MOUNTS = --write data $(if $(IMAGENET),--read $(IMAGENET))
 tiny-data: setup ## Draw the tiny data set, or carve it: IMAGENET=/path CLASSES=10 TRAIN=64 VAL=16
 	$(BIN) -m hlg.data.tiny --out data/tiny --classes $(CLASSES) --train $(TRAIN) --val $(VAL)$(if $(IMAGENET), --imagenet $(IMAGENET))
 
+##@ The real data
+
+.PHONY: imagenet imagenet-verify
+imagenet: MOUNTS = $(addprefix --write ,$(OUT)) $(addprefix --read ,$(ARCHIVES))
+imagenet: setup ## Make ImageNet's folders of its archives: ARCHIVES=/downloads OUT=/data/imagenet
+	$(BIN) -m hlg.data.imagenet --archives "$(ARCHIVES)" --out "$(OUT)"
+
+imagenet-verify: MOUNTS = $(addprefix --write ,$(or $(REPORT),$(IMAGENET))) $(addprefix --read ,$(IMAGENET))
+imagenet-verify: setup ## Look at every image of a data set: IMAGENET=/path, and REPORT=folder where it is read-only
+	$(BIN) -m hlg.data.verify --imagenet "$(IMAGENET)"$(if $(REPORT), --report "$(REPORT)")
+
 ##@ Train, evaluate, report
 
 .PHONY: train
@@ -108,9 +130,22 @@ train-cpu2: setup tiny-data ## Train the tiny recipe on two ranks of this machin
 	$(call ranks,2) hlg.train $(if $(RESUME),$(RECIPE),--config_path configs/tiny.yml) \
 	  --batch_size 8 --save_checkpoint_path $(RUNS) $(KEYS)
 
-.PHONY: eval
+.PHONY: eval eval-cpu
+eval-cpu: setup ## Evaluate a published checkpoint on this machine's CPU, float32: PRETRAINED=... IMAGENET=...
+	$(LAUNCH) $(evaluate) --device_target CPU --amp_level O0 $(KEYS)
 eval: setup ## Evaluate a checkpoint: CONFIG=... PRETRAINED=file.ckpt or a run folder
 	$(LAUNCH) $(evaluate) $(KEYS)
+
+.PHONY: predict export
+predict: READ += $(IMAGES)
+predict: setup ## The five likeliest classes of IMAGES="cat.jpg dog.jpg": PRETRAINED=... and IMAGENET=... or class_names=...
+	$(BIN) -m hlg.predict $(IMAGES) $(CHECKPOINT) --config_path $(CONFIG) $(DATA) \
+	  --device_target CPU --amp_level O0 --run_distribute 0 $(KEYS)
+
+export: CONFIG = configs/hlg_export.yml
+export: MOUNTS = --write $(dir $(EXPORTED)) $(addprefix --read ,configs $(CONFIG) $(READ))
+export: setup ## Write MINDIR for use elsewhere, checked: PRETRAINED=... file_format=ONNX|SAFETENSORS file_name=...
+	$(BIN) -m hlg.export $(CHECKPOINT) --config_path $(CONFIG) $(DATA) $(KEYS) --file_name $(EXPORTED)
 
 .PHONY: report
 report: MOUNTS = --write results --write $(RUNS)

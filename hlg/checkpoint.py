@@ -13,6 +13,8 @@ from typing import Any
 
 import mindspore as ms
 from mindspore import Parameter, Tensor
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from hlg.errors import UserError
 from hlg.record import sha256_of
@@ -125,7 +127,9 @@ def find(path: str | Path) -> Path:
         UserError: nothing named, no such file, or a run folder without checkpoints.
     """
     if not str(path):
-        raise UserError("pretrained: found nothing; give a checkpoint (.ckpt) or a run folder that holds one")
+        raise UserError(
+            "pretrained: found nothing; give a checkpoint (.ckpt, .safetensors) or a run folder that holds one"
+        )
     path = Path(path)
     if not path.is_dir():
         return path
@@ -144,8 +148,10 @@ def read(path: str | Path) -> dict[str, Parameter]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"checkpoint {path}: no such file")
-    if path.suffix != ".ckpt":
-        raise UserError(f"checkpoint {path}: expected a MindSpore checkpoint, whose name ends in .ckpt")
+    if path.suffix not in (".ckpt", ".safetensors"):
+        raise UserError(
+            f"checkpoint {path}: expected a MindSpore checkpoint, whose name ends in .ckpt, or weights in .safetensors"
+        )
     if not is_good(path):
         good = newest_good(path.resolve().parent)
         raise UserError(
@@ -153,8 +159,10 @@ def read(path: str | Path) -> dict[str, Parameter]:
             f"{_sidecar(path.resolve()).name}); " + (f"the newest good one is {good}" if good else "no other is good")
         )
     try:
+        if path.suffix == ".safetensors":
+            return {name: Parameter(Tensor(array), name=name) for name, array in load_file(path).items()}
         return ms.load_checkpoint(str(path))
-    except (ValueError, TypeError, RuntimeError, KeyError) as error:
+    except (ValueError, TypeError, RuntimeError, KeyError, SafetensorError) as error:
         raise UserError(f"checkpoint {path}: damaged or not a MindSpore checkpoint ({_first_line(error)})") from error
 
 

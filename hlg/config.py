@@ -84,6 +84,9 @@ class Config:
     eval_num_workers: int = key(12, "workers that prepare images, in each process",
                                 unit="workers", bounds=">= 1")
 
+    class_names: str = key("", "list of what the classes are called, such as LOC_synset_mapping.txt; empty: the one "
+                               "beside the data (own key)", path="file")
+
     backbone: str = key("hlg_mobile", "the network", choices=("hlg_mobile",), group="Network")
     class_num: int = key(1001, "outputs of the network; published with 1001 for the 1000 of ImageNet",
                          unit="classes", bounds=">= 2")
@@ -151,8 +154,10 @@ class Config:
                              choices=("error", "skip"))
     shuffle_labels: bool = key(False, "control experiment: training labels permuted by the seed (own key)")
 
-    file_name: str = key("hlg_mobile.mindir", "the exported file", path="file", group="Export")
-    file_format: str = key("MINDIR", "format of the exported file", choices=("MINDIR", "ONNX"))
+    file_name: str = key("hlg_mobile.mindir", "the exported file; its ending follows its format", path="file",
+                         group="Export")
+    file_format: str = key("MINDIR", "format of the exported file; SAFETENSORS: the weights alone (own choice)",
+                           choices=("MINDIR", "ONNX", "SAFETENSORS"))
     # fmt: on
 
     def evaluates(self, epoch: int) -> bool:

@@ -11,8 +11,10 @@ from dataclasses import asdict
 
 from hlg import checkpoint, cli, collective, device
 from hlg.config import Config, dump
+from hlg.confusion import Confusion
 from hlg.data.index import facts, scan
 from hlg.data.loader import EvalLoader
+from hlg.data.names import class_names
 from hlg.environment import environment
 from hlg.errors import StoppedError
 from hlg.evaluate import compile_ranks, evaluate
@@ -22,6 +24,8 @@ from hlg.record import NoFolder, RunFolder, eval_line
 from hlg.step import RankStep, build_network
 from hlg.watchdog import Watchdog
 from hlg.weights import load_weights
+
+SHOWN = 5  # of the pairs that are confused most
 
 
 def evaluate_checkpoint(config: Config, stem: str) -> None:
@@ -33,6 +37,7 @@ def evaluate_checkpoint(config: Config, stem: str) -> None:
     with Watchdog(config.stall_timeout, who) as watchdog, collective.in_company(on.rank, on.count):
         watchdog.expect(f"the list of images, {config.eval_path}")
         index = scan(config.eval_path, config.class_num)
+        names = class_names(config.class_names, index.root)
         network = build_network(config.class_num, config.eval_image_size, config.amp_level)
         loaded = load_weights(path, network)
         ranks = RankStep(network)
@@ -65,7 +70,9 @@ def evaluate_checkpoint(config: Config, stem: str) -> None:
             run.write("env.json", run.with_patch(kept))
             watchdog.expect("the compilation of the graph")
             run.event("compile", compile_time_s=compile_ranks(ranks, config.eval_image_size, config.eval_batch_size))
-            result = evaluate(ranks, loader, each_step, on.count)
+            confusion = Confusion(index.classes, config.class_num)
+            result = evaluate(ranks, loader, each_step, on.count, confusion)
+            each = confusion.facts(names)
             skipped = collective.union(loader.skipped, index.files, on.count)
             scores = {
                 "top1_pct": result.top1_pct,
@@ -74,13 +81,17 @@ def evaluate_checkpoint(config: Config, stem: str) -> None:
                 "skipped_images": len(skipped),
             }
             run.event("eval", **scores, **result.times())
-            run.write("eval.json", {**scores, "correct_top1": result.correct_top1, "correct_top5": result.correct_top5})
+            counts = {"correct_top1": result.correct_top1, "correct_top5": result.correct_top5}
+            run.write("eval.json", {**scores, **counts, **each})
             line = run.log(eval_line(result.accuracy, result.total_time_s / result.steps, result.total_time_s), False)
     if on.rank > 0:
         return
     print(*index.warnings, loaded, line, sep="\n")
     for name in skipped:
         print(f"skipped, unreadable: {name}")
+    for pair in each["confused"][:SHOWN]:
+        shown = (f"{folder} {names.get(folder, '')}".rstrip() for folder in (pair["class"], pair["taken_for"]))
+        print(f"taken for another, {pair['images']} images: {' as '.join(shown)}")
     print(f"{result.correct_top1} of {result.images} images right, top-5 {result.top5_pct:.2f} %: {run.path}")
 
 

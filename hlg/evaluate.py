@@ -8,6 +8,7 @@ import numpy as np
 from mindspore import Tensor
 
 from hlg.collective import total
+from hlg.confusion import Confusion
 from hlg.data.loader import Batch
 from hlg.errors import UserError
 from hlg.step import RankStep
@@ -54,17 +55,22 @@ def compile_ranks(step: RankStep, image_size: int, batch_size: int) -> float:
     step.set_train(False)
     start = time.perf_counter()
     images = np.zeros((batch_size, image_size, image_size, 3), np.uint8)
-    step(Tensor(images), Tensor(np.zeros(batch_size, np.int32))).asnumpy()
+    step(Tensor(images), Tensor(np.zeros(batch_size, np.int32)))[0].asnumpy()
     return time.perf_counter() - start
 
 
 def evaluate(
-    step: RankStep, batches: Iterable[Batch], each_step: Callable[[], object] = lambda: None, ranks: int = 1
+    step: RankStep,
+    batches: Iterable[Batch],
+    each_step: Callable[[], object] = lambda: None,
+    ranks: int = 1,
+    confusion: Confusion | None = None,
 ) -> Evaluation:
     """Rank every image of ``batches`` once; slots with label -1 hold no image and do not count.
 
     Of several ranks each takes its own batches, and the counts are those of all; the times are this rank's, with the
     wait for the slowest. ``each_step`` is called ahead of each step and may end the evaluation by an exception.
+    ``confusion`` takes in every image, then those of all ranks.
 
     Raises:
         UserError: not one image could be read.
@@ -76,14 +82,19 @@ def evaluate(
     for batch in batches:
         each_step()
         waited += time.perf_counter() - mark
-        places = step(Tensor(batch.images), Tensor(batch.labels)).asnumpy()
-        places = places[batch.labels >= 0]
+        places, highest = (found.asnumpy() for found in step(Tensor(batch.images), Tensor(batch.labels)))
+        real = batch.labels >= 0
+        places = places[real]
+        if confusion is not None:
+            confusion.add(batch.labels[real], places, highest[real])
         images += len(places)
         top1 += int(np.count_nonzero(places == 0))
         top5 += int(np.count_nonzero(places < 5))
         steps += 1
         mark = time.perf_counter()
     images, top1, top5 = total([images, top1, top5], ranks).tolist()
+    if confusion is not None:
+        confusion.counts = total(confusion.counts, ranks)
     if not images:
         raise UserError("eval_path: not one of its images could be read, so there is no accuracy")
     return Evaluation(images, top1, top5, steps, time.perf_counter() - start, waited)

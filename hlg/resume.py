@@ -17,6 +17,7 @@ FREE = {
     "resume_changed",
     "dataset_path",
     "eval_path",
+    "class_names",
     "train_num_workers",
     "eval_num_workers",
     "save_checkpoint",

@@ -177,24 +177,25 @@ class TrainStep(nn.Cell):
 
 
 class RankStep(nn.Cell):
-    """How many classes score higher than the right one: uint8 (B, S, S, 3), labels (B,) -> int32 (B,).
+    """How many classes score higher than the right one, and which one scores highest.
 
-    Rank 0 is a top-1 hit, below 5 a top-5 hit. Of equal scores the lower class wins, as in an argmax; a score that is
-    not a number never hits.
+    uint8 (B, S, S, 3), labels (B,) -> int32 (B,), int32 (B,). Rank 0 is a top-1 hit, below 5 a top-5 hit. Of equal
+    scores the lower class wins, as in an argmax; a score that is not a number never hits.
     """
 
     def __init__(self, network: HLG) -> None:
         super().__init__(auto_prefix=False)
         self.normalize = Normalize()
         self.network = network
+        self.argmax = ops.Argmax(output_type=ms.int32)
 
-    def construct(self, images: Tensor, labels: Tensor) -> Tensor:
+    def construct(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.network(self.normalize(images)).astype(ms.float32)
         classes = ops.arange(logits.shape[1]).reshape(1, -1)
         own = labels.reshape(-1, 1) == classes  # (B, C)
         score = ops.select(own, logits, ops.zeros_like(logits)).sum(-1, keepdims=True)  # (B, 1)
         beaten = (score > logits) | ((score == logits) & (labels.reshape(-1, 1) <= classes))
-        return (~beaten).astype(ms.int32).sum(-1)
+        return (~beaten).astype(ms.int32).sum(-1), self.argmax(logits)
 
 
 def draw_drop_scales(drop_rates: np.ndarray, seed: int, step: int, batch: int) -> np.ndarray:

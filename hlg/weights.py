@@ -53,12 +53,12 @@ def published_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of the parameters of a checkpoint file: names as they stand in the file."""
+    """What became of the parameters of a checkpoint file; ``unused`` as they are called in the file."""
 
     path: str
     sha256: str
     naming: str  # "hlg-repro" or "published"
-    used: tuple[str, ...]
+    used: dict[str, str]  # our name of a parameter -> its name in the file
     unused: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -90,11 +90,11 @@ def load_weights(path: str | Path, network: nn.Cell) -> LoadReport:
         raise UserError(f"checkpoint {path} does not fit the network: {'; '.join(faults)}{hint}")
     for name, parameter in own.items():
         parameter.set_data(Tensor(stored[source[name]].asnumpy(), parameter.dtype))
-    used = tuple(source.values())
+    used = set(source.values())
     return LoadReport(
         str(path),
         sha256_of(Path(path)),
         "hlg-repro" if ours else "published",
-        used,
-        tuple(name for name in stored if name not in set(used) and not (ours and name.startswith(STATE_PREFIX))),
+        source,
+        tuple(name for name in stored if name not in used and not (ours and name.startswith(STATE_PREFIX))),
     )

@@ -151,6 +151,13 @@ def _evidence(figure: Published, run: Run, found: Measured, seeds: Spread | None
             yield f"one {one if found.epochs is None else 'epoch'}, no spread"
     elif figure.rule.kind == "accuracy" and not seeds:
         yield "one seed" if run.kind == "train" else "one checkpoint"
+    if figure.rule.kind == "accuracy" and run.kind == "eval" and math.isfinite(found.value):
+        # Of how the images were chosen: another 50,000 would have given another accuracy.
+        here, there = (
+            Z_95 * math.sqrt(_variance(value, images))
+            for value, images in ((found.value, run.eval_images), (figure.value, figure.setting.data["eval"].images))
+        )
+        yield f"95 % interval ±{here:.2f} points, published ±{there:.2f}"
     if seeds:
         yield f"mean {seeds.mean:,.{seeds.decimals}f} {seeds.unit} of {seeds.n} seeds"
         yield f"s = {_short(seeds.deviation)} {unit} measured over {seeds.n} seeds"

@@ -12,7 +12,7 @@ from repro import seal
 from repro.events import Events, read_events
 from repro.fields import field, read_json, read_text
 from repro.logs import read_log
-from repro.schema import DataSet, Environment, Log, ReproError, Run
+from repro.schema import ClassScore, Confusion, DataSet, Environment, Log, ReproError, Run
 
 __all__ = ["read_folders", "read_log", "read_run", "read_runs"]
 
@@ -130,7 +130,39 @@ def _evaluation(path: Path, events: Events, common: dict[str, Any]) -> Run:
     if images != event["images"]:
         raise ReproError(f"{source}: images: found {images}, but {path} has {event['images']}")
     skipped = field(str(source), result, "skipped_images", int)
-    return Run(**common, skipped_images=skipped, eval_images=images, top5_pct=event["top5_pct"])
+    classes = tuple(_classes(str(source), result))
+    counted = sum(score.images for score in classes), sum(score.correct_top1 for score in classes)
+    if classes and counted != (images, correct):
+        raise ReproError(f"{source}: classes: {counted[0]} images, {counted[1]} right; but in all {images}, {correct}")
+    return Run(
+        **common,
+        skipped_images=skipped,
+        eval_images=images,
+        top5_pct=event["top5_pct"],
+        classes=classes,
+        confusions=tuple(_confusions(str(source), result)),
+    )
+
+
+def _classes(where: str, result: Mapping[str, Any]) -> Iterator[ClassScore]:
+    """Class by class; nothing where an evaluation was not counted so."""
+    for at, row in _objects(where, result, "classes"):
+        counts = [field(at, row, key, int) for key in ("images", "correct_top1", "correct_top5")]
+        yield ClassScore(field(at, row, "class", str), field(at, row, "name", str, optional=True) or "", *counts)
+
+
+def _confusions(where: str, result: Mapping[str, Any]) -> Iterator[Confusion]:
+    for at, row in _objects(where, result, "confused"):
+        key, taken_for = (field(at, row, name, str) for name in ("class", "taken_for"))
+        yield Confusion(key, taken_for, field(at, row, "images", int))
+
+
+def _objects(where: str, result: Mapping[str, Any], key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, row in enumerate(field(where, result, key, list, optional=True) or []):
+        at = f"{where}: {key}: {number}"
+        if not isinstance(row, dict):
+            raise ReproError(f"{at}: found {row!r}, expected an object")
+        yield at, row
 
 
 # ------------------------------------------------------------------------------------------------- files

@@ -213,6 +213,26 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class ClassScore:
+    """How many images of one class an evaluation got right. `key`: its folder; `name`: what it is called, if known."""
+
+    key: str
+    name: str
+    images: int
+    correct_top1: int
+    correct_top5: int
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """So many images of the class `key` were taken for the class `taken_for`."""
+
+    key: str
+    taken_for: str
+    images: int
+
+
+@dataclass(frozen=True)
 class Run:
     """A sealed run folder whose log and metrics agree. Its numbers are those of the log, as published."""
 
@@ -228,6 +248,8 @@ class Run:
     resumptions: tuple[Resumption, ...] = ()
     steps: Steps = field(default_factory=Steps)
     calibrations: tuple[Calibration, ...] = ()
+    classes: tuple[ClassScore, ...] = ()  # of an evaluation
+    confusions: tuple[Confusion, ...] = ()  # the most frequent ones, most frequent first
 
 
 @dataclass(frozen=True)

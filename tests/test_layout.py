@@ -26,6 +26,7 @@ FLOORS = {
     "supervise": 0,
     "handover": 0,
     "archives": 0,
+    "confusion": 0,
     "storage": 0,
     "cli": 0,
     "device": 1,
@@ -43,11 +44,17 @@ FLOORS = {
     "weights": 3,
     "golden": 3,
     "evaluate": 3,
+    "flops": 3,
+    "profiling": 3,
     "resume": 3,
     "training": 4,
     "train": 5,
     "eval": 5,
+    "predict": 5,
+    "export": 5,
+    "exported": 5,
     "fingerprint": 5,
+    "bench": 5,
     "launch": 5,
     "modelarts": 5,
 }
@@ -186,6 +193,28 @@ def test_the_readmes_table_of_faults_is_made_from_the_drills() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_readmes_table_of_published_keys_is_made_from_the_configuration() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.migration", "--check", "README.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_published_script_and_program_has_its_place_in_the_readme() -> None:
+    section = README.split("## Coming from the published code")[1].split("<details>")[0]
+    scripts = [
+        f"run_{kind}_{device}.sh"
+        for kind in ("standalone_train", "distribute_train", "eval")
+        for device in ("gpu", "ascend")
+    ]
+    for name in (*scripts, "train.py", "eval.py", "export.py"):
+        assert re.search(rf"^\| `[^|]*{re.escape(name)}[^|]*\| .*(make|hlg/?)", section, re.MULTILINE), name
 
 
 def test_the_page_about_several_seeds_is_made_from_its_runs(tmp_path: Path) -> None:

@@ -60,6 +60,39 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
             f'{LAUNCH} hlg.eval --pretrained "hlg.ckpt" --config_path configs/hlg_mobile.yml '
             f"--save_checkpoint_path results/runs {DATA} --device_target GPU --amp_level O0",
         ),
+        (
+            ["eval-cpu", "PRETRAINED=hlg.ckpt", "IMAGENET=/data"],
+            f'{LAUNCH} hlg.eval --pretrained "hlg.ckpt" --config_path configs/hlg_mobile.yml '
+            f"--save_checkpoint_path results/runs {DATA} --device_target CPU --amp_level O0",
+        ),
+        (
+            ["eval-gpu", "CONTAINER=0", "CONFIG=hlg_eval.yml"],
+            f"{LAUNCH} hlg.eval --config_path hlg_eval.yml --save_checkpoint_path results/runs --device_target GPU "
+            "--amp_level O0",
+        ),
+        (
+            ["imagenet", "ARCHIVES=/downloads", "OUT=/data/imagenet"],
+            '.venv/bin/python -m hlg.data.imagenet --archives "/downloads" --out "/data/imagenet"',
+        ),
+        (
+            ["imagenet-verify", "IMAGENET=/data", "REPORT=here"],
+            '.venv/bin/python -m hlg.data.verify --imagenet "/data" --report "here"',
+        ),
+        (
+            ["predict", "IMAGES=a.jpg b.jpg", "PRETRAINED=hlg.ckpt", "IMAGENET=/data"],
+            '.venv/bin/python -m hlg.predict a.jpg b.jpg --pretrained "hlg.ckpt" --config_path configs/hlg_mobile.yml '
+            f"{DATA} --device_target CPU --amp_level O0 --run_distribute 0",
+        ),
+        (
+            ["export", "PRETRAINED=hlg.ckpt"],
+            '.venv/bin/python -m hlg.export --pretrained "hlg.ckpt" --config_path configs/hlg_export.yml '
+            "--file_name results/export/hlg_mobile.mindir",
+        ),
+        (
+            ["export", "PRETRAINED=hlg.ckpt", "CONFIG=own.yml", "file_format=ONNX", "file_name=/models/a.onnx"],
+            '.venv/bin/python -m hlg.export --pretrained "hlg.ckpt" --config_path own.yml --file_name=/models/a.onnx '
+            "--file_format=ONNX --file_name /models/a.onnx",
+        ),
     ],
 )
 def test_a_target_starts_what_its_line_says(arguments: list[str], expected: str) -> None:

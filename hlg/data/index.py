@@ -12,6 +12,7 @@ from hlg.data.listing import IMAGE_SUFFIXES, listing
 from hlg.errors import UserError
 
 MANIFEST = "manifest.json"  # beside the splits of a data set that hlg.data.tiny made
+REPORT = "verified.json"  # beside the splits of a data set that hlg.data.verify looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +110,25 @@ def _recorded_hash(index: ImageIndex, sizes: dict[str, int]) -> str | None:
         return None  # not there, or some other tool's manifest
 
 
+def label_order(classes: tuple[str, ...]) -> str:
+    """What identifies the meaning of the labels: the hash of the class folders' names in order, one a line."""
+    return f"sha256:{hashlib.sha256(os.fsencode(''.join(f'{name}{chr(10)}' for name in classes))).hexdigest()}"
+
+
 def facts(index: ImageIndex) -> dict[str, str | int]:
-    """The split as kept in a run's ``env.json``."""
-    return {
+    """The split as kept in a run's ``env.json``; ``report``: the hash of what hlg.data.verify said of these files."""
+    own = dataset_hash(index)
+    found: dict[str, str | int] = {
         "path": str(index.root),
         "images": len(index.files),
         "classes": len(index.classes),
-        "hash": dataset_hash(index),
+        "hash": own,
     }
+    root = index.root.resolve()
+    try:
+        content = (root.parent / REPORT).read_bytes()
+        if json.loads(content)["splits"][root.name]["hash"] == own:
+            found["report"] = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not there, or of other files
+    return found

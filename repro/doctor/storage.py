@@ -175,7 +175,7 @@ def _packed(archive: Path) -> Finding:
     state = os.statvfs(archive.parent)
     free = state.f_bavail * state.f_frsize
     room = f"{size(ARCHIVE_SIZE)} for both splits, {size(free)} are free"
-    fix = f"unpack it into one folder a class, train/n01440764/ and so on, as val/ too ({room})"
+    fix = f"unpack it into one folder a class, train/n01440764/ and so on, as val/ too: make imagenet ({room})"
     return failure("data", f"{archive} is not unpacked", fix)
 
 

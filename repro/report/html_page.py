@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 
 from repro import seed_table
 from repro.compare import hardware
-from repro.report import run_facts, words
+from repro.report import class_table, run_facts, words
 from repro.report.chart_words import Numbers
 from repro.report.run_facts import Link, link
 from repro.schema import Claim, Log, Run, SeedGroup, Verdict
@@ -86,6 +86,7 @@ def page(
         seed_header=seed_table.HEADER,
         groups=[_group(group, target) for group in group_seeds(runs)],
         alone=[(link(run.folder, target), why) for run in runs if run.kind == "train" and (why := unfit(run))],
+        classes=[_classes(run, target) for run in class_table.shown(runs)],
         deviations=run_facts.deviations(runs, figures, target),
         resumed=[(link(run.folder, target), run_facts.resumptions(run)) for run in runs if run.resumptions],
         skipped=[(link(run.folder, target), run.skipped_images) for run in runs if run.skipped_images],
@@ -231,6 +232,14 @@ def _group(group: SeedGroup, target: Path) -> dict[str, Any]:
         "runs": members,
         "notes": seed_table.notes(group),
     }
+
+
+def _classes(run: Run, target: Path) -> dict[str, Any]:
+    tables = (
+        ("right least often", class_table.HARDEST, class_table.hardest(run)),
+        ("confused most", class_table.CONFUSED, class_table.confused(run)),
+    )
+    return {"run": link(run.folder, target), "tables": tables}
 
 
 def _log(name: str, log: Log) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from repro import seed_table
 from repro.compare import hardware
 from repro.markdown import END, begin, columns, grid, link, md
-from repro.report import words
+from repro.report import class_table, words
 from repro.schema import Claim, Log, Published, Run
 
 NAME = "results"  # of the table between markers
@@ -73,6 +73,7 @@ def page(
             "",
             *seed_table.several_seeds(runs, target),
             "",
+            *classes(runs, target),
             "## The published logs",
             "",
             *published_logs(logs),
@@ -106,6 +107,24 @@ def run_list(runs: Sequence[Run], unfinished: Sequence[Path], target: Path) -> l
     if unfinished:
         lines += ["", "Unfinished, without a seal, and therefore not judged:", ""]
         lines += [f"- {link(folder, target)}" for folder in unfinished]
+    return lines
+
+
+def classes(runs: Sequence[Run], target: Path) -> list[str]:
+    """What the evaluations found hardest; nothing where none was counted class by class."""
+    shown = class_table.shown(runs)
+    lines = ["## Classes", ""] if shown else []
+    for run in shown:
+        for title, header, rows in (
+            ("Right least often", class_table.HARDEST, class_table.hardest(run)),
+            ("Confused most", class_table.CONFUSED, class_table.confused(run)),
+        ):
+            lines += [
+                f"{title}, of {link(run.folder, target)}:",
+                "",
+                *grid(header, [tuple(map(md, row)) for row in rows]),
+                "",
+            ]
     return lines
 
 

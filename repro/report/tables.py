@@ -11,8 +11,9 @@ from typing import Any
 
 from repro.compare import hardware
 from repro.report import words
+from repro.report.class_table import share
 from repro.report.formats.common import measured, recipe, setting, tidy, word
-from repro.schema import Claim, Epoch, Run, SeedGroup, Spread
+from repro.schema import Claim, ClassScore, Confusion, Epoch, Run, SeedGroup, Spread
 from repro.seeds import group_seeds, unfit
 
 
@@ -25,7 +26,7 @@ class Table:
 
 
 def tables(claims: Iterable[Claim], runs: Sequence[Run]) -> dict[str, Table]:
-    """All tables by name: results, runs, epochs and seeds."""
+    """All tables by name: results, runs, epochs, seeds, and classes and confusions of evaluations."""
     epochs = [(run, epoch) for run in runs for epoch in run.log.epochs]
     groups = enumerate(group_seeds(runs), 1)
     seeds = [(number, group, spread) for number, group in groups for spread in group.spreads]
@@ -34,6 +35,8 @@ def tables(claims: Iterable[Claim], runs: Sequence[Run]) -> dict[str, Table]:
         "runs": _table(_RUNS, [(run,) for run in runs]),
         "epochs": _table(_EPOCHS, epochs),
         "seeds": _table(_SEEDS, seeds),
+        "classes": _table(_CLASSES, [(run, score) for run in runs for score in run.classes]),
+        "confusions": _table(_CONFUSIONS, [(run, found) for run in runs for found in run.confusions]),
     }
 
 
@@ -145,6 +148,26 @@ _SEEDS: dict[str, Callable[[int, SeedGroup, Spread], Any]] = {
     "runs": lambda number, group, spread: [run.folder.name for run in group.runs],
     "older_runs_left_out": lambda number, group, spread: group.repetitions,
     "notes": lambda number, group, spread: list(group.notes),
+}
+
+# One row an evaluation and class.
+_CLASSES: dict[str, Callable[[Run, ClassScore], Any]] = {
+    "run": lambda run, score: run.folder.name,
+    "class": lambda run, score: score.key,
+    "name": lambda run, score: score.name or None,
+    "images": lambda run, score: score.images,
+    "correct_top1": lambda run, score: score.correct_top1,
+    "correct_top5": lambda run, score: score.correct_top5,
+    "top1_pct": lambda run, score: tidy(share(score.correct_top1, score)),
+    "top5_pct": lambda run, score: tidy(share(score.correct_top5, score)),
+}
+
+# One row an evaluation and pair of classes, of those that are confused most.
+_CONFUSIONS: dict[str, Callable[[Run, Confusion], Any]] = {
+    "run": lambda run, found: run.folder.name,
+    "class": lambda run, found: found.key,
+    "taken_for": lambda run, found: found.taken_for,
+    "images": lambda run, found: found.images,
 }
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
+from hlg.confusion import Confusion
 from hlg.data.loader import Batch
 from hlg.errors import UserError
 from hlg.evaluate import evaluate
@@ -59,6 +60,40 @@ def test_top1_and_top5_are_exact_for_any_set_and_batch_size(batch_size: int) -> 
     assert result.top1_pct == pytest.approx(100 * result.correct_top1 / 53)
 
 
+def test_every_class_is_counted_and_what_it_is_taken_for() -> None:
+    rng = np.random.default_rng(1)
+    logits, labels = rng.standard_normal((200, 9)), rng.integers(0, 8, 200)  # an output more than there are classes
+    confusion = Confusion([f"n{i}" for i in range(8)], 9)
+    result = evaluate(RankStep(Fixed(logits)), _batches(labels, 32), confusion=confusion)
+    facts = confusion.facts({"n3": "tench"})
+    order = np.argsort(-logits, 1)
+    for label, row in enumerate(facts["classes"]):
+        own = order[labels == label]
+        assert row["images"] == len(own)
+        assert row["correct_top1"] == (own[:, 0] == label).sum()
+        assert row["correct_top5"] == (own[:, :5] == label).any(1).sum()
+    assert sum(row["correct_top1"] for row in facts["classes"]) == result.correct_top1
+    assert [row.get("name") for row in facts["classes"]][2:5] == [None, "tench", None]
+    found = {(pair["class"], pair["taken_for"]): pair["images"] for pair in facts["confused"]}
+    titles = [*confusion.classes, "output 8"]
+    assert found == {
+        (titles[label], titles[taken]): count
+        for label in range(8)
+        for taken in range(9)
+        if label != taken and (count := ((labels == label) & (order[:, 0] == taken)).sum())
+    }
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_a_class_that_scores_nan_is_not_taken_for_itself() -> None:
+    logits = np.array([[np.nan, 0.0, 1.0]])
+    confusion = Confusion(["a", "b", "c"], 3)
+    evaluate(RankStep(Fixed(logits)), _batches(np.array([0]), 1), confusion=confusion)
+    facts = confusion.facts({})
+    assert (facts["classes"][0]["images"], facts["classes"][0]["correct_top1"]) == (1, 0)
+    assert ("a", "a") not in {(pair["class"], pair["taken_for"]) for pair in facts["confused"]}
+
+
 def test_a_skipped_image_is_in_no_count() -> None:
     batches = _batches(np.array([0, 0, 1]), 4)
     batches[0].labels[1] = -1
@@ -76,7 +111,7 @@ def test_a_set_without_a_readable_image_is_an_error_and_not_an_accuracy() -> Non
 def test_of_equal_scores_the_lower_class_wins_as_in_an_argmax() -> None:
     step = RankStep(Fixed(np.zeros((2, 4))))
     images = np.zeros((2, 1, 1, 3), np.uint8)
-    assert step(Tensor(images), Tensor(np.array([0, 3], np.int32))).asnumpy().tolist() == [0, 3]
+    assert step(Tensor(images), Tensor(np.array([0, 3], np.int32)))[0].asnumpy().tolist() == [0, 3]
 
 
 def test_logits_that_are_not_numbers_never_hit() -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from hlg import checkpoint
+from hlg.data.names import read_names
 from hlg.data.tiny import Request, make
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +117,50 @@ def test_evaluating_the_checkpoint_gives_the_accuracy_that_training_logged(data:
     environment = json.loads((evaluation / "env.json").read_text())
     assert environment["checkpoint"]["sha256"]
     assert environment["checkpoint"]["naming"] == "hlg-repro"
+    assert environment["checkpoint"]["used"]["head.bias"] == "head.bias"
+
+
+def test_an_evaluation_counts_every_class_and_says_what_is_taken_for_what(data: Path, trained: Path) -> None:
+    (evaluation,) = _folders(trained.parent / "evaluations")
+    scores = json.loads((evaluation / "eval.json").read_text())
+    assert [row["class"] for row in scores["classes"]] == sorted(path.name for path in (data / "val").iterdir())
+    assert [row["name"] for row in scores["classes"]] == list(read_names(data / "manifest.json").values())
+    assert [row["images"] for row in scores["classes"]] == [3, 3, 3]
+    assert sum(row["correct_top1"] for row in scores["classes"]) == scores["correct_top1"]
+    assert sum(pair["images"] for pair in scores["confused"]) == 9 - scores["correct_top1"]
+
+
+def _predict(data: Path, runs: Path, images: list[Path], **keys: object) -> subprocess.CompletedProcess[str]:
+    command = _command("tests.narrow.predict", data, runs, **keys)
+    command[3:3] = [str(image) for image in images]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_the_likeliest_classes_of_single_images_are_named(data: Path, trained: Path) -> None:
+    images = sorted((data / "val").glob("*/*"))[:5]
+    done = _predict(data, trained, images, pretrained=trained / "latest_default")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()[1:]
+    assert [line for line in lines if not line.startswith(" ")] == [str(image) for image in images]
+    of_first = [line.split(maxsplit=3) for line in lines[1:4]]
+    shares = [float(words[0]) for words in of_first]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(100, abs=0.02)
+    assert {words[2]: words[3] for words in of_first} == read_names(data / "manifest.json")
+
+
+def test_a_list_that_names_the_classes_does_instead_of_a_data_set(data: Path, trained: Path) -> None:
+    names = trained.parent / "names.txt"
+    keys = {"pretrained": trained / "latest_default", "class_names": names, "eval_path": ""}
+    image = next((data / "val").glob("*/*"))
+    names.write_text("n00000001 one\nn00000002 two\nn00000003 three\n")
+    done = _predict(data, trained, [image], **keys)
+    assert done.returncode == 0, done.stderr
+    assert "n00000002  two" in done.stdout
+    names.write_text(names.read_text() + "n00000004 four\n")
+    done = _predict(data, trained, [image], **keys)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "names 4 classes, and the network has 3 outputs" in done.stderr
 
 
 def test_ctrl_c_saves_and_leaves_a_readable_unsealed_folder(data: Path, tmp_path: Path) -> None:

@@ -398,7 +398,21 @@ def test_one_epoch_one_training_and_one_evaluation_have_no_spread_and_say_so(tra
     assert speed(trained, key="train_time").evidence == ("one training, no spread",)
     found = claims(eval_run(tmp_path))
     assert found["eval_gpu_step_time"].evidence == ("one evaluation, no spread",)
-    assert found["eval_gpu_accuracy"].evidence == ("one checkpoint", "s = 0.15 points, assumed")
+    assert found["eval_gpu_accuracy"].evidence == (
+        "one checkpoint",
+        "95 % interval ±0.38 points, published ±0.38",
+        "s = 0.15 points, assumed",
+    )
+
+
+def test_the_interval_of_an_evaluation_is_that_of_its_number_of_images(tmp_path: Path) -> None:
+    (claim,) = [
+        claim
+        for claim in compare(read_published(), [read_run(tiny_eval_run(tmp_path))])
+        if claim.figure.key == "eval_gpu_accuracy"
+    ]
+    p, n = claim.measured.value / 100, claim.run.eval_images  # type: ignore[union-attr]
+    assert f"±{1.96 * 100 * (p * (1 - p) / n) ** 0.5:.2f} points" in claim.evidence[1]
 
 
 def test_a_speed_shows_the_seeds_beside_its_epochs(trained: Run) -> None:

@@ -178,10 +178,11 @@ def benchmark(found: list[Claim], better: str) -> list[dict[str, Any]]:
 
 
 # ------------------------------------------------------------------------------------------------- files
+TABLES = ("results", "runs", "epochs", "seeds", "classes", "confusions")
 
 
 def test_the_kept_runs_have_every_file(kept: list[Run]) -> None:
-    names = {f"tables/{name}.{kind}" for name in ("results", "runs", "epochs", "seeds") for kind in ("csv", "json")}
+    names = {f"tables/{name}.{kind}" for name in TABLES for kind in ("csv", "json")}
     names |= {f"formats/{name}" for name in ("timm_validation.csv", "timm_train.csv", "mindcv.md")}
     names |= {f"formats/benchmark_{name}_is_better.json" for name in ("smaller", "bigger")}
     folder = "20261123T084003Z_tiny_cpux1_4b71f366"

@@ -27,7 +27,7 @@ from repro.schema import Claim, Run
 from tests.repro.folders import TINY, eval_run, tiny_train_run, train_run
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("results", "runs", "epochs", "seeds")
+NAMES = ("results", "runs", "epochs", "seeds", "classes", "confusions")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=[chr(i) for i in (*range(32), 127)]))
 
 
