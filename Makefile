@@ -257,7 +257,7 @@ test faults lint test-gate test-page: override CONTAINER = 0
 
 .PHONY: test
 test: setup ## Run the tests
-	$(BIN) -m pytest -n 2 --dist loadfile --ignore tests/faults --ignore tests/image --ignore tests/gate --ignore tests/page
+	$(BIN) -m pytest -n 2 --dist loadfile --ignore tests/faults --ignore tests/image --ignore tests/gate --ignore tests/page --ignore tests/benchmarks
 
 .PHONY: faults
 faults: setup ## Break running jobs in every way we know, and print what happened and what was lost

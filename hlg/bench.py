@@ -1,12 +1,12 @@
 """Measure one thing on this machine: ``python -m hlg.bench step --batch_size 8 --steps 10 --json FILE``.
 
-What: forward (the network alone, random images), step (a whole training step from pixels to weights), input (batches of
-augmented images), evaluate (images from files, network, counting; --steps evaluations of four batches). Any key of the
-configuration may follow; the device is a CPU unless --device_target says otherwise, and the images are drawn ones unless
+What: forward (the network alone, random images), step (a whole training step from pixels to weights), input (augmented
+images, some batches a repetition), evaluate (some batches of images from files, network, counting). Any key of the
+configuration may follow. The device is a CPU unless --device_target says otherwise, and images are drawn ones unless
 --dataset_path or --eval_path names a folder.
 
---paced waits for a line on standard input before each repetition and answers with its seconds on one of standard output:
-so repro.pace measures several programs by turns. --profile FOLDER writes which operators the time went to.
+--paced waits for a line on standard input before each repetition and answers with its seconds on standard output, so
+that repro.pace can measure several programs by turns. --profile FOLDER writes which operators the time goes to.
 """
 
 import argparse
@@ -41,6 +41,7 @@ from hlg.step import RankStep, TrainStep, build_network, draw_drop_scales
 
 WARM_UP = 2
 EVALUATED_BATCHES = 4
+INPUT_IMAGES = 256  # of a repetition at least, or batches that were made ahead would count as made at once
 DECODING_S = 2.0  # how long decoding alone is measured
 PRODUCT = 2048  # side of the square matrices whose product tells what the machine can do
 
@@ -96,7 +97,7 @@ def step(config: Config, _: ExitStack) -> Work:
 
 
 def images(config: Config, closing: ExitStack) -> Work:
-    """A batch of the training recipe: read, decoded, cropped, augmented by as many threads as are configured."""
+    """Batches of the training recipe: read, decoded, cropped, augmented by as many threads as are configured."""
     c = config
     index = _index(c.dataset_path, c, closing)
     loader = TrainLoader(
@@ -114,10 +115,13 @@ def images(config: Config, closing: ExitStack) -> Work:
     taken = 0
     start, cpu = time.perf_counter(), time.process_time()
 
-    def batch() -> None:
+    batches = -(-INPUT_IMAGES // c.batch_size)
+
+    def take() -> None:
         nonlocal taken
-        next(stream)
-        taken += c.batch_size
+        for _ in range(batches):
+            next(stream)
+        taken += batches * c.batch_size
 
     def beside() -> dict[str, float]:
         busy, wall = time.process_time() - cpu, time.perf_counter() - start
@@ -130,7 +134,7 @@ def images(config: Config, closing: ExitStack) -> Work:
             "share_of_decoding": taken / busy / alone.images_per_s_per_core,
         }
 
-    return Work(batch, c.batch_size, beside=beside)
+    return Work(take, batches * c.batch_size, beside=beside)
 
 
 def evaluation(config: Config, closing: ExitStack) -> Work:
@@ -162,7 +166,7 @@ def _index(path: str, config: Config, closing: ExitStack) -> ImageIndex:
 
 
 def product_rate(config: Config) -> float:
-    """Floating-point operations a second of MindSpore's own product of matrices, the best of seven, as the network computes."""
+    """Floating-point operations a second of MindSpore's own product of matrices, the best of seven."""
     kind = ms.float32 if config.amp_level == "O0" else ms.float16
     matrix = Tensor(np.random.default_rng(0).standard_normal((PRODUCT, PRODUCT)), kind)
     product = ops.MatMul()

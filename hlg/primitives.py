@@ -2,9 +2,9 @@
 
 On Ascend and GPU each of these is one or two of MindSpore's operators, single kernels there. On a CPU an operator costs
 what it reads and writes, so there the cells have gradients of their own, which take fewer passes over a tensor than
-those that MindSpore derives and leave out its slow kernels (what each costs: results/benchmarks). Both compute the same
-to rounding. A cell with a gradient of its own returns, beside its result, what the gradient needs again. Its inputs must have one type: a cast to half precision that MindSpore
-puts inside such a cell would be left out of the gradient.
+those that MindSpore derives and leave out its slow kernels. Both compute the same to rounding. A cell with a gradient
+of its own returns, beside its result, what the gradient needs again. Its inputs must have one type: a cast to half
+precision that MindSpore puts inside such a cell would be left out of the gradient.
 
 Shapes: M rows of C channels; B images, h heads of d channels, N queries, K keys.
 """

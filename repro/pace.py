@@ -1,12 +1,13 @@
 """Several programs measured by turns: ``python -m repro.pace --rounds 10 --json FILE ours="..." other="..."``.
 
-A machine that other people use is slower now and faster then. Programs that are started together and take one repetition
-each in every round see the same of it, so the ratio of their times holds where the times do not. Each command says
-"ready" on standard output once it is warm, then answers every line on its standard input with the seconds of a
-repetition: ``python -m hlg.bench ... --paced`` and the peers in tests/benchmarks do.
+A machine that other people use is slower now and faster then. Programs that take one repetition each in every round see
+the same of it, so the ratio of their times holds where the times do not. Each command says "ready" on standard output
+once it is warm, then answers every line on its standard input with the seconds of a repetition:
+``python -m hlg.bench ... --paced`` and the peers in tests/benchmarks do.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -58,10 +59,8 @@ class Paced:
     def end(self) -> None:
         """No more turns."""
         if self.process.stdin:
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
-            except BrokenPipeError:
-                pass
         try:
             self.process.wait(60)
         except subprocess.TimeoutExpired:
@@ -96,7 +95,7 @@ def pace(commands: dict[str, str], rounds: int) -> dict[str, list[float]]:
 
 
 def summary(times: dict[str, list[float]]) -> list[dict[str, Any]]:
-    """For each program median and quartiles of its seconds, and the median ratio to the first one's of the same round."""
+    """Median and quartiles of each program's seconds, and of their ratios to the first one's in the same rounds."""
     first = next(iter(times.values()))
     return [
         {

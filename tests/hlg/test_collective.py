@@ -42,9 +42,9 @@ CLUSTER = "The state of the cluster is error, total nodes num: 2, abnormal nodes
 
 
 def test_a_collective_that_another_rank_has_left_is_an_error_that_says_so() -> None:
-    with pytest.raises(LostRankError, match=r"^rank 0 of 2 has lost another one \(The state .* num: 1\)") as error:
-        with in_company(0, 2):
-            raise RuntimeError(CLUSTER)
+    said = r"^rank 0 of 2 has lost another one \(The state .* num: 1\)"
+    with pytest.raises(LostRankError, match=said) as error, in_company(0, 2):
+        raise RuntimeError(CLUSTER)
     assert error.value.exit_code == 1
 
 

@@ -17,7 +17,7 @@ DIM, HEADS, RATIO, GRID = (32, 64, 192, 384), (2, 4, 8, 16), (8, 8, 4, 4), (56, 
 
 def conv_bn(i, o, kernel, stride=1, act=True):
     layers = [nn.Conv2d(i, o, kernel, stride, kernel // 2), nn.BatchNorm2d(o)]
-    return layers + [nn.GELU(approximate="tanh")] if act else layers
+    return [*layers, nn.GELU(approximate="tanh")] if act else layers
 
 
 class Attention(nn.Module):
