@@ -45,7 +45,8 @@ def heads(count: int) -> Any:
 
 def convolve(channels: int, kernel: int) -> Any:
     """x (B, C, H, W), weight (C, C, k, k) -> (B, C, H, W), with zeros beyond the border."""
-    return Convolve(channels, kernel) if _on_cpu() else P.Conv2D(channels, kernel, pad_mode="pad", pad=kernel // 2)
+    size = (kernel, kernel)  # with one number for both MindSpore can't write ONNX
+    return Convolve(channels, size) if _on_cpu() else P.Conv2D(channels, size, pad_mode="pad", pad=kernel // 2)
 
 
 def _on_cpu() -> bool:
@@ -214,11 +215,11 @@ class Convolve(nn.Cell):
     As such it takes half as long as in MindSpore's own operator for it.
     """
 
-    def __init__(self, channels: int, kernel: int) -> None:
+    def __init__(self, channels: int, size: tuple[int, int]) -> None:
         super().__init__()
-        pad = kernel // 2
-        self.forward = P.Conv2D(channels, kernel, pad_mode="pad", pad=pad)
-        self.weight_grad = G.Conv2DBackpropFilter(channels, kernel, pad_mode="pad", pad=pad, pad_list=(pad,) * 4)
+        pad = size[0] // 2
+        self.forward = P.Conv2D(channels, size, pad_mode="pad", pad=pad)
+        self.weight_grad = G.Conv2DBackpropFilter(channels, size, pad_mode="pad", pad=pad, pad_list=(pad,) * 4)
         self.turn = P.ReverseV2([2, 3])
 
     def construct(self, x: Tensor, weight: Tensor) -> Tensor:

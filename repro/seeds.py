@@ -13,7 +13,8 @@ from repro.schema import Run, SeedGroup, Spread
 
 # What may differ within a group: keys that cannot change a number. The data are compared by their hashes.
 FREE = {
-    *("seed", "dataset_path", "eval_path", "train_num_workers", "eval_num_workers", "device_id"),
+    *("seed", "dataset_path", "eval_path", "class_names", "train_num_workers", "eval_num_workers"),
+    "device_id",
     *("save_checkpoint", "save_checkpoint_epochs", "save_checkpoint_steps", "save_checkpoint_path"),
     *("keep_checkpoint_max", "resume", "resume_changed", "log_interval", "stall_timeout", "calibration_interval"),
     *("data_url", "train_url", "output_path", "data_path"),
