@@ -62,7 +62,7 @@ def start(config: Config) -> Device:
             version can't run.
     """
     if config.open_profiler:
-        raise UserError("open_profiler: found 1; this version does not profile, set it to 0")
+        raise UserError("open_profiler: found 1; a training is not profiled, make profile does that; set it to 0")
     started_by = engine(dict(os.environ))
     if config.run_distribute and not started_by:
         raise UserError(

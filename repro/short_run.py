@@ -12,7 +12,8 @@ from repro.seeds import FREE
 
 WARM_UP_STEPS = 5  # of which the first ones wait for memory and threads
 FEWEST_STEPS = 20  # for a speed
-PACKAGES = ("mindspore", "numpy", "pillow")  # those that compute a number of a run
+# Those that compute a number of a run.
+PACKAGES = ("mindspore", "numpy", "opencv-python-headless", "pillow", "simplejpeg")
 VARIABLES = ("ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 

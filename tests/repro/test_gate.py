@@ -220,8 +220,8 @@ def test_an_environment_that_rounds_as_the_variant_did_matches(tmp_path: Path) -
 
 def test_no_repetition_on_a_quiet_or_a_busy_machine_is_called_a_regression() -> None:
     results = Path(__file__).parents[2] / "results"
-    runs, unfinished = read_runs(results / "noise")
-    baselines = read_all(results / "baselines")
+    runs, unfinished = read_runs(results / "noise" / "runs")
+    baselines = read_all(results / "noise" / "baseline")
     assert len(runs) >= 20
     assert not unfinished
     found = [judge(run, baselines, results) for run in runs]

@@ -1,0 +1,75 @@
+"""Forward pass, training step, evaluation and input of the full network in batches of 8, with drawn images.
+
+Beside each time stands what holds on other machines too: the share of the rate at which this process multiplies
+matrices, and how many images come in while the step takes one (`input_per_step_image`; below 1 the input holds it up).
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from hlg import bench, device
+from hlg.config import Config
+
+CORES = len(os.sched_getaffinity(0))
+CONFIG = Config(
+    device_target="CPU",
+    amp_level="O0",
+    batch_size=8,
+    dataset_path="",
+    eval_path="",
+    train_num_workers=CORES,
+    eval_num_workers=CORES,
+)
+ROUNDS = 7
+
+
+@pytest.fixture(scope="module")
+def product() -> float:
+    device.start(CONFIG)
+    return bench.product_rate(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def rates() -> dict[str, float]:
+    """Images a second of what was measured so far."""
+    return {}
+
+
+@pytest.fixture
+def closing() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def timed(benchmark: BenchmarkFixture, make: Callable[..., bench.Work], closing: ExitStack, product: float) -> float:
+    """Repeat the work and note its rates. Returns images a second."""
+    work = make(CONFIG, closing)
+    benchmark.pedantic(work.repeat, rounds=ROUNDS, warmup_rounds=bench.WARM_UP)
+    rate = work.images / float(benchmark.stats.stats.median)
+    benchmark.extra_info["images_per_s"] = rate
+    if work.flops_per_image:
+        benchmark.extra_info["share_of_product"] = rate * work.flops_per_image / product
+    benchmark.extra_info |= work.beside()
+    return rate
+
+
+def test_forward(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
+    rates["forward"] = timed(benchmark, bench.forward, closing, product)
+
+
+def test_step(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
+    rates["step"] = timed(benchmark, bench.step, closing, product)
+
+
+def test_evaluation(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
+    rate = timed(benchmark, bench.evaluation, closing, product)
+    benchmark.extra_info["share_of_forward"] = rate / rates["forward"]
+
+
+def test_input(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
+    rate = timed(benchmark, bench.images, closing, product)
+    benchmark.extra_info["input_per_step_image"] = rate / rates["step"]

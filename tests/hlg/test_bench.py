@@ -1,0 +1,89 @@
+"""Measuring one thing: what is written, and what is refused. No time is judged."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hlg import bench
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["--batch_size=2", "--train_image_size=112", "--eval_image_size=112", "--class_num=7"]
+RATES = {
+    "median_s",
+    "quartiles_s",
+    "images_per_s",
+    "flops_per_s",
+    "product_flops_per_s",
+    "share_of_product",
+    "environment",
+}
+
+
+def measured(*options: str, standard_input: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.narrow.bench", *options, *SMALL]
+    return subprocess.run(
+        command, cwd=ROOT, input=standard_input, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+@pytest.mark.parametrize("what", ["forward", "step", "evaluate"])
+def test_times_rates_and_environment_are_written(what: str, tmp_path: Path) -> None:
+    done = measured(what, "--steps=3", f"--json={tmp_path}/new/found.json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{what}: ")
+    found = json.loads((tmp_path / "new/found.json").read_text())
+    assert found.keys() >= RATES
+    assert len(found["times_s"]) == found["steps"] == 3
+    assert found["images_per_s"] * found["median_s"] == pytest.approx(8 if what == "evaluate" else 2)
+    assert found["share_of_product"] == pytest.approx(found["flops_per_s"] / found["product_flops_per_s"])
+    assert found["environment"]["packages"]["mindspore"]
+
+
+def test_input_stands_beside_bare_decoding(tmp_path: Path) -> None:
+    done = measured("input", "--steps=1", "--train_num_workers=2", f"--json={tmp_path}/found.json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["flops_per_s"] is None
+    assert found["share_of_decoding"] == pytest.approx(
+        found["images_per_s_per_core"] / found["decoded_per_s_per_core"], rel=1e-6
+    )
+
+
+def test_paced_it_says_ready_and_answers_each_line_with_seconds_and_nothing_else() -> None:
+    done = measured("forward", "--paced", standard_input="go\ngo\n")
+    assert done.returncode == 0, done.stderr
+    ready, *seconds = done.stdout.splitlines()
+    assert ready == "ready"
+    assert len(seconds) == 2
+    assert all(float(text) > 0 for text in seconds)
+
+
+def test_a_profile_names_the_costliest_operators_and_is_never_mixed_with_another(tmp_path: Path) -> None:
+    done = measured("forward", "--steps=2", f"--profile={tmp_path}/profile")
+    assert done.returncode == 0, done.stderr
+    header, first, *_ = (tmp_path / "profile/operators.csv").read_text().splitlines()
+    assert header == "operator,calls,total_ms,share_pct"
+    assert first.split(",")[0] in done.stdout
+    again = measured("forward", "--steps=2", f"--profile={tmp_path}/profile")
+    assert again.returncode == 2
+    assert "is not empty" in again.stderr
+    assert "Traceback" not in again.stderr
+
+
+@pytest.mark.parametrize("options", [["nothing"], ["step", "--steps=0"], ["step", "--steps=many"]])
+def test_what_cannot_be_measured_is_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        bench.main(options)
+    assert end.value.code == 2
+    assert "error: argument" in capsys.readouterr().err
+
+
+def test_quartiles_are_those_of_the_times() -> None:
+    found = bench.summary(
+        [3.0, 1.0, 2.0, 5.0, 4.0], bench.Work(lambda: None, images=6, flops_per_image=10), product=40.0
+    )
+    assert (found["median_s"], found["quartiles_s"]) == (3.0, [2.0, 4.0])
+    assert (found["images_per_s"], found["flops_per_s"], found["share_of_product"]) == (2.0, 20.0, 0.5)

@@ -1,0 +1,69 @@
+"""Programs that take turns: small ones here, which answer what they are told to."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from repro import pace
+from repro.schema import ReproError
+
+ANSWER = """
+import sys
+print("compiling")
+print("ready", flush=True)
+for _, seconds in zip(sys.stdin, {seconds}):
+    print(seconds, flush=True)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> object:
+    def write(name: str, *seconds: object, text: str = ANSWER) -> str:
+        (tmp_path / f"{name}.py").write_text(text.format(seconds=seconds))
+        return f"{sys.executable} {tmp_path}/{name}.py"
+
+    return write
+
+
+def test_each_program_takes_one_turn_a_round_and_ratios_are_of_the_same_round(program, tmp_path, capsys) -> None:
+    ours, other = program("ours", 1.0, 2.0, 4.0), program("other", 2.0, 4.0, 8.0)
+    code = pace.main(["--rounds", "3", "--json", f"{tmp_path}/new/pace.json", f"ours={ours}", f"other={other}"])
+    assert code == 0
+    found = json.loads((tmp_path / "new/pace.json").read_text())
+    first, second = found["programs"]
+    assert (first["name"], first["median_s"], first["ratio"]) == ("ours", 2.0, 1.0)
+    assert (second["name"], second["times_s"]) == ("other", [2.0, 4.0, 8.0])
+    assert (second["ratio"], second["ratio_quartiles"]) == (2.0, [2.0, 2.0])
+    assert "other    4.0000" in capsys.readouterr().out
+
+
+def test_a_program_that_fails_is_named_with_its_exit_code(program) -> None:
+    command = program("broken", text="import sys; sys.exit(7)")
+    with pytest.raises(ReproError, match="broken: has ended with exit code 7"):
+        pace.pace({"broken": command}, 1)
+
+
+def test_a_program_that_ends_between_turns_is_named(program) -> None:
+    with pytest.raises(ReproError, match="short: has ended"):
+        pace.pace({"short": program("short", 1.0)}, 3)
+
+
+def test_an_answer_that_is_no_number_is_named(program) -> None:
+    with pytest.raises(ReproError, match="odd: expected the seconds of a repetition, found 'soon'"):
+        pace.pace({"odd": program("odd", "soon")}, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--rounds", "0", "a=true"], "--rounds: found 0"),
+        (["a"], "expected NAME=COMMAND"),
+        (["a=true", "a=true"], "expected NAME=COMMAND"),
+        (["a=/no/such/program"], "a: cannot be started"),
+    ],
+)
+def test_mistakes_are_said_in_a_line(arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert pace.main(arguments) == 2
+    assert reason in capsys.readouterr().err
