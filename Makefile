@@ -253,7 +253,7 @@ cluster-files: ## What starts a run on NODES machines, by Slurm or Kubernetes: D
 
 ##@ Work on the code
 
-test faults lint test-gate test-page: override CONTAINER = 0
+test faults lint test-gate test-page bench bench-compare profile: override CONTAINER = 0
 
 .PHONY: test
 test: setup ## Run the tests
@@ -262,6 +262,24 @@ test: setup ## Run the tests
 .PHONY: faults
 faults: setup ## Break running jobs in every way we know, and print what happened and what was lost
 	$(BIN) -m pytest tests/faults -n 4 --dist loadfile
+
+# Where the results of make bench and make profile go, and what make profile and make bench-compare measure.
+BENCH   ?= build/bench.json
+PROFILE ?= build/profile
+WHAT    ?= step
+ROUNDS  ?= 8
+MEASURED = --batch_size 8 $(KEYS)
+
+.PHONY: bench bench-compare profile
+bench: setup ## How fast? Forward, step, evaluation, input, reading of logs, with ratios that hold on other machines
+	mkdir -p $(dir $(BENCH))
+	$(BIN) -m pytest tests/benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds --benchmark-json $(BENCH)
+
+bench-compare: setup ## Which is faster? Two commits by turns, . for the code as it stands: A=main B=. WHAT=step ROUNDS=8
+	$(BIN) -m repro.bench_compare "$(A)" "$(B)" --what $(WHAT) --rounds $(ROUNDS) -- $(MEASURED)
+
+profile: setup ## Which operators does the time go to? WHAT=step|forward|evaluate PROFILE=folder
+	$(BIN) -m hlg.bench $(WHAT) --steps 5 --profile $(PROFILE) $(MEASURED)
 
 .PHONY: test-image
 test-image: ## Try the CPU image with this machine's engine, and the run that make tiny CONTAINER=1 has left under RUNS

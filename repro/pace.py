@@ -110,6 +110,19 @@ def summary(times: dict[str, list[float]]) -> list[dict[str, Any]]:
     ]
 
 
+def table(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """The cells of a table of :func:`summary`'s rows, with its header."""
+    cells: list[tuple[str, ...]] = [
+        ("program", "median s", "quartiles s", f"ratio to {rows[0]['name']}", "its quartiles")
+    ]
+    for row in rows:
+        low, high = row["quartiles_s"]
+        ratio_low, ratio_high = row["ratio_quartiles"]
+        numbers = (f"{row['median_s']:.4f}", f"{low:.4f} to {high:.4f}", f"{row['ratio']:.3f}")
+        cells.append((row["name"], *numbers, f"{ratio_low:.3f} to {ratio_high:.3f}"))
+    return cells
+
+
 def _quartiles(values: Sequence[float]) -> list[float]:
     cuts = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
     return [cuts[0], cuts[2]]
@@ -133,13 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ReproError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    table = [("program", "median s", "quartiles s", f"ratio to {rows[0]['name']}", "its quartiles")]
-    for row in rows:
-        low, high = row["quartiles_s"]
-        ratio_low, ratio_high = row["ratio_quartiles"]
-        cells = (f"{row['median_s']:.4f}", f"{low:.4f} to {high:.4f}", f"{row['ratio']:.3f}")
-        table.append((row["name"], *cells, f"{ratio_low:.3f} to {ratio_high:.3f}"))
-    print(columns(table))
+    print(columns(table(rows)))
     if options.json:
         kept = {
             "what": options.what,

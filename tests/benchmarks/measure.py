@@ -1,0 +1,114 @@
+"""The measurements behind the README's table of speeds, ours and those of the peers by turns.
+
+    python -m tests.benchmarks.measure --torch /venv/bin/python --published models/research/cv/hlg --photos FOLDER
+
+``--torch`` is a Python with PyTorch, ``--published`` the folder of the published code, whose modules want easydict
+(PYTHONPATH), ``--photos`` a folder of class folders with photographs. Writes results/benchmarks/*.json; half an hour on
+two cores that have nothing else to do.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from repro import pace
+
+KEPT = Path("results/benchmarks")
+PEERS = Path("tests/benchmarks/peers")
+BATCH = 8
+CORES = len(os.sched_getaffinity(0))
+
+
+def by_turns(what: str, torch: str, published: Path, rounds: int) -> None:
+    """Forward or step: ours, PyTorch's and the published one's, and what ours says of itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(folder) / "own.json"
+        batch = str(BATCH)
+        commands = {
+            "ours": [sys.executable, "-m", "hlg.bench", what, "--paced", "--json", str(own), "--batch_size", batch],
+            "PyTorch": [torch, str(PEERS / "torch_hlg.py"), what, "--batch", batch],
+            "published": [
+                *(sys.executable, str(PEERS / "published_hlg.py"), what),
+                *("--code", str(published), "--batch", batch),
+            ],
+        }
+        times = pace.pace({name: shlex.join(command) for name, command in commands.items()}, rounds)
+        write(what, {"programs": pace.summary(times), "ours": json.loads(own.read_text())})
+
+
+def measured_input(photos: Path, rounds: int) -> None:
+    """Images a second of the whole training input, ours and as published, one process after the other, by turns."""
+    ours, published = [], []
+    for _ in range(rounds):
+        ours.append(_bench("input", 4, f"--dataset_path={photos}", f"--train_num_workers={CORES}"))
+        command = [sys.executable, "-m", "tests.benchmarks.published_input", str(photos), "--workers", str(CORES)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        published.append(json.loads(done.stdout.splitlines()[-1]))
+    rates = [found["images"] / found["seconds"] for found in published]
+    ratios = [own["images_per_s"] / rate for own, rate in zip(ours, rates, strict=True)]
+    write(
+        "input",
+        {
+            "workers": CORES,
+            "images_per_s": statistics.median(own["images_per_s"] for own in ours),
+            "images_per_s_per_core": statistics.median(own["images_per_s_per_core"] for own in ours),
+            "decoded_per_s_per_core": statistics.median(own["decoded_per_s_per_core"] for own in ours),
+            "published_images_per_s": statistics.median(rates),
+            "ratio": statistics.median(ratios),
+            "ratios": ratios,
+            "ours": ours,
+            "published": published,
+        },
+    )
+
+
+def evaluation(rounds: int) -> None:
+    """Images a second of an evaluation from files, beside those of the forward pass alone, by turns."""
+    pairs = [(_bench("evaluate", 5), _bench("forward", 20)) for _ in range(rounds)]
+    write(
+        "evaluate",
+        {
+            "images_per_s": statistics.median(found["images_per_s"] for found, _ in pairs),
+            "forward_images_per_s": statistics.median(alone["images_per_s"] for _, alone in pairs),
+            "ratio": statistics.median(found["images_per_s"] / alone["images_per_s"] for found, alone in pairs),
+            "pairs": pairs,
+        },
+    )
+
+
+def _bench(what: str, steps: int, *keys: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "found.json"
+        command = [sys.executable, "-m", "hlg.bench", what, "--steps", str(steps), "--json", str(file)]
+        subprocess.run([*command, f"--batch_size={BATCH}", f"--eval_num_workers={CORES}", *keys], check=True)
+        found: dict[str, Any] = json.loads(file.read_text())
+        return found
+
+
+def write(what: str, found: dict[str, Any]) -> None:
+    KEPT.mkdir(parents=True, exist_ok=True)
+    (KEPT / f"{what}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--torch", required=True)
+    parser.add_argument("--published", required=True, type=Path)
+    parser.add_argument("--photos", required=True, type=Path)
+    parser.add_argument("--rounds", type=int, default=8)
+    options = parser.parse_args()
+    for what in ("forward", "step"):
+        by_turns(what, options.torch, options.published, options.rounds)
+    evaluation(3)
+    measured_input(options.photos, 3)
+
+
+if __name__ == "__main__":
+    main()
