@@ -1,4 +1,4 @@
-"""The measurements behind the README's table of speeds, ours and those of the peers by turns.
+"""Our speeds and those of the peers, by turns.
 
     python -m tests.benchmarks.measure --torch /venv/bin/python --published models/research/cv/hlg --photos FOLDER
 
