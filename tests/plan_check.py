@@ -1,0 +1,144 @@
+"""Holds predictions of make plan against real short runs on this machine's CPU, by turns: measure, predict, train.
+
+    python -m tests.plan_check --rounds 3      # quarter of an hour; writes results/benchmarks/plan.json
+    python -m tests.plan_check --check         # whether README.md says what that file and make plan say
+    python -m tests.plan_check --write         # has it say so
+
+The runs are the tiny recipe's, two epochs long, on one rank and, with half the batch on each, on two. Each prediction
+knows only what hlg.bench has measured before its run. The first epoch of a run holds its slow first steps.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from repro.markdown import grid, read_table, write_table
+
+ROOT = Path(__file__).parents[1]
+KEPT = ROOT / "results/benchmarks/plan.json"
+RECIPE = ("--config_path", "configs/tiny.yml")
+EPOCHS = 2
+
+
+def run(*command: str) -> float:
+    """Run a module of this project; the most memory that its process had, in bytes."""
+    process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"python -m {' '.join(command)}: exit code {process.returncode}")
+    return 1024 * usage.ru_maxrss
+
+
+def one(folder: Path, ranks: int) -> dict[str, Any]:
+    """What was predicted of one run, and what it did."""
+    files = {what: folder / f"{what}.json" for what in ("step", "evaluate", "input")}
+    batch = 16 // ranks
+    for what, (steps, size) in {"step": (10, batch), "evaluate": (2, 32), "input": (4, batch)}.items():
+        run("hlg.bench", what, *RECIPE, "--batch_size", str(size), "--steps", str(steps), "--json", str(files[what]))
+    plan = folder / "plan.json"
+    own = [word for what, file in files.items() for word in (f"--{what}", str(file))]
+    run("repro.plan", *own, "--cards", str(ranks), "--epochs", str(EPOCHS), "--json", str(plan))
+    found = json.loads(plan.read_text())
+    train = ["hlg.train", *RECIPE, "--batch_size", str(batch), "--max_epoch", str(EPOCHS)]
+    train += ["--save_checkpoint_path", str(folder / "runs")]
+    if ranks > 1:
+        train = ["hlg.launch", "--ranks", str(ranks), "--logs", str(folder / "ranks"), *train]
+    memory = run(*train)
+    (metrics,) = folder.glob("runs/2*/metrics.jsonl")
+    events = [json.loads(line) for line in metrics.read_text().splitlines()]
+    epochs = [event for event in events if event["event"] == "epoch"]
+    total = sum(event.get("compile_time_s", 0.0) + event.get("training_time_s", 0.0) for event in events)
+    predicted = found["prediction"]
+    return {
+        "ranks": ranks,
+        "measured": {name: round(value["value"], 4) for name, value in found["inputs"].items()},
+        "predicted": {key: predicted[key] for key in ("step_s", "input_s", "steps", "epoch_s", "eval_s", "total_s")}
+        | {"bound": predicted["bound"], "memory_bytes": 1e9 * found["inputs"]["memory"]["value"]},
+        "run": {
+            "epoch_s": [event["epoch_time_s"] for event in epochs],
+            "step_ms": [event["step_time_ms"] for event in epochs],
+            "data_wait_ms": [event["data_wait_ms"] for event in epochs],
+            "eval_s": [event["eval_time_s"] for event in epochs],
+            "total_s": total,
+            "memory_bytes": memory if ranks == 1 else None,  # of several ranks, wait4 tells that of the largest alone
+        },
+    }
+
+
+def errors(rounds: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """In percent of what was measured, a run each: the second epoch, the whole run; above 0: predicted too long."""
+    pairs = {"epoch": lambda r: r["run"]["epoch_s"][-1], "total": lambda r: r["run"]["total_s"]}
+    return {
+        name: [100 * (r["predicted"][f"{name}_s"] / measured(r) - 1) for r in rounds]
+        for name, measured in pairs.items()
+    }
+
+
+def table(kept: dict[str, Any]) -> str:
+    """Of the README, as Markdown."""
+    header = ("Run", "Epoch predicted, s", "measured, s", "error", "Whole run predicted, s", "measured, s", "error")
+    rows = []
+    for number, r in enumerate(kept["rounds"], 1):
+        off = errors([r])
+        ranks = f"{r['ranks']} rank{'s' if r['ranks'] > 1 else ''}"
+        epoch, total = r["run"]["epoch_s"][-1], r["run"]["total_s"]
+        cells = (f"{r['predicted']['epoch_s']:.1f}", f"{epoch:.1f}", f"{off['epoch'][0]:+.1f} %")
+        cells += (f"{r['predicted']['total_s']:.1f}", f"{total:.1f}", f"{off['total'][0]:+.1f} %")
+        rows.append((f"{number}: {ranks}", *cells))
+    return "\n".join(grid(header, rows)) + "\n"
+
+
+def page() -> str:
+    """What make plan says where nothing is measured."""
+    done = subprocess.run(
+        [sys.executable, "-m", "repro.plan"], cwd=ROOT, capture_output=True, text=True, check=True, env={}
+    )
+    return f"```\n{done.stdout}```\n"
+
+
+def main() -> int:
+    """The program; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.plan_check", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3, help="runs on one rank (%(default)s); one on two follows")
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    if options.check or options.write:
+        made = {"plan": page(), "plan-error": table(json.loads(KEPT.read_text()))}
+        stale = [name for name, text in made.items() if read_table(ROOT / "README.md", name) != text]
+        for name in stale if options.write else ():
+            write_table(ROOT / "README.md", name, made[name])
+        if stale and not options.write:
+            print(f"README.md: {', '.join(stale)} is out of date; run python -m tests.plan_check --write")
+        return int(bool(stale) and not options.write)
+    rounds = []
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    for ranks in [1] * options.rounds + [2]:
+        with tempfile.TemporaryDirectory(prefix="plan-check-") as folder:
+            rounds.append(one(Path(folder), ranks))
+            machine = json.loads(Path(folder, "step.json").read_text())["environment"]
+        print(rounds[-1]["predicted"], rounds[-1]["run"], flush=True)
+    found = errors([r for r in rounds if r["ranks"] == 1])
+    kept = {
+        "what": "epochs of the tiny recipe on a CPU, predicted by repro.plan and run",
+        "when": when,
+        "commit": machine["commit"],
+        "cpu": machine["cpu"],
+        "packages": machine["packages"],
+        "errors_pct": {name: {"median": statistics.median(off), "each": off} for name, off in found.items()},
+        "rounds": rounds,
+    }
+    KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
