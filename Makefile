@@ -207,7 +207,8 @@ plan: setup ## How long, and what stands in the way? DEVICE=cpu|gpu|ascend CARDS
 	$(call measured,input,8)
 	$(BIN) -m repro.plan $(foreach what,$(PLANNED),--$(what) $(PLAN)/$(what).json) $(call given,CARDS,cards) \
 	  $(call given,CARDS_PER_MACHINE,cards-per-machine) $(call given,STEP_MS,step-ms) $(call given,INPUT_RATE,input-rate) \
-	  $(call given,CORES,cores) $(call given,LINK_GBPS,link-gbps) --json $(PLAN)/plan.json
+	  $(if $(STEP_MS),$(call given,batch_size,batch)) $(call given,CORES,cores) $(call given,LINK_GBPS,link-gbps) \
+	  $(call given,max_epoch,epochs) --json $(PLAN)/plan.json
 
 .PHONY: audit
 audit: MOUNTS = --write results --write $(RUNS) $(addprefix --read ,$(RUN))

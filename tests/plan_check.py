@@ -27,22 +27,31 @@ RECIPE = ("--config_path", "configs/tiny.yml")
 EPOCHS = 2
 
 
-def run(*command: str) -> float:
-    """Run a module of this project; the most memory that its process had, in bytes."""
+def busy_s() -> float:
+    """Processor time that all of this machine has spent since it started."""
+    user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text().split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def run(*command: str) -> tuple[float, float]:
+    """Run a module of this project. The most memory that its process had, in bytes; the cores that other work had."""
+    busy, start = busy_s(), time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"python -m {' '.join(command)}: exit code {process.returncode}")
-    return 1024 * usage.ru_maxrss
+    others = busy_s() - busy - usage.ru_utime - usage.ru_stime
+    return 1024 * usage.ru_maxrss, others / (time.perf_counter() - start)
 
 
 def one(folder: Path, ranks: int) -> dict[str, Any]:
     """What was predicted of one run, and what it did."""
     files = {what: folder / f"{what}.json" for what in ("step", "evaluate", "input")}
-    batch = 16 // ranks
+    batch, others = 16 // ranks, {}
     for what, (steps, size) in {"step": (10, batch), "evaluate": (2, 32), "input": (4, batch)}.items():
-        run("hlg.bench", what, *RECIPE, "--batch_size", str(size), "--steps", str(steps), "--json", str(files[what]))
+        words = ("--batch_size", str(size), "--steps", str(steps), "--json", str(files[what]))
+        others[what] = run("hlg.bench", what, *RECIPE, *words)[1]
     plan = folder / "plan.json"
     own = [word for what, file in files.items() for word in (f"--{what}", str(file))]
     run("repro.plan", *own, "--cards", str(ranks), "--epochs", str(EPOCHS), "--json", str(plan))
@@ -51,7 +60,7 @@ def one(folder: Path, ranks: int) -> dict[str, Any]:
     train += ["--save_checkpoint_path", str(folder / "runs")]
     if ranks > 1:
         train = ["hlg.launch", "--ranks", str(ranks), "--logs", str(folder / "ranks"), *train]
-    memory = run(*train)
+    memory, others["run"] = run(*train)
     (metrics,) = folder.glob("runs/2*/metrics.jsonl")
     events = [json.loads(line) for line in metrics.read_text().splitlines()]
     epochs = [event for event in events if event["event"] == "epoch"]
@@ -59,6 +68,7 @@ def one(folder: Path, ranks: int) -> dict[str, Any]:
     predicted = found["prediction"]
     return {
         "ranks": ranks,
+        "cores_of_others": others,
         "measured": {name: round(value["value"], 4) for name, value in found["inputs"].items()},
         "predicted": {key: predicted[key] for key in ("step_s", "input_s", "steps", "epoch_s", "eval_s", "total_s")}
         | {"bound": predicted["bound"], "memory_bytes": 1e9 * found["inputs"]["memory"]["value"]},
@@ -84,15 +94,26 @@ def errors(rounds: list[dict[str, Any]]) -> dict[str, list[float]]:
 
 def table(kept: dict[str, Any]) -> str:
     """Of the README, as Markdown."""
-    header = ("Run", "Epoch predicted, s", "measured, s", "error", "Whole run predicted, s", "measured, s", "error")
+    header = (
+        "Run",
+        "Cores of others, measuring",
+        "running",
+        "Epoch predicted, s",
+        "measured, s",
+        "error",
+        "Whole run predicted, s",
+        "measured, s",
+        "error",
+    )
     rows = []
     for number, r in enumerate(kept["rounds"], 1):
         off = errors([r])
         ranks = f"{r['ranks']} rank{'s' if r['ranks'] > 1 else ''}"
         epoch, total = r["run"]["epoch_s"][-1], r["run"]["total_s"]
-        cells = (f"{r['predicted']['epoch_s']:.1f}", f"{epoch:.1f}", f"{off['epoch'][0]:+.1f} %")
+        cells: tuple[str, ...] = (f"{r['predicted']['epoch_s']:.1f}", f"{epoch:.1f}", f"{off['epoch'][0]:+.1f} %")
         cells += (f"{r['predicted']['total_s']:.1f}", f"{total:.1f}", f"{off['total'][0]:+.1f} %")
-        rows.append((f"{number}: {ranks}", *cells))
+        others = (f"{r['cores_of_others'][what]:.2f}" for what in ("step", "run"))
+        rows.append((f"{number}: {ranks}", *others, *cells))
     return "\n".join(grid(header, rows)) + "\n"
 
 
