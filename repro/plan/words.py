@@ -94,7 +94,10 @@ def _prediction(plan: Plan) -> list[tuple[str, ...]]:
             f"{data(memory * here)} a machine for {here} rank{'s' if here > 1 else ''}; "
             f"{data(buffers(facts, wanted.batch))} of each are batches made ahead",
         ),
-        ("device memory", f"{state}activations are not known until a step is run there"),
+        (
+            "device memory",
+            "the host's" if facts.shared else f"{state}activations are not known until a step is run there",
+        ),
         ("disk", f"{data(sum(disk))} of images, read at {data(plan.read(wanted))}/s by all machines"),
         ("", f"{data(CHECKPOINT * CHECKPOINTS)} of checkpoints, {data(steps * STEP_RECORD)} of log"),
         (
