@@ -22,6 +22,7 @@ from repro.plan.model import (
 )
 
 SCALES = (8, 64, 512)
+PUBLISHED_STEPS = 1251  # an epoch: 1,281,167 images in whole batches of 1024
 BESIDE = ("train_step_time", "train_mean_fps", "train_time", "train_time_hours")
 
 
@@ -112,10 +113,10 @@ def limits(plan: Plan) -> list[str]:
     else:
         second += "One card has no all-reduce"
     most = PUBLISHED_BATCH // facts.batch
-    steps = facts.images // PUBLISHED_BATCH
     third = (
-        f"75.61 % was published at {PUBLISHED_BATCH:,} images a step, {steps:,} steps an epoch, which "
-        f"{_cards(most)} of {facts.batch} images are. Beyond, the accuracy is not known: "
+        f"75.61 % was published at {PUBLISHED_BATCH:,} images a step, {PUBLISHED_STEPS:,} steps an epoch, which "
+        + (f"{_cards(most)} of {facts.batch} images are. " if most else f"are fewer than the {facts.batch} of a card. ")
+        + "Beyond, the accuracy is not known: "
     )
     large = plan.kept_batch[-1]
     third += (
