@@ -28,6 +28,13 @@ RUN    ?=
 SEEDS  ?=
 # How often make baseline repeats its short run.
 REPEAT ?= 5
+# What make plan is told. What is empty is measured, published or assumed, and its table says which.
+CARDS             ?=
+CARDS_PER_MACHINE ?=
+STEP_MS           ?=
+INPUT_RATE        ?=
+CORES             ?=
+LINK_GBPS         ?=
 # Several machines: the same command on each of NODES, with NODE_RANK 0, 1, ... and the address of the first one.
 NODES     ?= 1
 NODE_RANK ?=
@@ -178,6 +185,30 @@ baseline: setup tiny-data ## Keep what this machine gives, for make check: REPEA
 	for i in $$(seq $(REPEAT)); do $(CHECK) $(NEW); done
 	$(if $(filter cpu,$(DEVICE)),$(call WITH,ONEDNN_MAX_CPU_ISA=SSE41) $(NEW))
 	$(BIN) -m repro.baseline $(NEW)
+
+# It measures where a DEVICE is named, and input alone on the images of IMAGENET where none is. A CPU takes 8 images a
+# step, unless CONFIG or batch_size says otherwise; without images of its own hlg.bench draws some.
+PLAN = build/plan
+DEFAULTS = $(filter file,$(origin CONFIG))
+ON = $(filter-out file,$(origin DEVICE))
+PLANNED = $(if $(ON),$(if $(STEP_MS),,step) evaluate) $(if $(INPUT_RATE),,$(if $(ON)$(IMAGENET),input))
+ON_cpu = --device_target CPU --amp_level O0 $(if $(DEFAULTS),--batch_size 8)
+measured = $(if $(filter $(1),$(PLANNED)),$(BIN) -m hlg.bench $(1) --steps $(2) --json $(PLAN)/$(1).json \
+  --config_path $(CONFIG) $(or $(DATA),$(if $(DEFAULTS),--dataset_path= --eval_path=)) --run_distribute 0 \
+  $(or $(TARGET_$(DEVICE)),$(ON_cpu)) $(KEYS))
+given = $(if $($(1)),--$(2) "$($(1))")
+
+.PHONY: plan
+plan: COUNT = $(if $(filter-out cpu,$(DEVICE)),1)
+plan: MOUNTS = --write $(PLAN) $(addprefix --read ,configs $(CONFIG) $(READ))
+plan: setup ## How long, and what stands in the way? DEVICE=cpu|gpu|ascend CARDS=64 IMAGENET=/path STEP_MS=373 LINK_GBPS=100
+	$(call measured,step,10)
+	$(call measured,evaluate,2)
+	$(call measured,input,8)
+	$(BIN) -m repro.plan $(foreach what,$(PLANNED),--$(what) $(PLAN)/$(what).json) $(call given,CARDS,cards) \
+	  $(call given,CARDS_PER_MACHINE,cards-per-machine) $(call given,STEP_MS,step-ms) $(call given,INPUT_RATE,input-rate) \
+	  $(if $(STEP_MS),$(call given,batch_size,batch)) $(call given,CORES,cores) $(call given,LINK_GBPS,link-gbps) \
+	  $(call given,max_epoch,epochs) --json $(PLAN)/plan.json
 
 .PHONY: audit
 audit: MOUNTS = --write results --write $(RUNS) $(addprefix --read ,$(RUN))

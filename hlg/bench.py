@@ -3,7 +3,8 @@
 What: forward (the network alone, random images), step (a whole training step from pixels to weights), input (augmented
 images, some batches a repetition), evaluate (some batches of images from files, network, counting). Any key of the
 configuration may follow. The device is a CPU unless --device_target says otherwise, and images are drawn ones unless
---dataset_path or --eval_path names a folder.
+--dataset_path or --eval_path names a folder. Of the images, sizes and counts are written too, and of any measurement
+the most memory that the process had.
 
 --paced waits for a line on standard input before each repetition and answers with its seconds on standard output, so
 that repro.pace can measure several programs by turns. --profile FOLDER writes which operators the time goes to.
@@ -13,9 +14,9 @@ import argparse
 import dataclasses
 import json
 import os
+import resource
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -28,9 +29,8 @@ from mindspore import Tensor, ops
 
 from hlg import cli, device
 from hlg.config import Config
-from hlg.data.index import ImageIndex, scan
 from hlg.data.loader import EvalLoader, TrainLoader, mixup_draw
-from hlg.data.speed import decoding, drawn
+from hlg.data.speed import decoding, described, read_or_drawn
 from hlg.environment import environment
 from hlg.evaluate import evaluate
 from hlg.flops import forward_flops, step_flops
@@ -54,7 +54,7 @@ class Work:
     images: int
     flops_per_image: int = 0
     compile_time_s: float = 0.0
-    beside: Callable[[], dict[str, float]] = dict
+    beside: Callable[[], dict[str, Any]] = dict
 
 
 def forward(config: Config, _: ExitStack) -> Work:
@@ -92,14 +92,15 @@ def step(config: Config, _: ExitStack) -> Work:
     start = time.perf_counter()
     train.compile(*inputs)
     compile_time_s = time.perf_counter() - start
-    flops = step_flops(c.class_num, c.train_image_size)
-    return Work(lambda: train(*inputs)[0].asnumpy(), c.batch_size, flops, compile_time_s)
+    flops, average = step_flops(c.class_num, c.train_image_size), train.update.gradients.average
+    found = {"averaged_bytes": average.bytes, "averages": len(average.buckets)}
+    return Work(lambda: train(*inputs)[0].asnumpy(), c.batch_size, flops, compile_time_s, lambda: found)
 
 
 def images(config: Config, closing: ExitStack) -> Work:
     """Batches of the training recipe: read, decoded, cropped, augmented by as many threads as are configured."""
     c = config
-    index = _index(c.dataset_path, c, closing)
+    index = read_or_drawn(c.dataset_path, c.class_num, closing)
     loader = TrainLoader(
         index,
         image_size=c.train_image_size,
@@ -123,7 +124,7 @@ def images(config: Config, closing: ExitStack) -> Work:
             next(stream)
         taken += batches * c.batch_size
 
-    def beside() -> dict[str, float]:
+    def beside() -> dict[str, Any]:
         busy, wall = time.process_time() - cpu, time.perf_counter() - start
         stream.close()
         alone = decoding(index, c.train_num_workers, DECODING_S)
@@ -132,6 +133,7 @@ def images(config: Config, closing: ExitStack) -> Work:
             "cores_busy": busy / wall,
             "decoded_per_s_per_core": alone.images_per_s_per_core,
             "share_of_decoding": taken / busy / alone.images_per_s_per_core,
+            **described(index, c.dataset_path),
         }
 
     return Work(take, batches * c.batch_size, beside=beside)
@@ -140,13 +142,14 @@ def images(config: Config, closing: ExitStack) -> Work:
 def evaluation(config: Config, closing: ExitStack) -> Work:
     """An evaluation of some batches of files."""
     c = config
-    index = _index(c.eval_path, c, closing)
+    index = whole = read_or_drawn(c.eval_path, c.class_num, closing)
     count = min(len(index.files), EVALUATED_BATCHES * c.batch_size)
     index = dataclasses.replace(index, files=index.files[:count], labels=index.labels[:count])
     network = build_network(c.class_num, c.eval_image_size, c.amp_level)
     ranks = RankStep(network)
     loader = EvalLoader(index, image_size=c.eval_image_size, batch_size=c.batch_size, workers=c.eval_num_workers)
-    return Work(lambda: evaluate(ranks, loader), count, forward_flops(c.class_num, c.eval_image_size))
+    flops = forward_flops(c.class_num, c.eval_image_size)
+    return Work(lambda: evaluate(ranks, loader), count, flops, beside=lambda: described(whole, c.eval_path))
 
 
 WHAT: dict[str, Callable[[Config, ExitStack], Work]] = {
@@ -155,14 +158,6 @@ WHAT: dict[str, Callable[[Config, ExitStack], Work]] = {
     "input": images,
     "evaluate": evaluation,
 }
-
-
-def _index(path: str, config: Config, closing: ExitStack) -> ImageIndex:
-    """The images of ``path``, or drawn ones where it is no folder."""
-    if os.path.isdir(path):  # noqa: PTH112 - no name, however odd, makes it raise
-        return scan(path, config.class_num)
-    folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="hlg-drawn-"))
-    return drawn(Path(folder) / "images")
 
 
 def product_rate(config: Config) -> float:
@@ -179,15 +174,14 @@ def product_rate(config: Config) -> float:
     return 2 * PRODUCT**3 / min(once() for _ in range(7))
 
 
-def measure(work: Work, steps: int) -> list[float]:
+def measure(work: Work, steps: int, warm_up: int = WARM_UP) -> list[float]:
     """Seconds of each of ``steps`` repetitions, after some that are not counted."""
     times = []
-    for i in range(WARM_UP + steps):
+    for _ in range(warm_up + steps):
         start = time.perf_counter()
         work.repeat()
-        if i >= WARM_UP:
-            times.append(time.perf_counter() - start)
-    return times
+        times.append(time.perf_counter() - start)
+    return times[warm_up:]
 
 
 def paced(work: Work) -> list[float]:
@@ -244,19 +238,21 @@ def bench(own: argparse.Namespace, config: Config) -> None:
             for _ in range(WARM_UP):
                 work.repeat()
             with profiled(Path(own.profile)):
-                times = [_timed(work.repeat) for _ in range(own.steps)]
+                times = measure(work, own.steps, warm_up=0)
             print(costliest(Path(own.profile), own.steps))
         else:
             times = paced(work) if own.paced else measure(work, own.steps)
         if not times:
             return
+        beside = work.beside()  # first: it looks at what this process has used, which the product below adds to
         found = {
             "what": own.what,
             "batch_size": config.batch_size,
             "steps": len(times),
             **summary(times, work, product_rate(config)),
+            **beside,
         }
-        found |= work.beside()
+        found["peak_memory_bytes"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found["environment"] = environment(on.facts(), config=dataclasses.asdict(config))
     share = f", {found['flops_per_s'] / 1e9:.1f} GFLOP/s" if found["flops_per_s"] else ""
     print(
@@ -267,12 +263,6 @@ def bench(own: argparse.Namespace, config: Config) -> None:
     if own.json:
         own.json.parent.mkdir(parents=True, exist_ok=True)
         own.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-
-
-def _timed(repeat: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    repeat()
-    return time.perf_counter() - start
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -60,7 +60,9 @@ class Average(nn.Cell):
     def __init__(self, shapes: Iterable[tuple[int, ...]], ranks: int, bucket: int = BUCKET) -> None:
         super().__init__(auto_prefix=False)
         self.ranks = ranks
-        self.buckets = buckets([math.prod(shape) for shape in shapes], bucket)
+        sizes = [math.prod(shape) for shape in shapes]
+        self.buckets = buckets(sizes, bucket)
+        self.bytes = 4 * sum(sizes)  # that a step averages
         self.map = composite.HyperMap()
         self.concat = ops.Concat()
         self.sum = ops.AllReduce()

@@ -206,6 +206,13 @@ def test_the_readmes_table_of_published_keys_is_made_from_the_configuration() ->
     assert done.returncode == 0, done.stderr
 
 
+def test_what_the_readme_says_of_plans_is_what_make_plan_says_and_what_was_measured() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.plan_check", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_every_published_script_and_program_has_its_place_in_the_readme() -> None:
     section = README.split("## Coming from the published code")[1].split("<details>")[0]
     scripts = [

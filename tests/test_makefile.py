@@ -99,6 +99,35 @@ def test_a_target_starts_what_its_line_says(arguments: list[str], expected: str)
     assert commands(*arguments) == [expected]
 
 
+PLANNED = "--json build/plan/{0}.json --config_path configs/hlg_mobile.yml {1} --run_distribute 0 {2}"
+
+
+def test_without_a_device_a_plan_measures_nothing() -> None:
+    assert commands("plan", "STEP_MS=400", "CARDS=64", "batch_size=64", "CONTAINER=0") == [
+        '.venv/bin/python -m repro.plan --cards "64" --step-ms "400" --batch "64" --json build/plan/plan.json'
+    ]
+
+
+def test_without_a_device_a_plan_measures_the_images_of_imagenet() -> None:
+    of_cpu = "--device_target CPU --amp_level O0 --batch_size 8"
+    assert commands("plan", "IMAGENET=/data") == [
+        f".venv/bin/python -m hlg.bench input --steps 8 {PLANNED.format('input', DATA, of_cpu)}",
+        ".venv/bin/python -m repro.plan --input build/plan/input.json --json build/plan/plan.json",
+    ]
+
+
+def test_on_a_device_a_plan_measures_what_is_not_given() -> None:
+    drawn, device = "--dataset_path= --eval_path=", "--device_target Ascend"
+    bench = ".venv/bin/python -m hlg.bench"
+    assert commands("plan", "DEVICE=ascend", "CORES=96") == [
+        f"{bench} step --steps 10 {PLANNED.format('step', drawn, device)}",
+        f"{bench} evaluate --steps 2 {PLANNED.format('evaluate', drawn, device)}",
+        f"{bench} input --steps 8 {PLANNED.format('input', drawn, device)}",
+        ".venv/bin/python -m repro.plan --step build/plan/step.json --evaluate build/plan/evaluate.json "
+        '--input build/plan/input.json --cores "96" --json build/plan/plan.json',
+    ]
+
+
 def test_two_ranks_on_a_cpu_share_the_batch_of_the_tiny_recipe() -> None:
     assert commands("train-cpu2")[-1] == (
         f"{LAUNCH} --ranks $((2 * 1)) --nodes 1 hlg.train --config_path configs/tiny.yml --batch_size 8 "

@@ -1,12 +1,16 @@
 """How many images a second the cores of this machine turn into batches, beside what decoding alone allows."""
 
+import statistics
+import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +20,7 @@ from hlg.data.index import ImageIndex, scan
 from hlg.data.loader import BATCHES_AHEAD, EvalLoader, TrainLoader
 
 WARM_UP = BATCHES_AHEAD  # batches that are not timed: threads start, files come into memory
+SIZED_FILES = 2000  # of a data set at most, evenly spread, whose sizes are looked at
 DRAWN = tiny.Request(classes=4, train=64, val=1)
 
 
@@ -74,6 +79,26 @@ def drawn(folder: Path) -> ImageIndex:
     """256 drawn images of ImageNet's sizes in `folder`, for where no photographs are at hand."""
     tiny.make(folder, DRAWN)
     return scan(folder / "train", DRAWN.classes)
+
+
+def read_or_drawn(folder: str, classes: int, closing: ExitStack) -> ImageIndex:
+    """The images of `folder`, or, where it is empty, drawn ones that are there until `closing` closes.
+
+    Raises UserError as `scan` does.
+    """
+    if folder:
+        return scan(folder, classes)
+    return drawn(Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="hlg-drawn-"))) / "images")
+
+
+def described(index: ImageIndex, folder: str) -> dict[str, Any]:
+    """What `read_or_drawn` has found in `folder`: whether drawn images, how many, their mean size in bytes."""
+    some = index.files[:: -(-len(index.files) // SIZED_FILES)]
+    return {
+        "drawn": not folder,
+        "images": len(index.files),
+        "mean_file_bytes": statistics.fmean((index.root / file).stat().st_size for file in some),
+    }
 
 
 def _decoded(index: ImageIndex, workers: int, batch_size: int) -> Iterator[int]:

@@ -8,7 +8,10 @@ from mindspore import Parameter, Tensor
 
 from hlg.collective import BUCKET, broadcast, buckets, in_company, total
 from hlg.errors import LostRankError
+from hlg.loss import build_loss
 from hlg.model import HLG
+from hlg.step import Gradients
+from repro.plan.model import AVERAGED, AVERAGES
 
 
 def test_small_tensors_share_a_bucket_and_a_large_one_has_its_own() -> None:
@@ -52,3 +55,14 @@ def test_a_collective_that_another_rank_has_left_is_an_error_that_says_so() -> N
 def test_any_other_failure_stays_what_it_is(message: str, ranks: int) -> None:
     with pytest.raises(RuntimeError, match=message[:10]), in_company(0, ranks):
         raise RuntimeError(message)
+
+
+def test_a_step_averages_every_gradient_every_moving_statistic_and_the_loss_in_float32() -> None:
+    network = HLG()
+    gradients, moving = (
+        sum(p.size for p in network.get_parameters() if p.requires_grad == trained) for trained in (True, False)
+    )
+    assert (gradients, moving) == (6_147_657, 3_200)
+    average = Gradients(network, build_loss("ce_smooth_mixup", 1001, 0.1, 255)).average
+    assert average.bytes == 4 * (gradients + moving + 1) == AVERAGED
+    assert len(average.buckets) == AVERAGES

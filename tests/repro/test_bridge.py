@@ -1,5 +1,7 @@
-"""The run folder is the only bridge between the two packages: what hlg.record writes, repro.parse reads."""
+"""The bridges between the two packages are files: run folders and measurements, which hlg writes and repro reads."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ from hlg.record import RunFolder, epoch_line, eval_line, step_line
 from repro.compare import compare
 from repro.figures import read_published
 from repro.parse import read_run
+from repro.plan.__main__ import read_options
+from repro.plan.inputs import Origin, read_inputs
 from repro.schema import Verdict
 from repro.seeds import FREE
 
@@ -64,3 +68,19 @@ def test_every_key_that_a_comparison_needs_is_a_key_of_the_configuration() -> No
 
 def test_every_key_that_seeds_may_differ_in_is_a_key_of_the_configuration() -> None:
     assert set(Config.__dataclass_fields__) >= FREE
+
+
+def test_what_was_measured_is_read_as_a_plan_needs_it(tmp_path: Path) -> None:
+    small = ["--batch_size=2", "--train_image_size=112", "--eval_image_size=112", "--class_num=7", "--steps=1"]
+    files = {what: tmp_path / f"{what}.json" for what in ("step", "evaluate", "input")}
+    for what, file in files.items():
+        command = [sys.executable, "-m", "tests.narrow.bench", what, *small, f"--json={file}"]
+        subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    found = read_inputs(read_options([word for what, file in files.items() for word in (f"--{what}", str(file))]))
+    facts, quantities = found.facts, found.quantities
+    assert (facts.batch, facts.image_size, facts.workers, facts.shared, facts.averages) == (2, 112, 14, True, 1)
+    measured = {name for name, quantity in quantities.items() if quantity.origin is Origin.MEASURED}
+    assert measured == {"batch", "step", "rate", "cores", "averaged", "eval_rate", "memory"}
+    assert 0 < facts.averaged < 1e6  # the network is narrow
+    assert "batch_size 2, published 128" in found.differs
+    assert quantities["rate"].source.endswith("(drawn images, not yours)")

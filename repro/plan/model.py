@@ -1,0 +1,212 @@
+"""The arithmetic of a prediction: what a step waits for, what that makes of an epoch, where more cards stop helping.
+
+Units are seconds, bytes and images. What the model assumes is in ASSUMPTIONS, in words.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+# What a step averages over the ranks: 6,147,657 gradients, 3,200 moving statistics and the loss, in float32, in so many
+# all-reduces. Held against the network by tests/hlg/test_collective.py.
+AVERAGED, AVERAGES = 24_603_432, 4
+PARAMETERS = 6_147_657
+STATE = 4  # float32 numbers a parameter: itself, its gradient, two moments
+AHEAD = 5  # batches in memory at once: those under way (BATCHES_AHEAD of hlg.data.loader) and the one in use
+PIXEL = 3  # bytes
+EXPOSED = 0.1  # the share of a step from which on the network counts as what stands in the way
+PUBLISHED_BATCH = 1024  # images a step, over all cards, at which the published accuracy was reached
+MOST_CARDS = 1 << 16
+ROUNDING = 1e-9  # of the arithmetic: no wait
+
+ASSUMPTIONS = (
+    "A step waits for its images or for the device, whichever takes longer: batches are made ahead of their use. On a "
+    "CPU the same cores do both, for all ranks of a machine, so that the times add up.",
+    "The all-reduce is a ring over all cards: each sends 2 (n - 1) / n of the volume over the slowest link, in "
+    "2 (n - 1) hops of the latency for each all-reduce. None of it is hidden behind the backward pass, which is an "
+    "upper bound.",
+    "A step's time on the device is proportional to the images of a card. Small batches use a device less well, so "
+    "that fewer images a card take longer than this says.",
+    "The copy of a batch to the device, a slow or cold disk and the saving of checkpoints cost nothing.",
+    "What is left of an epoch's images after its last whole global batch is dropped, as in training.",
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a prediction is made of.
+
+    `step_s` is measured with `batch` images on each of `step_cards` cards whose images are at hand; with more than one
+    it holds their all-reduce. `shared`: the device is the cores of the machine, which make the images as well.
+    """
+
+    batch: int
+    step_s: float
+    step_cards: int
+    rate: float  # images that a core prepares in a second
+    cores: float  # of a machine
+    workers: int  # threads that prepare images, of each card
+    shared: bool
+    link: float  # bytes a second, of the slowest link of the ring in each direction
+    latency_s: float
+    averaged: int
+    averages: int
+    images: int
+    eval_images: int
+    eval_rate: float  # images a second and card
+    eval_core_rate: float  # images that a core prepares to be evaluated
+    epochs: int
+    start_s: float  # compilation, once
+    per_machine: int
+    image_size: int = 224
+
+    def __post_init__(self) -> None:
+        if self.compute_s(self.batch) <= 0:
+            raise ValueError(
+                f"the all-reduce of {self.step_cards} cards alone would take "
+                f"{1000 * self.all_reduce_s(self.step_cards):.4g} ms of a step of {1000 * self.step_s:.4g} ms"
+            )
+
+    def all_reduce_s(self, cards: int) -> float:
+        """Of a step."""
+        hops = 2 * (cards - 1)
+        return hops / cards * self.averaged / self.link + self.averages * hops * self.latency_s
+
+    def compute_s(self, batch: int) -> float:
+        """Of a step of so many images a card, without all-reduce and wait."""
+        return (self.step_s - self.all_reduce_s(self.step_cards)) * batch / self.batch
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Of a training on `cards` cards with `batch` images on each."""
+
+    cards: int
+    batch: int
+    machines: int
+    compute_s: float  # of a step: on the device
+    all_reduce_s: float
+    input_s: float  # what its images take the cores that a card has
+    step_s: float
+    steps: int  # an epoch
+    eval_s: float
+    total_s: float  # all epochs, their evaluations, compilation
+    shared: bool
+
+    @property
+    def global_batch(self) -> int:
+        return self.cards * self.batch
+
+    @property
+    def wait_s(self) -> float:
+        """What of a step is spent on waiting for images or, on a CPU, on making them."""
+        left = self.step_s - self.compute_s - self.all_reduce_s
+        return left if left > ROUNDING * self.step_s else 0.0
+
+    @property
+    def epoch_s(self) -> float:
+        """Without evaluation, as the published log counts."""
+        return self.steps * self.step_s
+
+    @property
+    def images_per_s(self) -> float:
+        """Of all cards, in training."""
+        return self.global_batch / self.step_s
+
+    @property
+    def network_share(self) -> float:
+        """The part of a step that is all-reduce."""
+        return self.all_reduce_s / self.step_s
+
+    @property
+    def bound(self) -> str:
+        """What most of a step waits for: "input", "network" or "compute"."""
+        device = self.compute_s + self.all_reduce_s
+        if self.input_s > device * (1 + ROUNDING):
+            return "input"
+        return "network" if self.all_reduce_s > self.compute_s else "compute"
+
+    @property
+    def factor(self) -> float:
+        """How many times as long the bound takes as what it is set against: input against device, or the reverse."""
+        device = self.compute_s + self.all_reduce_s
+        one, other = (self.input_s, device) if self.bound == "input" else (device, self.input_s)
+        return one / other
+
+
+def predict(facts: Facts, cards: int, batch: int | None = None) -> Prediction:
+    """A training on so many cards, each with `batch` images a step: by default as measured.
+
+    Raises ValueError where an epoch has fewer images than a step.
+    """
+    f, batch = facts, batch or facts.batch
+    here = min(cards, f.per_machine)
+    machines = math.ceil(cards / f.per_machine)
+    steps = f.images // (cards * batch)
+    if not steps:
+        raise ValueError(f"{cards} cards with {batch} images each take more than the {f.images:,} images of an epoch")
+    compute, all_reduce = f.compute_s(batch), f.all_reduce_s(cards)
+    made = batch / (f.rate * min(f.workers, f.cores / here))
+    if f.shared:
+        compute *= here  # ranks share the cores
+        step = compute + made + all_reduce
+    else:
+        step = max(compute + all_reduce, made)
+    evaluated = f.eval_rate * (machines if f.shared else cards)
+    eval_s = f.eval_images / (evaluated if f.shared else min(evaluated, machines * f.cores * f.eval_core_rate))
+    return Prediction(
+        cards,
+        batch,
+        machines,
+        compute,
+        all_reduce,
+        made,
+        step,
+        steps,
+        eval_s,
+        f.start_s + f.epochs * (steps * step + eval_s),
+        f.shared,
+    )
+
+
+def cores_needed(facts: Facts, cards: int, batch: int | None = None) -> float:
+    """For each card, so that its images are ready in time; on a CPU there is no such number of them."""
+    made = predict(facts, cards, batch)
+    return made.batch / facts.rate / (made.compute_s + made.all_reduce_s)
+
+
+def cards_fed(facts: Facts, cards: int, batch: int | None = None) -> float:
+    """How many cards the cores of one machine keep busy."""
+    return facts.cores / cores_needed(facts, cards, batch)
+
+
+def _doublings(facts: Facts, keep_global: bool) -> Iterator[Prediction]:
+    cards = 2
+    while cards <= (min(PUBLISHED_BATCH, MOST_CARDS) if keep_global else MOST_CARDS):
+        batch = PUBLISHED_BATCH // cards if keep_global else facts.batch
+        if facts.images < cards * batch:
+            return
+        yield predict(facts, cards, batch)
+        cards *= 2
+
+
+def network_limit(facts: Facts, keep_global: bool = False) -> Prediction | None:
+    """The fewest cards, doubling from 2, of whose step the all-reduce is more than EXPOSED; None where none are."""
+    return next((found for found in _doublings(facts, keep_global) if found.network_share > EXPOSED), None)
+
+
+def slowest_link(facts: Facts, cards: int, batch: int | None = None) -> float:
+    """Bytes a second at which the all-reduce is EXPOSED of the step; infinite where the latency alone is more."""
+    if cards == 1:
+        return 0.0
+    made = predict(facts, cards, batch)
+    allowed = (made.compute_s + made.input_s * made.shared) * EXPOSED / (1 - EXPOSED)
+    latency = replace(facts, link=math.inf).all_reduce_s(cards)
+    if allowed <= latency:
+        return math.inf
+    return 2 * (cards - 1) / cards * facts.averaged / (allowed - latency)
+
+
+def buffers(facts: Facts, batch: int) -> int:
+    """Bytes of the batches that a card's loader holds."""
+    return AHEAD * batch * facts.image_size**2 * PIXEL
