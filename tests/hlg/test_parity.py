@@ -43,8 +43,8 @@ def test_the_program_prints_a_row_a_quantity_and_exits_1_when_one_is_out(
 
 
 def test_another_salt_is_another_network(tmp_path: Path) -> None:
-    first = golden.parameter("head.weight", (3, 4), "hlg:")
-    assert (first != golden.parameter("head.weight", (3, 4), "other:")).all()
+    first = rule.parameter("head.weight", (3, 4), "hlg:")
+    assert (first != rule.parameter("head.weight", (3, 4), "other:")).all()
 
 
 @pytest.mark.parametrize("content", [b"", b"not an archive"])
