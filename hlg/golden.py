@@ -56,4 +56,3 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
             if other not in golden or golden[other].shape != golden[key].shape:
                 raise UserError(f"golden file {path}: holds {key}, but no {other} of its length")
     return golden
-

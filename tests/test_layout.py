@@ -17,6 +17,7 @@ FLOORS = {
     "errors": 0,
     "config": 0,
     "schedule": 0,
+    "rule": 0,
     "environment": 0,
     "record": 0,
     "journal": 0,
@@ -48,6 +49,7 @@ FLOORS = {
     "profiling": 3,
     "resume": 3,
     "training": 4,
+    "numerics": 4,
     "train": 5,
     "eval": 5,
     "predict": 5,
@@ -70,6 +72,7 @@ NEIGHBOURS = {
     ("cli", "errors"),
     ("layers", "primitives"),
     ("data", "data"),
+    ("numerics", "numerics"),
     ("evaluate", "step"),
     ("weights", "checkpoint"),
     ("golden", "weights"),
@@ -202,6 +205,14 @@ def test_the_readmes_table_of_published_keys_is_made_from_the_configuration() ->
         capture_output=True,
         text=True,
         check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("maker", ["tests.fingerprint.planted", "tests.fingerprint.example"])
+def test_the_readmes_fingerprint_and_its_planted_faults_are_made_from_the_tests(maker: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", maker, "--check", "README.md"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 

@@ -6,9 +6,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor
 
-from hlg import golden
+from hlg import golden, rule
 from hlg.loss import build_loss
-from hlg import rule
 from hlg.numerics.judge import Judge, Row, exact
 from hlg.numerics.taps import tap
 from hlg.step import build_network

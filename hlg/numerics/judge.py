@@ -8,15 +8,15 @@ layer's weight's gradient as its scale. The bound is the noise of this precision
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from hlg.errors import UserError
 from hlg import rule
+from hlg.errors import UserError
 from hlg.numerics.causes import cause
 from hlg.numerics.sketch import distance, ratio, sketch
 
@@ -88,24 +88,26 @@ class Judge:
         self.reference, self.noise, self.factor, self.salt = reference, noise, factor, salt
 
     def against(
-        self, area: str, group: str, name: str, tensors: Mapping[str, tuple[str, np.ndarray]], bound: float | None = None
+        self,
+        area: str,
+        group: str,
+        name: str,
+        tensors: Mapping[str, tuple[str, np.ndarray]],
+        bound: float | None = None,
     ) -> Row:
         """The row of these tensors, (key in the reference, value) by the name that is shown.
 
         ``bound``, where it does not come from measured noise.
         """
-        errors, ratios = {}, []
-        for shown, (key, value) in tensors.items():
-            found, (expected, scale) = sketch(key, value), self.reference[key]
-            errors[shown] = distance(found, expected, scale)
-            ratios.append(ratio(found, expected))
+        found = {shown: (sketch(key, value), self.reference[key]) for shown, (key, value) in tensors.items()}
+        errors = {shown: distance(own, *expected) for shown, (own, expected) in found.items()}
         worst = max(errors, key=lambda shown: math.inf if math.isnan(errors[shown]) else errors[shown])
-        row = Row(area, group, name, errors[worst], bound, "what it is", worst)
+        source = "what it is"
         if bound is None:
-            noise = self.noise.get(row.label)
-            bound = None if noise is None else self.factor * max(noise, ROUNDING)
-            row = Row(area, group, name, errors[worst], bound, MEASURED, worst)
-        return row if row.ok else Row(*_fields(row)[:-1], note=_multiple(ratios, errors[worst]))
+            noise = self.noise.get(": ".join(part for part in (area, group, name) if part))
+            source, bound = MEASURED, None if noise is None else self.factor * max(noise, ROUNDING)
+        row = Row(area, group, name, errors[worst], bound, source, worst)
+        return row if row.ok else replace(row, note=_multiple(list(found.values())))
 
 
 def exact(area: str, group: str, name: str, wrong: Sequence[str]) -> Row:
@@ -118,17 +120,13 @@ def not_done(area: str, group: str, name: str, why: str) -> Row:
     return Row(area, group, name, None, None, "", note=why)
 
 
-def _fields(row: Row) -> tuple[Any, ...]:
-    return row.area, row.group, row.name, row.error, row.bound, row.source, row.worst, row.note
-
-
-def _multiple(ratios: Iterable[float], error: float) -> str:
-    """Whether all tensors of a row are the same multiple of what they should be."""
-    found = [r for r in ratios if math.isfinite(r)]
-    factor = float(np.median(found)) if found else 1.0
-    same = found and max(found) - min(found) < 1e-3 * abs(factor)
-    # All of the error is explained by the factor.
-    if same and abs(factor - 1) > 1e-2 and math.isclose(error, abs(factor - 1), rel_tol=0.01):
+def _multiple(tensors: Sequence[tuple[np.ndarray, Expected]]) -> str:
+    """Whether all tensors of a row are the same multiple of what they should be, in words; else nothing."""
+    ratios = [ratio(own, expected.sketch) for own, expected in tensors]
+    factor = float(np.median(ratios))
+    if abs(factor - 1) > 1e-2 and all(
+        distance(own, *expected, factor) < 1e-2 * abs(factor - 1) for own, expected in tensors
+    ):
         return f"all of it is {factor:.4g} times what it should be"
     return ""
 
@@ -164,4 +162,6 @@ def judge_of(precision: str) -> Judge:
         kept = json.loads(path.read_text(encoding="utf-8"))
         return Judge(reference, kept["noise"][precision], kept["factor"], salt)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: no noise of {precision} ({error!r}); make it by python -m tests.reference.noise") from error
+        raise UserError(
+            f"{path}: no noise of {precision} ({error!r}); make it by python -m tests.reference.noise"
+        ) from error

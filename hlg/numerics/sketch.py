@@ -26,11 +26,11 @@ def sketch(key: str, tensor: np.ndarray) -> np.ndarray:
     return np.concatenate([[flat.size, np.linalg.norm(flat)], sums])
 
 
-def distance(found: np.ndarray, expected: np.ndarray, scale: float) -> float:
-    """The estimated L2 distance of two tensors over ``scale``; inf where they are of another size."""
+def distance(found: np.ndarray, expected: np.ndarray, scale: float, factor: float = 1.0) -> float:
+    """The estimated L2 distance of a tensor from ``factor`` times another, over ``scale``; inf for another size."""
     if found[0] != expected[0]:
         return float("inf")
-    gap = float(np.linalg.norm(found[2:] - expected[2:]))
+    gap = float(np.linalg.norm(found[2:] - factor * expected[2:]))
     return gap / scale if scale else (0.0 if gap == 0 else float("inf"))
 
 

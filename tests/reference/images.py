@@ -93,16 +93,22 @@ IMAGES = {
 }
 
 
-def main() -> int:
+def reference(files: dict[str, bytes]) -> dict[str, np.ndarray]:
+    """What becomes of these images."""
     kept: dict[str, np.ndarray] = {}
-    for index, (name, make) in enumerate(IMAGES.items()):
-        data = make()
-        (OUT / name).write_bytes(data)
+    for index, (name, data) in enumerate(files.items()):
         pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
         box, training = training_crop(pixels, index)
         kept |= {f"decoded/{name}": pixels, f"crop/{name}": box}
         kept |= {f"resized/training/{name}": training, f"resized/evaluation/{name}": evaluation_crop(pixels)}
-        print(name, len(data), "bytes", pixels.shape, box)
+    return kept
+
+
+def main() -> int:
+    files = {name: make() for name, make in IMAGES.items()}
+    for name, data in files.items():
+        (OUT / name).write_bytes(data)
+    kept = reference(files)
     np.savez_compressed(
         OUT / "images.npz",
         keys=np.array([f"input/{key}" for key in kept]),
