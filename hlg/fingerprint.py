@@ -77,20 +77,21 @@ def fingerprint(options: argparse.Namespace) -> int:
         ]
         found = list(rows(wanted))
         found += several.others(on, sum(not row.ok for row in found))
-    title = f"HLG-Mobile in {config.amp_level} on {on.name}, {'PyNative' if config.context_mode else 'graph'} mode"
+    mode = "PyNative" if config.context_mode else "graph"
+    title = f"HLG-Mobile in {config.amp_level} on {on.target} ({on.name}), {mode} mode"
     facts = {
         "format": 1,
         "title": title,
         "first_out": next((row.label for row in found if not row.ok), None),
         "amp_level": config.amp_level,
-        "mode": "PyNative" if config.context_mode else "graph",
+        "mode": mode,
         "salt": judge.salt,
         "rank": on.rank,
         "seconds": round(time.perf_counter() - start, 1),
         "environment": environment(on.facts()),
         "rows": [row.facts() for row in found],
     }
-    path = keep(options.out, facts, f"{on.target.lower()}_{config.amp_level}_{facts['mode']}", on)
+    path = keep(options.out, facts, f"{on.target}_{config.amp_level}_{mode}", on)
     if on.rank == 0:
         print(table(title, found), conclusion(found), f"kept in {path}", sep="\n")
     return exit_code(found)
