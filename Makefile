@@ -26,6 +26,12 @@ RESUME ?=
 RUN    ?=
 # Train once for each of these, such as SEEDS="1 2 3".
 SEEDS  ?=
+# The precision and the ranks of make fingerprint, where its JSON files go, and two of them to compare.
+AMP    ?= O0
+RANKS  ?= 1
+FINGERPRINTS = results/fingerprint
+A      ?=
+B      ?=
 # How often make baseline repeats its short run.
 REPEAT ?= 5
 # What make plan is told. What is empty is measured, published or assumed, and its table says which.
@@ -49,6 +55,9 @@ CONTAINER ?= 0
 DEVICE    ?= cpu
 ifneq ($(filter-out 0 1,$(CONTAINER)),)
 $(error CONTAINER: found '$(CONTAINER)'; allowed: 0 or 1)
+endif
+ifneq ($(filter-out O0 O2 O3,$(AMP)),)
+$(error AMP: found '$(AMP)'; allowed: O0, O2 or O3)
 endif
 ifneq ($(filter-out cpu gpu ascend,$(DEVICE)),)
 $(error DEVICE: found '$(DEVICE)'; allowed: cpu, gpu or ascend)
@@ -220,10 +229,17 @@ verify: MOUNTS = $(addprefix --read ,$(wildcard $(RUNS)) $(RUN))
 verify: setup ## Is a run folder what it was when it was sealed? RUN=...
 	$(BIN) -m repro.verify $(RUN)
 
-.PHONY: fingerprint
-fingerprint: MOUNTS = --read tests/hlg/fixtures
-fingerprint: setup ## Does this stack compute HLG-Mobile? Forward, backward, optimiser against published values
-	$(BIN) -m hlg.fingerprint --golden tests/hlg/fixtures/golden.npz
+.PHONY: fingerprint fingerprint-diff
+fingerprint: CONTAINER = $(if $(filter cpu,$(DEVICE)),0,1)
+fingerprint: COUNT = $(if $(filter-out cpu,$(DEVICE)),$(RANKS))
+fingerprint: MOUNTS = --write $(FINGERPRINTS)
+fingerprint: LOGS = $(FINGERPRINTS)/.ranks
+fingerprint: setup ## Does this stack compute HLG-Mobile, and where does it part first? DEVICE=cpu|gpu|ascend AMP=O0|O2|O3 RANKS=1
+	$(call ranks,$(RANKS)) hlg.fingerprint $(TARGET_$(DEVICE)) --amp_level $(AMP) --out $(FINGERPRINTS) $(KEYS)
+
+fingerprint-diff: MOUNTS = $(addprefix --read ,$(A) $(B))
+fingerprint-diff: setup ## Two fingerprints side by side, of machines, versions or precisions: A=... B=...
+	$(BIN) -m repro.fingerprint_diff "$(A)" "$(B)"
 
 # Where the checks run: on this machine, and in the container too, which sees another part of it.
 DOCTOR = -m repro.doctor --device $(DEVICE) --devices "$(DEVICES)" --imagenet "$(IMAGENET)" --runs $(RUNS) --venv $(VENV) \

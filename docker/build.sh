@@ -25,7 +25,7 @@ engine=$(choose_engine)
 revision=unknown source=unknown
 if git -C "$root" rev-parse --verify --quiet HEAD >/dev/null 2>&1; then
   revision=$(git -C "$root" rev-parse HEAD)
-  content=(hlg repro docker configs tests/hlg/fixtures/golden.npz)
+  content=(hlg repro docker configs)
   [[ -z $(git -C "$root" status --porcelain -- "${content[@]}") ]] || revision+=-dirty
   origin=$(git -C "$root" remote get-url origin 2>/dev/null || true)
   [[ $origin != https://* ]] || source=https://${origin#https://*([^/@])@}

@@ -1,208 +1,153 @@
-"""Does this stack compute HLG-Mobile? Hold it against a golden file, quantity by quantity.
+"""Does this stack compute HLG-Mobile, and if not, where does it part first? ``make fingerprint``
 
-python -m hlg.fingerprint --golden tests/hlg/fixtures/golden.npz --salt hlg: [--device_target CPU] [--context_mode 0]
+python -m hlg.fingerprint [--device_target CPU] [--amp_level O0] [--context_mode 0] [--out results/fingerprint]
 
-Prints a row a quantity: relative error, bound, verdict. Exit code 1 when one is out of bounds.
+Holds every operator group of the forward pass, the gradient of every parameter, the training step, the optimiser, the
+input, what ranks do together and checkpoints against float64, in the order in which data flows; weights and inputs are
+made by rule. Several ranks: python -m hlg.launch --ranks 2 hlg.fingerprint. A table is printed, with the first row out
+of bounds and its probable cause, and a JSON file kept, for python -m repro.fingerprint_diff.
+
+--golden FILE holds the network against numbers of the published implementation instead.
+
+Exit codes: 0 all within bounds, 1 not, 2 a mistake in what was asked, 3 this device could not do some of it.
 """
 
 import argparse
+import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-import mindspore as ms
-import numpy as np
-from mindspore import Tensor
-
-from hlg import device, golden
+from hlg import collective, device, golden, rule
 from hlg.config import Config
+from hlg.environment import environment
 from hlg.errors import UserError
-from hlg.loss import build_loss
-from hlg.model import HLG
-from hlg.optimizer import AdamW
-from hlg.schedule import learning_rates
-from hlg.step import Gradients, Update
-from hlg.weights import published_name
+from hlg.numerics import forward, inputs, optimiser, published, several, training
+from hlg.numerics.judge import Judge, Row, judge_of, not_done
+from hlg.numerics.table import conclusion, table
+from hlg.watchdog import Watchdog
 
-SMOOTHING = 0.1
-
-# float32 on a CPU. Two independent implementations agree to 6e-7 for logits, 5e-6 for the trajectory and 2e-5 for
-# the logits after it; the worst gradient and parameter norm were measured at 2e-5 and 5e-5 on this one.
-BOUNDS = {
-    "logits": 1e-5,
-    "loss_ce_smooth_mixup": 1e-5,
-    "loss_ce_smooth": 1e-5,
-    "stage_norms": 1e-5,
-    "stage_means": 1e-5,
-    "grad_norms": 1e-4,
-    "trajectory": 1e-4,
-    "logits_after": 1e-3,
-    "param_norms_after": 1e-3,
-    "lr_cosine": 1e-6,
-    "lr_poly": 1e-6,
-    "lr_steps": 1e-6,
-    "lr_linear": 1e-6,
-}
+Check = tuple[str, Callable[[], Iterator[Row]]]  # an area, and what yields rows of it
+COULD_NOT = "could not: "
+AREAS = ("input", "initial weights", "forward", "loss", "backward", "optimiser", "ranks", "checkpoint")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One quantity: the largest relative error, where it was, its bound; ``note`` says what was not judged."""
-
-    quantity: str
-    error: float
-    bound: float
-    worst: str = ""
-    note: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the error is a number within the bound."""
-        return self.error <= self.bound
-
-
-def relative(found: np.ndarray, expected: np.ndarray) -> float:
-    """L2 norm of the difference over that of the expected array; inf where shapes differ."""
-    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
-    if found.shape != expected.shape:
-        return float("inf")
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+def checks(judge: Judge, amp_level: str, on: device.Device) -> list[Check]:
+    """All checks by their areas, in the order in which data flows; that of ``backward`` is of all of training."""
+    return [
+        ("input", lambda: inputs.images(judge)),
+        ("input", lambda: inputs.batches(judge)),
+        ("initial weights", forward.initial_weights),
+        ("forward", lambda: forward.Forward(amp_level).rows(judge)),
+        ("loss", lambda: forward.losses(judge)),
+        ("backward", lambda: training.Training(amp_level).rows(judge)),
+        ("optimiser", lambda: optimiser.schedule(judge)),
+        ("optimiser", lambda: optimiser.Optimiser().rows(judge)),
+        ("ranks", lambda: several.ranks(on)),
+        ("checkpoint", several.checkpoints),
+    ]
 
 
-def by_name(quantity: str, found: dict[str, float], expected: dict[str, float], note: str = "") -> Row:
-    """Compare one number a name.
+def rows(wanted: Sequence[Check]) -> Iterator[Row]:
+    """The rows of these checks. One that the device can't do ends with a row that says so."""
+    for area, check in wanted:
+        try:
+            yield from check()
+        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:  # whatever an operator raises
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            yield not_done(area, "", "the rest", f"{COULD_NOT}{type(error).__name__}: {reason}")
 
-    Errors are relative to the number itself or, where it is zero but for rounding (below a thousandth of the median, as
-    the gradient of a bias in front of a batch norm), to the median.
+
+def fingerprint(options: argparse.Namespace) -> int:
+    """Check, print, keep; returns the exit code."""
+    start = time.perf_counter()
+    config = Config(
+        **{key: getattr(options, key) for key in ("device_target", "device_id", "context_mode", "amp_level")},
+        run_distribute=bool(options.run_distribute),
+    )
+    on = device.start(config)
+    judge = judge_of(config.amp_level)
+    who = f"rank {on.rank}" if on.count > 1 else "the fingerprint"
+    with Watchdog(config.stall_timeout, who) as watchdog, collective.in_company(on.rank, on.count):
+        watchdog.expect("a check, or another rank")
+        wanted = [
+            check for check in checks(judge, config.amp_level, on) if not options.only or check[0] in options.only
+        ]
+        found = list(rows(wanted))
+        found += several.others(on, sum(not row.ok for row in found))
+    mode = "PyNative" if config.context_mode else "graph"
+    title = f"HLG-Mobile in {config.amp_level} on {on.target} ({on.name}), {mode} mode"
+    facts = {
+        "format": 1,
+        "title": title,
+        "first_out": next((row.label for row in found if not row.ok), None),
+        "amp_level": config.amp_level,
+        "mode": mode,
+        "salt": judge.salt,
+        "rank": on.rank,
+        "seconds": round(time.perf_counter() - start, 1),
+        "environment": environment(on.facts()),
+        "rows": [row.facts() for row in found],
+    }
+    path = keep(options.out, facts, f"{on.target}_{config.amp_level}_{mode}", on)
+    if on.rank == 0:
+        print(table(title, found), conclusion(found), f"kept in {path}", sep="\n")
+    return exit_code(found)
+
+
+def exit_code(found: Sequence[Row]) -> int:
+    """As the module's head says."""
+    if any(not row.ok for row in found):
+        return 1
+    return 3 if any(row.note.startswith(COULD_NOT) for row in found if not row.done) else 0
+
+
+def keep(folder: Path, facts: dict[str, Any], stem: str, on: device.Device) -> Path:
+    """Write the JSON file, one a rank; returns its path.
+
+    Raises:
+        UserError: it can't be written.
     """
-    names = [name for name in found if name in expected]
-    if not names:
-        raise UserError(f"golden file: {quantity} has none of the network's names, such as {next(iter(found))}")
-    median = float(np.median([abs(expected[name]) for name in names]))
-    scales = [abs(expected[name]) if abs(expected[name]) > 1e-3 * median else median for name in names]
-    errors = [abs(found[name] - expected[name]) / scale for name, scale in zip(names, scales, strict=True)]
-    worst = int(np.argmax(errors))  # nan counts as the largest
-    return Row(quantity, errors[worst], BOUNDS[quantity], names[worst], note)
+    path = folder / f"{stem.lower()}{f'_rank{on.rank}of{on.count}' if on.count > 1 else ''}.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: can't be written: {error.strerror or error}") from error
+    return path
 
 
-def compare(reference: dict[str, np.ndarray], salt: str) -> Iterator[Row]:
-    """The rows for every quantity that the golden file holds, in the order in which data flows."""
-    batch, class_num = reference["logits"].shape
-    x = Tensor(golden.images(batch, salt=salt))
-    a, b = (Tensor(reference[key].astype(np.int32)) for key in ("label_a", "label_b"))
-    lam = Tensor(float(reference["lam"]), ms.float32)
-    network = HLG(class_num, drop_rate=0.0)
-    golden.set_weights(network, salt)
-    mixup = build_loss("ce_smooth_mixup", class_num, SMOOTHING)
-
-    if "stage_norms" in reference:
-        yield from _stages(network, x, reference)
-    network.set_train(False)
-    logits = network(x)
-    yield Row("logits", relative(logits.asnumpy(), reference["logits"]), BOUNDS["logits"])
-    for name in ("ce_smooth_mixup", "ce_smooth"):
-        if f"loss_{name}" in reference:
-            loss = build_loss(name, class_num, SMOOTHING)(logits, a, b, lam).asnumpy()
-            yield Row(f"loss_{name}", relative(loss, reference[f"loss_{name}"]), BOUNDS[f"loss_{name}"])
-
-    if "grad_norms" in reference:
-        step = Gradients(network, mixup)
-        step.set_train(True)
-        _, gradients, _ = step(x, a, b, lam, None)
-        norms = {published_name(p.name): _norm(g) for p, g in zip(network.trainable_params(), gradients, strict=True)}
-        yield by_name("grad_norms", norms, _named(reference, "grad_names", "grad_norms"))
-        golden.set_weights(network, salt)  # the forward pass in training mode has moved the batch norms' statistics
-
-    if "trajectory" in reference:
-        update = Update(network, mixup, AdamW(network.trainable_params()))
-        update.set_train(True)
-        losses = [update(x, a, b, lam, None, Tensor(float(lr), ms.float32))[0].asnumpy() for lr in reference["lr"]]
-        yield Row("trajectory", relative(np.array(losses), reference["trajectory"]), BOUNDS["trajectory"])
-        if "logits_after" in reference:
-            network.set_train(False)
-            error = relative(network(x).asnumpy(), reference["logits_after"])
-            yield Row("logits_after", error, BOUNDS["logits_after"])
-        if "param_norms_after" in reference:
-            norms = {published_name(p.name): _norm(p) for p in network.get_parameters()}
-            yield by_name("param_norms_after", norms, _named(reference, "param_names", "param_norms_after"))
-
-    for mode in ("cosine", "poly", "steps", "linear"):
-        if f"lr_{mode}" in reference:
-            rates = learning_rates(
-                mode=mode, lr_init=0, lr_min=1e-5, lr_max=1e-3, warmup_epochs=20, max_epoch=300, steps_per_epoch=5
-            )
-            yield Row(f"lr_{mode}", relative(rates, reference[f"lr_{mode}"]), BOUNDS[f"lr_{mode}"])
-
-
-def _stages(network: HLG, x: Tensor, reference: dict[str, np.ndarray]) -> Iterator[Row]:
-    """Norm and mean of what each patch embedding and each block puts out, seen by hooks, so in PyNative mode."""
-    seen: dict[str, np.ndarray] = {}
-
-    def keep(name: str) -> Callable[[object, object, Tensor], None]:
-        def hook(cell: object, inputs: object, output: Tensor) -> None:
-            seen[name] = output.asnumpy().astype(np.float64)
-
-        return hook
-
-    mode = ms.get_context("mode")
-    ms.set_context(mode=ms.PYNATIVE_MODE)
-    hooks = [embed.register_forward_hook(keep(f"patch_embed{i + 1}")) for i, embed in enumerate(network.embeds)]
-    for i, stage in enumerate(network.stages):
-        hooks += [block.register_forward_hook(keep(f"block{i + 1}_{j}")) for j, block in enumerate(stage.blocks)]
-    network.set_train(False)
-    network(x)
-    for hook in hooks:
-        hook.remove()
-    ms.set_context(mode=mode)
-
-    norms = _named(reference, "stage_names", "stage_norms")
-    means = _named(reference, "stage_names", "stage_means")
-    # The last two blocks of the published code add in place: a recorder that keeps a reference sees the last block's
-    # output under both names. Such an entry says nothing about the earlier block.
-    aliased = [n for n, later in (("block4_0", "block4_1"),) if norms.get(n, 0) == norms.get(later, 1)]
-    for name in aliased:
-        seen.pop(name)
-    note = f"{aliased[0]} not judged: recorded after block4_1" if aliased else ""
-    yield by_name("stage_norms", {n: float(np.linalg.norm(v)) for n, v in seen.items()}, norms, note)
-    yield by_name("stage_means", {n: float(v.mean()) for n, v in seen.items()}, means, note)
-
-
-def _named(reference: dict[str, np.ndarray], names: str, values: str) -> dict[str, float]:
-    return dict(zip(map(str, reference[names]), map(float, reference[values]), strict=True))
-
-
-def _norm(tensor: Tensor) -> float:
-    return float(np.linalg.norm(tensor.asnumpy().astype(np.float64)))
+def against_published(options: argparse.Namespace) -> int:
+    """Hold the network against a golden file; returns the exit code."""
+    reference = golden.read(options.golden)
+    device.start(Config(device_target=options.device_target, context_mode=options.context_mode))
+    found = list(published.compare(reference, options.salt))
+    print(table(f"HLG-Mobile against {options.golden}", found), conclusion(found), sep="\n")
+    return exit_code(found)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code: 0 all within bounds, 1 not, 2 for bad input."""
-    parser = argparse.ArgumentParser(prog="python -m hlg.fingerprint", description=__doc__)
-    parser.add_argument("--golden", required=True, help="golden file (.npz)")
-    parser.add_argument("--salt", default=golden.SALT, help="what the rule puts before each name (default %(default)s)")
+    """The program; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hlg.fingerprint", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device_target", default="CPU", choices=("CPU", "GPU", "Ascend"))
+    parser.add_argument("--device_id", type=int, default=0, help="number of the device in this machine")
+    parser.add_argument("--amp_level", default="O0", choices=("O0", "O2", "O3"), help="precision (default %(default)s)")
     parser.add_argument("--context_mode", type=int, default=0, choices=(0, 1), help="0: graph, 1: PyNative")
+    parser.add_argument("--run_distribute", type=int, default=0, choices=(0, 1), help="as one of several ranks")
+    parser.add_argument("--out", type=Path, default=Path("results/fingerprint"), help="folder of the JSON file")
+    parser.add_argument("--only", nargs="+", choices=AREAS, metavar="AREA", help=f"these alone: {', '.join(AREAS)}")
+    parser.add_argument("--golden", help="golden file (.npz) of the published implementation")
+    parser.add_argument("--salt", default=rule.SALT, help="what the golden file's rule puts before each name")
     options = parser.parse_args(argv)
     try:
-        reference = golden.read(options.golden)
-        device.start(Config(device_target=options.device_target, context_mode=options.context_mode))
-        rows = []
-        print(f"{'quantity':<22}{'relative error':>15}{'bound':>9}  ")
-        for row in compare(reference, options.salt):
-            rows.append(row)
-            where = f"  worst: {row.worst}" if row.worst and not row.ok else ""
-            note = f"  ({row.note})" if row.note else ""
-            print(
-                f"{row.quantity:<22}{row.error:>15.2e}{row.bound:>9.0e}  {'ok' if row.ok else 'OUT'}{where}{note}",
-                flush=True,
-            )
+        return against_published(options) if options.golden else fingerprint(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    out = [row for row in rows if not row.ok]
-    if out:
-        print(f"{len(out)} of {len(rows)} out of bounds, first {out[0].quantity} {out[0].worst}".rstrip())
-    return 1 if out else 0
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ FLOORS = {
     "errors": 0,
     "config": 0,
     "schedule": 0,
+    "rule": 0,
     "environment": 0,
     "record": 0,
     "journal": 0,
@@ -48,6 +49,7 @@ FLOORS = {
     "profiling": 3,
     "resume": 3,
     "training": 4,
+    "numerics": 4,
     "train": 5,
     "eval": 5,
     "predict": 5,
@@ -70,6 +72,7 @@ NEIGHBOURS = {
     ("cli", "errors"),
     ("layers", "primitives"),
     ("data", "data"),
+    ("numerics", "numerics"),
     ("evaluate", "step"),
     ("weights", "checkpoint"),
     ("golden", "weights"),
@@ -211,6 +214,14 @@ def test_what_the_readme_says_of_plans_is_what_make_plan_says_and_what_was_measu
         [sys.executable, "-m", "tests.plan_check", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("maker", ["tests.fingerprint.planted", "tests.fingerprint.example"])
+def test_the_readmes_fingerprint_and_its_planted_faults_are_made_from_the_tests(maker: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", maker, "--check", "README.md"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_published_script_and_program_has_its_place_in_the_readme() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAUNCH = ".venv/bin/python -m hlg.launch --logs results/runs/.ranks"
+FINGERPRINT = ".venv/bin/python -m hlg.launch --logs results/fingerprint/.ranks"
 RECIPE = "hlg.train --config_path configs/hlg_mobile.yml --save_checkpoint_path results/runs"
 DATA = "--dataset_path /data/train --eval_path /data/val"
 
@@ -93,6 +94,20 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
             '.venv/bin/python -m hlg.export --pretrained "hlg.ckpt" --config_path own.yml --file_name=/models/a.onnx '
             "--file_format=ONNX --file_name /models/a.onnx",
         ),
+        (
+            ["fingerprint", "AMP=O3", "context_mode=1"],
+            f"{FINGERPRINT} --ranks $((1 * 1)) --nodes 1 hlg.fingerprint --amp_level O3 --out results/fingerprint "
+            "--context_mode=1",
+        ),
+        (
+            ["fingerprint", "DEVICE=gpu", "CONTAINER=0", "RANKS=8"],
+            f"{FINGERPRINT} --ranks $((8 * 1)) --nodes 1 hlg.fingerprint --device_target GPU --amp_level O0 "
+            "--out results/fingerprint",
+        ),
+        (
+            ["fingerprint-diff", "A=here.json", "B=there.json"],
+            '.venv/bin/python -m repro.fingerprint_diff "here.json" "there.json"',
+        ),
     ],
 )
 def test_a_target_starts_what_its_line_says(arguments: list[str], expected: str) -> None:
@@ -139,6 +154,7 @@ def test_two_ranks_on_a_cpu_share_the_batch_of_the_tiny_recipe() -> None:
     ("arguments", "said"),
     [
         (["tiny", "CONTAINER=yes"], "CONTAINER: found 'yes'; allowed: 0 or 1"),
+        (["fingerprint", "AMP=O1"], "AMP: found 'O1'; allowed: O0, O2 or O3"),
         (["train-gpu1", "CONTAINER=0", "DEVICES=3"], "set CUDA_VISIBLE_DEVICES or ASCEND_RT_VISIBLE_DEVICES instead"),
     ],
 )

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hlg import fingerprint, golden
+from hlg import fingerprint, golden, rule
 from hlg.errors import UserError
+from hlg.numerics import published
+from hlg.numerics.judge import Row
 from tests.conftest import FIXTURES
 
 GOLDEN = FIXTURES / "golden.npz"
@@ -14,15 +16,15 @@ TIGHT = {"logits": 1e-5, "loss_ce_smooth_mixup": 1e-5, "loss_ce_smooth": 1e-5, "
 
 
 @pytest.fixture(scope="module")
-def rows() -> dict[str, fingerprint.Row]:
+def rows() -> dict[str, Row]:
     import mindspore as ms
 
     ms.set_context(mode=ms.GRAPH_MODE)
-    return {row.quantity: row for row in fingerprint.compare(golden.read(GOLDEN), golden.SALT)}
+    return {row.name: row for row in published.compare(golden.read(GOLDEN), golden.SALT)}
 
 
-@pytest.mark.parametrize("quantity", fingerprint.BOUNDS)
-def test_agrees_with_the_published_implementation(quantity: str, rows: dict[str, fingerprint.Row]) -> None:
+@pytest.mark.parametrize("quantity", published.BOUNDS)
+def test_agrees_with_the_published_implementation(quantity: str, rows: dict[str, Row]) -> None:
     row = rows[quantity]
     assert row.error <= row.bound, row
     assert row.bound <= TIGHT.get(quantity, 1e-3)
@@ -38,13 +40,14 @@ def test_the_program_prints_a_row_a_quantity_and_exits_1_when_one_is_out(
     np.savez(tmp_path / "wrong.npz", **wrong)
     assert fingerprint.main(["--golden", str(tmp_path / "wrong.npz"), "--salt", "hlg:"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    verdicts = {line.split()[0]: line.split()[3] for line in lines[1:-1]}
+    verdicts = {line.split()[1]: line.split()[4] for line in lines if line.startswith("published: ")}
     assert verdicts == {"logits": "ok", "loss_ce_smooth": "OUT", "lr_cosine": "ok"}
+    assert "the first: published: loss_ce_smooth" in lines[-2]
 
 
 def test_another_salt_is_another_network(tmp_path: Path) -> None:
-    first = golden.parameter("head.weight", (3, 4), "hlg:")
-    assert (first != golden.parameter("head.weight", (3, 4), "other:")).all()
+    first = rule.parameter("head.weight", (3, 4), "hlg:")
+    assert (first != rule.parameter("head.weight", (3, 4), "other:")).all()
 
 
 @pytest.mark.parametrize("content", [b"", b"not an archive"])
@@ -67,7 +70,7 @@ def test_a_golden_file_with_half_of_a_pair_is_one_clear_error(key: str, other: s
 
 
 def test_an_error_that_is_not_a_number_is_out_of_bounds() -> None:
-    assert not fingerprint.Row("logits", float("nan"), 1e-5).ok
-    row = fingerprint.by_name("grad_norms", {"a": 1.0, "b": float("nan")}, {"a": 1.0, "b": 1.0})
+    assert not Row("published", "", "logits", float("nan"), 1e-5).ok
+    row = published.by_name("grad_norms", {"a": 1.0, "b": float("nan")}, {"a": 1.0, "b": 1.0})
     assert not row.ok
     assert row.worst == "b"

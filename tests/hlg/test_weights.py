@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from hlg import checkpoint, golden, weights
+from hlg import checkpoint, rule, weights
 from hlg.errors import UserError
 from hlg.model import HLG
 from tests.conftest import FIXTURES
@@ -29,7 +29,7 @@ def network() -> HLG:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with every parameter of a published checkpoint, and optimiser state as a training run leaves it."""
     path = tmp_path_factory.mktemp("published") / "hlg_mobile.ckpt"
-    arrays = {row["name"]: golden.parameter(row["name"], tuple(map(int, row["shape"].split("x")))) for row in _rows()}
+    arrays = {row["name"]: rule.parameter(row["name"], tuple(map(int, row["shape"].split("x")))) for row in _rows()}
     arrays["adam_m.head.bias"] = np.zeros(1001, np.float32)
     ms.save_checkpoint([{"name": n, "data": Tensor(a.astype(np.float32))} for n, a in arrays.items()], str(path))
     return path
@@ -47,7 +47,7 @@ def test_a_published_checkpoint_loads_by_its_names_and_the_report_says_what_was_
 ) -> None:
     report = weights.load_weights(published, network)
     for p in network.get_parameters():
-        expected = golden.parameter(weights.published_name(p.name), tuple(p.shape))
+        expected = rule.parameter(weights.published_name(p.name), tuple(p.shape))
         np.testing.assert_array_equal(p.asnumpy(), expected, err_msg=p.name)
     assert report.naming == "published"
     assert len(report.used) + len(report.unused) == 393 + 1

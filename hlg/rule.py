@@ -1,0 +1,70 @@
+"""Weights and inputs that anyone can rebuild from a rule, so that nothing has to be downloaded. NumPy alone.
+
+A parameter called ``name`` (its published name) of a given shape is drawn by
+``default_rng(crc32(salt + name)).standard_normal(shape)`` in float32 and scaled by the last part of its name; inputs
+are drawn alike. Another salt makes another network and other inputs.
+"""
+
+import zlib
+
+import numpy as np
+
+SALT = "hlg:"
+BATCH, CLASSES, SIZE = 2, 1001, 224  # what the fingerprint is taken of
+LOSS_SCALE = 1024.0  # the published recipe's
+SMOOTHING = 0.1
+LAM = 0.7  # the share of an image's own pixels and label in a mixture
+
+
+def parameter(name: str, shape: tuple[int, ...], salt: str = SALT) -> np.ndarray:
+    """The rule's value of the parameter with this published name, float32."""
+    v = _generator(salt + name).standard_normal(shape).astype(np.float32)
+    leaf = name.rsplit(".", 1)[-1]
+    if leaf == "gamma":
+        return 1 + np.float32(0.1) * v
+    if leaf in ("beta", "bias", "moving_mean"):
+        return np.float32(0.1) * v
+    if leaf == "moving_variance":
+        return np.abs(1 + np.float32(0.1) * v)
+    if leaf == "weight":
+        return v / np.sqrt(np.prod(shape[1:])).astype(np.float32)
+    return v / np.float32(50)  # class token and position embeddings
+
+
+def images(batch: int = 4, size: int = 224, salt: str = SALT) -> np.ndarray:
+    """The rule's images: float32 (batch, 3, size, size), coarse 16-pixel tiles under fine noise."""
+    r = _generator(salt + "input")
+    coarse = r.standard_normal((batch, 3, size // 16, size // 16))
+    fine = r.standard_normal((batch, 3, size, size))
+    return (np.kron(coarse, np.ones((16, 16))) + 0.3 * fine).astype(np.float32)
+
+
+def pixels(salt: str = SALT) -> np.ndarray:
+    """Images as a decoder gives them, uint8 (BATCH, SIZE, SIZE, 3)."""
+    return _generator(salt + "pixels").integers(0, 256, (BATCH, SIZE, SIZE, 3), np.uint8)
+
+
+def labels(salt: str = SALT) -> tuple[np.ndarray, np.ndarray]:
+    """The classes of the images and of those that they are mixed with, int32 (BATCH,) each, all of them different."""
+    drawn = _generator(salt + "labels").permutation(CLASSES - 1)[: 2 * BATCH].astype(np.int32)
+    return drawn[:BATCH], drawn[BATCH:]
+
+
+def logits(salt: str = SALT) -> np.ndarray:
+    """float32 (BATCH, CLASSES), for the losses alone."""
+    return _generator(salt + "logits").standard_normal((BATCH, CLASSES)).astype(np.float32)
+
+
+def gradient(name: str, shape: tuple[int, ...], step: int, salt: str = SALT) -> np.ndarray:
+    """What the optimiser is given for a parameter at a step, float32: small, as gradients are, and never zero."""
+    v = _generator(f"{salt}gradient {step} {name}").standard_normal(shape).astype(np.float32)
+    return (v + np.copysign(np.float32(0.1), v)) * np.float32(1e-2)
+
+
+def share(rank: int, shape: tuple[int, ...], salt: str = SALT) -> np.ndarray:
+    """What a rank brings to a sum over all ranks, float32."""
+    return _generator(f"{salt}rank {rank} {shape}").standard_normal(shape).astype(np.float32)
+
+
+def _generator(key: str) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(key.encode()))
