@@ -8,6 +8,7 @@ Wants data/tiny (make tiny-data). By turns: a cold start, with an empty folder o
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -18,15 +19,18 @@ from pathlib import Path
 POLL_S = 0.02
 
 
-def first_step(keys: list[str], runs: Path, graph_cache: Path) -> tuple[float, bool]:
-    """Start a training, and stop it after its first step: the seconds to there, and whether its graphs were kept ones.
+def first_step(keys: list[str], runs: Path, graph_cache: Path) -> tuple[float, float, bool]:
+    """Start a training, and stop it after its first step.
+
+    Returns:
+        the seconds to there, those of the processor (all cores), and whether its graphs were kept ones.
 
     Raises:
         RuntimeError: it ended without a step.
     """
     command = [sys.executable, "-m", "hlg.train", "--config_path", "configs/tiny.yml", *keys]
     command += ["--save_checkpoint_path", str(runs), "--graph_cache", str(graph_cache)]
-    began = time.perf_counter()
+    began, used = time.perf_counter(), _processor_s()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         while True:
             ended = process.poll() is not None
@@ -39,7 +43,13 @@ def first_step(keys: list[str], runs: Path, graph_cache: Path) -> tuple[float, b
             time.sleep(POLL_S)
         seconds = time.perf_counter() - began
         process.kill()
-    return seconds, next(event["from_cache"] for event in events if event["event"] == "compile")
+    return seconds, _processor_s() - used, next(event["from_cache"] for event in events if event["event"] == "compile")
+
+
+def _processor_s() -> float:
+    """Seconds of the processor that this process's ended children took."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
@@ -51,11 +61,14 @@ def main() -> None:
     for _ in range(own.rounds):
         with tempfile.TemporaryDirectory() as folder:
             for name, times in found.items():
-                seconds, kept = first_step(keys, Path(folder) / name, Path(folder) / "graphs")
+                seconds, processor, kept = first_step(keys, Path(folder) / name, Path(folder) / "graphs")
                 if kept != (name == "warm"):
                     raise RuntimeError(f"a {name} start, and its graphs were {'' if kept else 'not '}kept ones")
                 times.append(seconds)
-                print(f"{name} {seconds:.1f} s, load {os.getloadavg()[0]:.1f}", flush=True)
+                print(
+                    f"{name} {seconds:.1f} s, {processor:.1f} s of the processor, load {os.getloadavg()[0]:.1f}",
+                    flush=True,
+                )
     for name, times in found.items():
         print(f"{name}: median {statistics.median(times):.1f} s of {len(times)}")
 
