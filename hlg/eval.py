@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from hlg import checkpoint, cli, collective, device
+from hlg import checkpoint, cli, collective, device, graphs
 from hlg.config import Config, dump
 from hlg.confusion import Confusion
 from hlg.data.index import facts, scan
@@ -69,7 +69,9 @@ def evaluate_checkpoint(config: Config, stem: str) -> None:
             )
             run.write("env.json", run.with_patch(kept))
             watchdog.expect("the compilation of the graph")
-            run.event("compile", compile_time_s=compile_ranks(ranks, config.eval_image_size, config.eval_batch_size))
+            with graphs.cache(config, on, network.get_parameters()) as use:
+                compile_time_s = compile_ranks(ranks, config.eval_image_size, config.eval_batch_size)
+            run.event("compile", compile_time_s=compile_time_s, from_cache=use.from_cache)
             confusion = Confusion(index.classes, config.class_num)
             result = evaluate(ranks, loader, each_step, on.count, confusion)
             each = confusion.facts(names)

@@ -30,6 +30,7 @@ FREE = {
     "run_distribute",  # the number of devices is compared itself
     "stall_timeout",
     "calibration_interval",
+    "graph_cache",
     *("data_url", "train_url", "output_path", "data_path"),  # places in a cloud
 }
 

@@ -159,16 +159,20 @@ def begin(trainer: Trainer, stem: str, dataset: dict[str, Any]) -> None:
         train_images=len(train_index.files),
         eval_images=len(eval_index.files),
     )
-    compile_time_s = job.compile()
+    compile_time_s, use = job.compile()
+    if use.trouble:
+        journal.line(use.trouble)
+    if use.from_cache:
+        journal.line("graphs: compiled by an earlier run")
     journal.line(f"compile time used={compile_time_s:.2f}s")
-    run.event("compile", compile_time_s=compile_time_s)
+    run.event("compile", compile_time_s=compile_time_s, from_cache=use.from_cache)
     journal.begin()
 
 
 def go_on(trainer: Trainer, resumed: Resumption) -> None:
     """Take up the records of a run where its checkpoint left them, say so in them, and compile."""
     job, journal, state = trainer.job, trainer.journal, resumed.state
-    compile_time_s = job.compile()
+    compile_time_s, use = job.compile()
     journal.restore(resumed.events)
     journal.begin(state.elapsed_s)
     if job.on.rank > 0:
@@ -201,6 +205,7 @@ def go_on(trainer: Trainer, resumed: Resumption) -> None:
         repeated_steps=run.cut_steps,
         changed=list(resumed.changed),
         compile_time_s=compile_time_s,
+        from_cache=use.from_cache,
     )
 
 

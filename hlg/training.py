@@ -11,7 +11,7 @@ import numpy as np
 from mindspore import Tensor
 from tqdm import tqdm
 
-from hlg import checkpoint, collective
+from hlg import checkpoint, collective, graphs
 from hlg.calibration import calibration
 from hlg.config import Config
 from hlg.data.index import ImageIndex
@@ -103,18 +103,19 @@ class Job:
             Tensor(float(stop), ms.float32),
         )
 
-    def compile(self) -> float:
+    def compile(self) -> tuple[float, graphs.Use]:
         """Compile both graphs ahead of the first step, in seconds; in PyNative mode there is nothing to compile."""
         c = self.config
         if c.context_mode != ms.GRAPH_MODE:
-            return 0.0
+            return 0.0, graphs.Use()
         start = time.perf_counter()
         shape = (c.batch_size, c.train_image_size, c.train_image_size, 3)
         blank = Batch(np.zeros(shape, np.uint8), np.zeros(c.batch_size, np.int32), np.zeros(c.batch_size, np.int64))
         self.step.set_train(True)
-        self.step.compile(*self.inputs(0, blank))
-        compile_ranks(self.ranks, c.eval_image_size, c.eval_batch_size)
-        return time.perf_counter() - start
+        with graphs.cache(c, self.on, self.parameters()) as use:
+            self.step.compile(*self.inputs(0, blank))
+            compile_ranks(self.ranks, c.eval_image_size, c.eval_batch_size)
+        return time.perf_counter() - start, use
 
     def skipped(self) -> list[str]:
         """The files that any rank left out as unreadable so far. Every rank must call it."""

@@ -17,6 +17,7 @@ FREE = {
     "device_id",
     *("save_checkpoint", "save_checkpoint_epochs", "save_checkpoint_steps", "save_checkpoint_path"),
     *("keep_checkpoint_max", "resume", "resume_changed", "log_interval", "stall_timeout", "calibration_interval"),
+    "graph_cache",
     *("data_url", "train_url", "output_path", "data_path"),
 }
 Z_95 = 1.96  # two-sided 95 % of a normal distribution
