@@ -26,12 +26,13 @@ site=$(echo /opt/venv/lib/python3*/site-packages)
 ascend=("$site"/mindspore/lib/plugin/{ascend,libmindspore*ascend*})
 nvidia=("$site"/mindspore/lib/plugin/{gpu*,libmindspore_gpu.so.*})
 case $device in
-  cpu) unused=("${ascend[@]}" "${nvidia[@]}") ;;
+  # AKG is the compiler of fused kernels, which MindSpore asks only where graph kernels are switched on: 130 MB.
+  cpu) unused=("${ascend[@]}" "${nvidia[@]}" "$site"/mindspore/{lib/plugin/cpu/libakg.so,_akg}) ;;
   gpu) unused=("${ascend[@]}" "$site"/mindspore/lib/plugin/{gpu11.1,libmindspore_gpu.so.11.1}) ;;
   ascend) unused=("${nvidia[@]}") ;;
   *) exit 2 ;;
 esac
-rm -rf "${unused[@]}" "$site/mindspore/include"
+rm -rf "${unused[@]}" "$site/mindspore/include" "$site/cv2/data"  # headers; OpenCV's trained face detectors
 find "$site"/{numpy,scipy,matplotlib} -type d -name tests -prune -exec rm -rf {} +  # their own: 50 MB
 
 if [[ $device == gpu ]]; then

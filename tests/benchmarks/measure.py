@@ -48,9 +48,7 @@ def measured_input(photos: Path, rounds: int) -> None:
     ours, published = [], []
     for _ in range(rounds):
         ours.append(_bench("input", 4, f"--dataset_path={photos}", f"--train_num_workers={CORES}"))
-        command = [sys.executable, "-m", "tests.benchmarks.published_input", str(photos), "--workers", str(CORES)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        published.append(json.loads(done.stdout.splitlines()[-1]))
+        published.append(_published_input(photos))
     rates = [found["images"] / found["seconds"] for found in published]
     ratios = [own["images_per_s"] / rate for own, rate in zip(ours, rates, strict=True)]
     write(
@@ -67,6 +65,19 @@ def measured_input(photos: Path, rounds: int) -> None:
             "published": published,
         },
     )
+
+
+def _published_input(photos: Path) -> dict[str, Any]:
+    """Of one run; MixUpBatch ends one batch in some 450 with an error at alpha 0.2, so there are more tries."""
+    command = [sys.executable, "-m", "tests.benchmarks.published_input", str(photos), "--workers", str(CORES)]
+    for _ in range(5):
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode == 0:
+            found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+            return found
+        if "addition of variable(x1 and x2) of Gamma" not in done.stderr:
+            break
+    raise SystemExit(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stderr}")
 
 
 def evaluation(rounds: int) -> None:
@@ -103,11 +114,15 @@ def main() -> None:
     parser.add_argument("--published", required=True, type=Path)
     parser.add_argument("--photos", required=True, type=Path)
     parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--only", choices=("forward", "step", "evaluate", "input"), help="one of the four files")
     options = parser.parse_args()
     for what in ("forward", "step"):
-        by_turns(what, options.torch, options.published, options.rounds)
-    evaluation(3)
-    measured_input(options.photos, 3)
+        if options.only in (None, what):
+            by_turns(what, options.torch, options.published, options.rounds)
+    if options.only in (None, "evaluate"):
+        evaluation(3)
+    if options.only in (None, "input"):
+        measured_input(options.photos, 3)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,111 @@
+"""The README's table of speeds, from the measurements kept in results/benchmarks.
+
+python -m repro.speeds --update README.md
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from repro.markdown import grid, md, read_table, write_table
+from repro.schema import ReproError
+
+NAME = "speeds"
+KEPT = Path("results/benchmarks")
+HEADER = ("On {cpu}, {cores} cores, float32, batch {batch}", "Published code", "PyTorch", "Here", "Limit")
+NONE = "–"
+
+
+def table(folder: Path) -> str:
+    """Forward, step, evaluation, input and compilation: published, PyTorch, ours, limit.
+
+    The limit of arithmetic is the network's operations at the rate at which the same process multiplies two matrices;
+    of an evaluation the forward pass alone; of input the decoding alone on as many cores.
+
+    Raises:
+        ReproError: a file that is missing or holds something else.
+    """
+    forward, step, evaluate, images = (
+        _read(folder / f"{name}.json") for name in ("forward", "step", "evaluate", "input")
+    )
+    try:
+        environment = step["ours"]["environment"]
+        header = HEADER[0].format(
+            cpu=md(environment["cpu"]["model"]),
+            cores=images["workers"],
+            batch=step["ours"]["batch_size"],
+        )
+        decoding = images["decoded_per_s_per_core"] * images["workers"]
+        published = images["published_images_per_s"]
+        rows = [
+            _seconds("Training step", step),
+            _seconds("Forward pass", forward),
+            (
+                "Evaluation from files",
+                NONE,
+                NONE,
+                f"{evaluate['images_per_s']:.1f} images/s",
+                f"{evaluate['forward_images_per_s']:.1f} images/s",
+            ),
+            (
+                "Input, full recipe",
+                f"{published:.0f} images/s",
+                NONE,
+                f"{images['images_per_s']:.0f} images/s, {images['ratio']:.2f} x published",
+                f"{decoding:.0f} images/s",
+            ),
+            (
+                "Compilation of the training graph",
+                NONE,
+                NONE,
+                f"{step['ours']['compile_time_s']:.1f} s",
+                NONE,
+            ),
+        ]
+    except (KeyError, TypeError) as error:
+        raise ReproError(f"{folder}: a file of measurements lacks {error}; make them again") from None
+    return "\n".join(grid((header, *HEADER[1:]), rows)) + "\n"
+
+
+def _seconds(title: str, found: dict[str, Any]) -> tuple[str, ...]:
+    """The row of a measurement by turns; each ratio is to ours in the same round."""
+    programs = {program["name"]: program for program in found["programs"]}
+    ours, own = programs["ours"], found["ours"]
+    limit = own["median_s"] * own["share_of_product"]
+    others = (f"{p['median_s']:.3f} s, {p['ratio']:.2f} x ours" for p in (programs["published"], programs["PyTorch"]))
+    share = f"{100 * own['share_of_product']:.0f} % of the rate"
+    return (title, *others, f"{ours['median_s']:.3f} s, {share}", f"{limit:.3f} s")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReproError(f"{path}: can't be read as JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise ReproError(f"{path}: holds no measurement")
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m repro.speeds", description=__doc__.splitlines()[0])
+    parser.add_argument("--kept", type=Path, default=KEPT)
+    parser.add_argument("--update", metavar="FILE", type=Path, help="write the table between its markers in this file")
+    options = parser.parse_args(argv)
+    try:
+        found = table(options.kept)
+        if options.update and read_table(options.update, NAME) != found:
+            write_table(options.update, NAME, found)
+    except ReproError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(found, end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

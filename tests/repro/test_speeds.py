@@ -1,0 +1,44 @@
+"""The table of speeds: made of kept measurements, and in the README as it is made."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from repro.markdown import read_table
+from repro.speeds import NAME, main, table
+
+ROOT = Path(__file__).parents[2]
+KEPT = ROOT / "results" / "benchmarks"
+
+
+def test_the_table_in_the_readme_is_the_one_of_the_kept_measurements() -> None:
+    assert read_table(ROOT / "README.md", NAME) == table(KEPT)
+
+
+def test_figures_are_those_of_the_files(tmp_path: Path) -> None:
+    shutil.copytree(KEPT, tmp_path / "kept")
+    found = json.loads((tmp_path / "kept/step.json").read_text())
+    found["programs"] = [
+        {"name": name, "median_s": seconds, "ratio": seconds / 2}
+        for name, seconds in (("ours", 2.0), ("PyTorch", 1.0), ("published", 7.0))
+    ]
+    found["ours"] |= {"median_s": 2.0, "share_of_product": 0.25}
+    (tmp_path / "kept/step.json").write_text(json.dumps(found))
+    row = "| Training step | 7.000 s, 3.50 x ours | 1.000 s, 0.50 x ours | 2.000 s, 25 % of the rate | 0.500 s |"
+    assert row in table(tmp_path / "kept").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "can't be read"), ("[]", "holds no measurement"), ("{}", "lacks")]
+)
+def test_a_measurement_that_is_missing_or_another_is_named(
+    content: str | None, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(KEPT, tmp_path / "kept")
+    (tmp_path / "kept/input.json").unlink()
+    if content:
+        (tmp_path / "kept/input.json").write_text(content)
+    assert main(["--kept", str(tmp_path / "kept")]) == 2
+    assert reason in capsys.readouterr().err
