@@ -195,6 +195,17 @@ baseline: setup tiny-data ## Keep what this machine gives, for make check: REPEA
 	$(if $(filter cpu,$(DEVICE)),$(call WITH,ONEDNN_MAX_CPU_ISA=SSE41) $(NEW))
 	$(BIN) -m repro.baseline $(NEW)
 
+MANY = build/convergence
+.PHONY: convergence
+convergence: SEEDS = 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
+convergence: COUNT = $(if $(filter-out cpu,$(DEVICE)),1)
+convergence: LOGS = $(MANY)/.ranks
+convergence: MOUNTS = --write results --write $(MANY) --read configs --read data
+convergence: setup tiny-data ## Keep how that short run goes with 20 seeds, for make check: SEEDS="1 2 ..." of 10 or more
+	$(if $(DRY_RUN),echo )rm -rf $(MANY)
+	$(CHECK) $(MANY) --graph_cache $(MANY)/.graphs --calibration_interval 0
+	$(BIN) -m repro.convergence $(MANY)
+
 # It measures where a DEVICE is named, and input alone on the images of IMAGENET where none is. A CPU takes 8 images a
 # step, unless CONFIG or batch_size says otherwise; without images of its own hlg.bench draws some.
 PLAN = build/plan

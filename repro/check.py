@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from repro import convergence
 from repro.baselines import read_all
 from repro.fields import write_whole
 from repro.gate import Judgement, judge
@@ -31,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m repro.check", description="Hold a run against its baseline.")
     parser.add_argument("run", metavar="RUN", type=Path, help="run folder, or a link to one")
     parser.add_argument("--baselines", type=Path, default=Path("results/baselines"), help="folder of the baselines")
+    parser.add_argument(
+        "--convergence", type=Path, default=Path("results/convergence"), help="folder of what other seeds gave"
+    )
     parser.add_argument("--out", type=Path, default=Path("results/check"), help="folder for what is written")
     options = parser.parse_args(argv)
     files = [options.out / name for name in ("verdict.json", "junit.xml", "summary.md")]
@@ -42,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ReproError(f"{options.run}: this run is not finished, so it says nothing yet")
         if runs[0].kind != "train":
             raise ReproError(f"{options.run}: found an evaluation, expected a training")
-        judgement = judge(runs[0], read_all(options.baselines), options.baselines)
+        references = convergence.read_all(options.convergence)
+        judgement = judge(runs[0], read_all(options.baselines), options.baselines, references)
         print(terminal(judgement).encode("utf-8", "replace").decode())  # a folder's name need not be UTF-8
         texts = json.dumps(verdict(judgement), indent=1) + "\n", junit(judgement), summary(judgement)
         for file, text in zip(files, texts, strict=True):
@@ -87,7 +92,7 @@ def summary(judgement: Judgement) -> str:
 
 
 def junit(judgement: Judgement) -> str:
-    """One test case for each of losses, accuracy and speed; what cannot be compared is skipped, with the reason."""
+    """One test case for each finding; what cannot be compared is skipped, with the reason."""
     verdicts = [found.verdict for found in judgement.findings]
     suite = ElementTree.Element(
         "testsuite",

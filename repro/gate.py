@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from repro.baselines import Baseline
+from repro.convergence import LEVEL, Reference, numbers, reference_of
 from repro.schema import Run, Verdict
 from repro.seeds import Z_95, changes
 from repro.short_run import Speed, changed, differences, environment, recipe, speed, top1_pct, workload
@@ -21,11 +22,12 @@ SLOWER = 0.20  # beyond the slowest repetition: results/noise shows how far repe
 MACHINE = ("cpu", "cores")
 CALIBRATED_BY = (*MACHINE, "numpy", "OPENBLAS_NUM_THREADS", "calibration")  # what a calibration on a CPU depends on
 COMMITS_SHOWN = 10
+NAMES = ("losses", "accuracy", "convergence", "speed")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One of "losses", "accuracy" and "speed". `reason` says in words what was compared, and how it came out."""
+    """One of NAMES. `reason` says in words what was compared, and how it came out."""
 
     name: str
     verdict: Verdict
@@ -45,7 +47,8 @@ class Judgement:
     def verdict(self) -> Verdict:
         """Worse where one is; not measured where one is; incomparable where a number is; or else match.
 
-        A speed that is incomparable, as on another processor, takes nothing from the numbers.
+        A speed that is incomparable, as on another processor, takes nothing from the numbers; and that it converges as
+        other seeds do says not that they are the same.
         """
         verdicts = {finding.name: finding.verdict for finding in self.findings}
         numbers = {verdicts["losses"], verdicts["accuracy"]}
@@ -59,18 +62,25 @@ class Judgement:
         return Verdict.MATCH
 
 
-def judge(run: Run, baselines: Sequence[Baseline], folder: Path) -> Judgement:
-    """Hold the run against the baseline that is most like it; `folder` is named where there is none."""
+def judge(run: Run, baselines: Sequence[Baseline], folder: Path, references: Sequence[Reference] = ()) -> Judgement:
+    """Hold the run against the baseline that is most like it, and against other seeds of its kind.
+
+    `folder` is named where there is no baseline.
+    """
     unclean = [f"resumed with changed keys: {text}" for text in [changes(run)] if text]
     unclean += [f"resumed on another footing: {text}" for text in run.env.resumed_on]
     unclean += [f"{run.skipped_images} unreadable images were skipped"] if run.skipped_images else []
     if unclean:
-        return Judgement(run, None, _incomparable("; ".join(unclean)))
+        return Judgement(run, None, tuple(_incomparable(NAMES, "; ".join(unclean))))
+    convergence = _convergence(run, reference_of(run, references))
     found = [(differences(kept.workload, workload(run)), kept) for kept in baselines if kept.recipe == recipe(run)]
     fitting = [kept for apart, kept in found if not apart]
     if not fitting:
         nearest = min((apart for apart, _ in found), key=len, default=None)
-        return Judgement(run, None, _incomparable(f"{_missing(run, nearest, folder)}; {ADVICE}"))
+        losses, accuracy, speed = _incomparable(
+            ("losses", "accuracy", "speed"), f"{_missing(run, nearest, folder)}; {ADVICE}"
+        )
+        return Judgement(run, None, (losses, accuracy, convergence, speed))
     here = environment(run)
 
     def unlike(kept: Baseline) -> tuple[bool, int]:
@@ -80,15 +90,16 @@ def judge(run: Run, baselines: Sequence[Baseline], folder: Path) -> Judgement:
 
     baseline = min(fitting, key=unlike)
     apart = changed(differences(baseline.environment, here))
-    findings = (_losses(run, baseline, apart), _accuracy(run, baseline, apart), _speed(run, baseline))
+    findings = (_losses(run, baseline, apart), _accuracy(run, baseline, apart), convergence, _speed(run, baseline))
     return Judgement(run, baseline, findings, tuple(_changes(run, baseline)))
 
 
+MORE_SEEDS = "make convergence runs them"
 ADVICE = "make a baseline where the results are known to be good and the machine is quiet: make baseline"
 
 
-def _incomparable(reason: str) -> tuple[Finding, ...]:
-    return tuple(Finding(name, Verdict.INCOMPARABLE, reason) for name in ("losses", "accuracy", "speed"))
+def _incomparable(names: Sequence[str], reason: str) -> Iterator[Finding]:
+    return (Finding(name, Verdict.INCOMPARABLE, reason) for name in names)
 
 
 def _missing(run: Run, nearest: Mapping[str, tuple[Any, Any]] | None, folder: Path) -> str:
@@ -150,6 +161,29 @@ def _accuracy(run: Run, baseline: Baseline, apart: str) -> Finding:
     if abs(now - kept) <= allowed:
         return Finding("accuracy", Verdict.MATCH, text)
     return Finding("accuracy", Verdict.BETTER if now > kept else Verdict.WORSE, text)
+
+
+def _convergence(run: Run, reference: Reference | None) -> Finding:
+    """Whether the run is one that another seed could have given, wherever it was made."""
+    name = "convergence"
+    if reference is None:
+        return Finding(name, Verdict.INCOMPARABLE, f"other seeds of {recipe(run)!r} are not kept; {MORE_SEEDS}")
+    top1, steps = top1_pct(run), len(reference.losses[0])
+    if top1 is None or (len(run.steps.loss), run.eval_images) != (steps, reference.images):
+        expected = f"{steps} steps, and an evaluation of {reference.images} images"
+        return Finding(name, Verdict.NOT_MEASURED, f"expected {expected}, as {len(reference.seeds)} seeds have")
+    pairs = list(zip(numbers(run.steps.loss, top1), reference.points, strict=True))
+    outside = [(value, point) for value, point in pairs if not point.low <= value <= point.high]
+    probably = f"{len(reference.seeds)} seeds (one run, {1 - LEVEL:.0%})"
+    if not outside:
+        value, point = pairs[-2]
+        closest = f"{point.title}: {value:.3f}, {point.low:.3f} to {point.high:.3f}"
+        return Finding(name, Verdict.MATCH, f"all {len(pairs)} points are as of another of {probably}; {closest}")
+    # A value that is not a number is on no side, and worse.
+    worse = [(v, p) for v, p in outside if not (v > p.mean if p.more_is_better else v < p.mean)]
+    value, point = (worse or outside)[0]
+    reason = f"{point.title}: {value:.3f} is not as of another of {probably}: {point.low:.3f} to {point.high:.3f}"
+    return Finding(name, Verdict.WORSE if worse else Verdict.BETTER, reason)
 
 
 def _speed(run: Run, baseline: Baseline) -> Finding:

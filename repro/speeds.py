@@ -1,4 +1,4 @@
-"""The README's table of speeds, from the measurements kept in results/benchmarks.
+"""The README's tables of speeds and of compiled graphs, from the measurements kept in results/benchmarks.
 
 python -m repro.speeds --update README.md
 """
@@ -13,14 +13,14 @@ from typing import Any
 from repro.markdown import grid, md, read_table, write_table
 from repro.schema import ReproError
 
-NAME = "speeds"
+NAME, GRAPHS = "speeds", "graphs"  # of the tables
 KEPT = Path("results/benchmarks")
 HEADER = ("On {cpu}, {cores} cores, float32, batch {batch}", "Published code", "PyTorch", "Here", "Limit")
 NONE = "–"
 
 
 def table(folder: Path) -> str:
-    """Forward, step, evaluation, input and compilation: published, PyTorch, ours, limit.
+    """Forward, step, evaluation, input and start-up: published, PyTorch, ours, limit.
 
     The limit of arithmetic is the network's operations at the rate at which the same process multiplies two matrices;
     of an evaluation the forward pass alone; of input the decoding alone on as many cores.
@@ -28,9 +28,8 @@ def table(folder: Path) -> str:
     Raises:
         ReproError: a file that is missing or holds something else.
     """
-    forward, step, evaluate, images = (
-        _read(folder / f"{name}.json") for name in ("forward", "step", "evaluate", "input")
-    )
+    names = ("forward", "step", "evaluate", "input", "startup")
+    forward, step, evaluate, images, startup = (_read(folder / f"{name}.json") for name in names)
     try:
         environment = step["ours"]["environment"]
         header = HEADER[0].format(
@@ -58,16 +57,43 @@ def table(folder: Path) -> str:
                 f"{decoding:.0f} images/s",
             ),
             (
-                "Compilation of the training graph",
+                "First step of `make tiny`, from its start",
                 NONE,
                 NONE,
-                f"{step['ours']['compile_time_s']:.1f} s",
+                f"{startup['median_s']['warm']:.1f} s, {startup['median_s']['cold']:.1f} s without kept graphs",
                 NONE,
             ),
         ]
     except (KeyError, TypeError) as error:
         raise ReproError(f"{folder}: a file of measurements lacks {error}; make them again") from None
     return "\n".join(grid((header, *HEADER[1:]), rows)) + "\n"
+
+
+def graphs(folder: Path) -> str:
+    """The compiled training step: operators, transposes, operations and bytes, published and ours.
+
+    Raises:
+        ReproError: as `table`.
+    """
+    path = folder / "operators.json"
+    found = _read(path)
+    try:
+        columns = [found["graphs"][name] for name in ("published", "cpu", "accelerator")]
+        header = (
+            f"Training step, float32, batch {found['batch']}",
+            "Published code",
+            "Here, CPU",
+            "Here, GPU and Ascend",
+        )
+        rows = [
+            ("Operators", *(f"{graph['operators']:,}" for graph in columns)),
+            ("Transposes among them", *(f"{graph['transposes']:,}" for graph in columns)),
+            ("Arithmetic", *(f"{graph['flops'] / 1e9:.1f} GFLOP" for graph in columns)),
+            ("Read and written", *(f"{graph['bytes'] / 1e9:.1f} GB" for graph in columns)),
+        ]
+    except (KeyError, TypeError) as error:
+        raise ReproError(f"{path}: lacks {error}; make it again: python -m tests.benchmarks.operators") from None
+    return "\n".join(grid(header, rows)) + "\n"
 
 
 def _seconds(title: str, found: dict[str, Any]) -> tuple[str, ...]:
@@ -94,16 +120,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m repro.speeds", description=__doc__.splitlines()[0])
     parser.add_argument("--kept", type=Path, default=KEPT)
-    parser.add_argument("--update", metavar="FILE", type=Path, help="write the table between its markers in this file")
+    parser.add_argument(
+        "--update", metavar="FILE", type=Path, help="write the tables between their markers in this file"
+    )
     options = parser.parse_args(argv)
     try:
-        found = table(options.kept)
-        if options.update and read_table(options.update, NAME) != found:
-            write_table(options.update, NAME, found)
+        tables = {NAME: table(options.kept), GRAPHS: graphs(options.kept)}
+        for name, found in tables.items():
+            if options.update and read_table(options.update, name) != found:
+                write_table(options.update, name, found)
     except ReproError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(found, end="")
+    print(*tables.values(), sep="\n", end="")
     return 0
 
 

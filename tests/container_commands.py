@@ -66,6 +66,7 @@ CASES = [
     ("docker", "check CONTAINER=1"),
     ("docker", "check CONTAINER=1 DEVICE=ascend"),
     ("docker", "baseline CONTAINER=1 REPEAT=2"),
+    ("docker", "convergence CONTAINER=1"),
     ("docker", "plan CONTAINER=1"),
     ("docker", "plan CONTAINER=1 DEVICE=ascend IMAGENET=/data/imagenet"),
     ("docker", "audit CONTAINER=1 RUN=/elsewhere/train.log"),

@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.startup --rounds 3 [--key value of hlg.train ...]
 
-Wants data/tiny (make tiny-data). By turns: a cold start, with an empty folder of graphs, then a warm one.
+Wants data/tiny (make tiny-data), and writes results/benchmarks/startup.json. By turns: a cold start, with an empty
+folder of graphs, then a warm one.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+KEPT = Path("results/benchmarks/startup.json")
 POLL_S = 0.02
 
 
@@ -69,8 +71,10 @@ def main() -> None:
                     f"{name} {seconds:.1f} s, {processor:.1f} s of the processor, load {os.getloadavg()[0]:.1f}",
                     flush=True,
                 )
-    for name, times in found.items():
-        print(f"{name}: median {statistics.median(times):.1f} s of {len(times)}")
+    medians = {name: statistics.median(times) for name, times in found.items()}
+    KEPT.write_text(json.dumps({"median_s": medians, "times_s": found}, indent=1) + "\n", encoding="utf-8")
+    for name, median in medians.items():
+        print(f"{name}: median {median:.1f} s of {len(found[name])}")
 
 
 if __name__ == "__main__":

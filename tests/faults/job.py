@@ -34,7 +34,9 @@ class Job:
     ) -> None:
         self.folder, self.ranks, self.program = folder, ranks, program
         self.runs = folder / "runs"
+        # Drills start many jobs of the same graphs, which one rank alone can keep.
         paths = {"dataset_path": data / "train", "eval_path": data / "val", "save_checkpoint_path": self.runs}
+        paths |= {"graph_cache": data.parent / "graphs"} if ranks == 1 else {}
         self.keys = {**KEYS, "batch_size": KEYS["batch_size"] // ranks, **paths, **keys}
         self.starts = 0
 

@@ -87,6 +87,7 @@ def main(fault: str, runs: Path, data: Path) -> int:
     """Train once; returns the program's exit code."""
     narrow()
     paths = {"dataset_path": data / "train", "eval_path": data / "val", "save_checkpoint_path": runs}
+    paths["graph_cache"] = data.parent / "graphs"  # no fault here is one of the graph
     with FAULTS[fault]():
         return train.main([f"--{key}={value}" for key, value in {**KEYS, **paths}.items()])
 

@@ -25,8 +25,8 @@ def check(tmp_path: Path) -> Check:
 
     def call(**changes: Any) -> int:
         run = check_run(tmp_path / "runs", **changes)
-        folders = ["--baselines", str(tmp_path / "baselines"), "--out", str(tmp_path / "out")]
-        return main([str(run), *folders])
+        folders = ["--baselines", str(tmp_path / "baselines"), "--convergence", str(tmp_path / "convergence")]
+        return main([str(run), *folders, "--out", str(tmp_path / "out")])
 
     return call
 
@@ -36,7 +36,9 @@ def test_nothing_worse_is_0_and_the_last_line_says_the_verdict(
 ) -> None:
     assert check() == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines[:3]] == [["losses", "match"], ["accuracy", "match"], ["speed", "match"]]
+    assert [line.split()[:2] for line in lines[:4]] == [
+        *(["losses", "match"], ["accuracy", "match"], ["convergence", "incomparable"], ["speed", "match"])
+    ]
     assert lines[-1].startswith("match: 20261123T000001Z_check_cpux1_1a2b3c4d against baseline check_cpux1_intel-xeon_")
 
 
@@ -93,11 +95,11 @@ def test_a_folder_whose_name_is_not_utf_8_is_judged_as_any_other(check: Check, t
 def test_junit_has_a_case_for_each_finding_with_failures_and_skips(check: Check, tmp_path: Path) -> None:
     check(losses=off(0.1), env={"cpu": {"model": "A <b> & \x1b[31m", "cores": 2}})
     suite = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
-    assert {suite.get(key) for key in ("tests", "failures", "skipped")} == {"3", "1"}
-    assert [case.get("name") for case in suite.iter("testcase")] == ["losses", "accuracy", "speed"]
+    assert {suite.get(key) for key in ("tests", "failures", "skipped")} == {"4", "1", "2"}
+    assert [case.get("name") for case in suite.iter("testcase")] == ["losses", "accuracy", "convergence", "speed"]
     (failure,) = suite.iter("failure")
     assert "step 0: " in str(failure.get("message"))
-    (skipped,) = suite.iter("skipped")
+    _, skipped = suite.iter("skipped")
     assert "cpu Intel Xeon -> A <b> & " in str(skipped.get("message"))
 
 
@@ -105,7 +107,7 @@ def test_the_verdict_is_there_for_programs(check: Check, tmp_path: Path) -> None
     check()
     found = json.loads((tmp_path / "out" / "verdict.json").read_text())
     assert (found["verdict"], found["step_over_calibration"]) == ("match", 20.0)
-    assert [finding["name"] for finding in found["findings"]] == ["losses", "accuracy", "speed"]
+    assert [finding["name"] for finding in found["findings"]] == ["losses", "accuracy", "convergence", "speed"]
 
 
 def test_the_summary_goes_to_the_page_of_the_job_where_there_is_one(

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from repro.markdown import read_table
-from repro.speeds import NAME, main, table
+from repro.speeds import GRAPHS, NAME, graphs, main, table
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "results" / "benchmarks"
 
 
-def test_the_table_in_the_readme_is_the_one_of_the_kept_measurements() -> None:
+def test_the_tables_in_the_readme_are_those_of_the_kept_measurements() -> None:
     assert read_table(ROOT / "README.md", NAME) == table(KEPT)
+    assert read_table(ROOT / "README.md", GRAPHS) == graphs(KEPT)
 
 
 def test_figures_are_those_of_the_files(tmp_path: Path) -> None:
@@ -30,15 +31,16 @@ def test_figures_are_those_of_the_files(tmp_path: Path) -> None:
     assert row in table(tmp_path / "kept").splitlines()
 
 
+@pytest.mark.parametrize("name", ["input.json", "operators.json"])
 @pytest.mark.parametrize(
     ("content", "reason"), [(None, "can't be read"), ("[]", "holds no measurement"), ("{}", "lacks")]
 )
 def test_a_measurement_that_is_missing_or_another_is_named(
-    content: str | None, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, content: str | None, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(KEPT, tmp_path / "kept")
-    (tmp_path / "kept/input.json").unlink()
+    (tmp_path / "kept" / name).unlink()
     if content:
-        (tmp_path / "kept/input.json").write_text(content)
+        (tmp_path / "kept" / name).write_text(content)
     assert main(["--kept", str(tmp_path / "kept")]) == 2
     assert reason in capsys.readouterr().err

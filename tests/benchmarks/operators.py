@@ -1,0 +1,144 @@
+"""What a training step is made of once MindSpore has compiled it: operators, operations, bytes.
+
+    python -m tests.benchmarks.operators --published models/research/cv/hlg
+
+Counts in the graph that MindSpore's frontend hands to a device, for the published code, for this one on a CPU, and for
+this one with the primitives of GPU and Ascend, of which the graph is compiled here and nothing else is known. Writes
+results/benchmarks/operators.json. Of the views and of what orders a graph nothing is counted; the bytes are those that
+every operator reads and writes, as if none were fused with another. Minutes.
+"""
+
+import argparse
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+KEPT = Path("results/benchmarks/operators.json")
+BATCH = 8
+# What becomes no kernel: order, tuples, other shapes of the same bytes, calls of other graphs.
+PLUMBING = {"Depend", "Load", "UpdateState", "MakeTuple", "TupleGetItem", "Return", "Reshape", "ExpandDims", "Squeeze"}
+BYTES = {
+    "Float64": 8,
+    "Int64": 8,
+    "Float32": 4,
+    "Int32": 4,
+    "Float16": 2,
+    "BFloat16": 2,
+    "Bool": 1,
+    "Int8": 1,
+    "UInt8": 1,
+}
+CONVOLUTIONS = {  # where its result, or that one's gradient, and its weight, or that one's gradient, stand
+    "Conv2D": ("output", "input 1"),
+    "Conv2DBackpropInput": ("input 0", "input 1"),
+    "Conv2DBackpropFilter": ("input 0", "output"),
+}
+ANOTHER_DEVICE = (
+    "import sys; from hlg import bench, primitives; primitives._on_cpu = lambda: False; sys.exit(bench.main())"
+)
+
+_NODE = re.compile(r"^  %\d+\([^)]*\) = (?:\w+::)?(?:Prim(?:itive)?Func_)?(?P<name>\w+)\(")
+_TENSOR = re.compile(r"<(?:Ref\[)?Tensor\[(?P<type>\w+)\]\]?, \((?P<shape>[\d, ]*)\)")
+_TUPLE = re.compile(r"<Tuple\[Tensor\[(?P<type>\w+)\][^>]*TupleShape\((?P<shapes>[^>]*)\)>")
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A node of the graph: the sizes of its tensors, in elements, and all their bytes."""
+
+    name: str
+    inputs: list[tuple[int, ...]]
+    outputs: list[tuple[int, ...]]
+    bytes: int
+
+
+def operators(ir: str) -> Iterator[Operator]:
+    """Those that a graph in MindSpore's text form has, with what they read and write."""
+    lines = ir.splitlines()
+    for line, signature in pairwise(lines):
+        node = _NODE.match(line)
+        if not node or node["name"] in PLUMBING or not signature.startswith("      : ("):
+            continue
+        read, written = signature.split(") -> (")
+        (inputs, came), (outputs, went) = _tensors(read), _tensors(written)
+        if outputs:
+            yield Operator(node["name"], inputs, outputs, came + went)
+
+
+def _tensors(text: str) -> tuple[list[tuple[int, ...]], int]:
+    """Shapes, and bytes of all."""
+    found = [(match["type"], match["shape"]) for match in _TENSOR.finditer(text)]
+    for several in _TUPLE.finditer(text):
+        found += [(several["type"], shape) for shape in re.findall(r"\(([\d, ]*)\)", several["shapes"])]
+    shapes = [tuple(int(size) for size in shape.split(",") if size.strip()) for _, shape in found]
+    return shapes, sum(BYTES[kind] * math.prod(shape) for (kind, _), shape in zip(found, shapes, strict=True))
+
+
+def flops(operator: Operator) -> int:
+    """Of products and convolutions, a multiplication and an addition as two; of all else none."""
+    sizes = [math.prod(shape) for shape in (*operator.inputs[:2], operator.outputs[0])]
+    if operator.name in ("MatMul", "MatMulExt"):
+        (one, other, out) = sizes  # M K, K N, M N
+        return 2 * math.isqrt(one * other * out)
+    if operator.name in ("BatchMatMul", "BatchMatMulExt"):
+        batch = math.prod(operator.outputs[0][:-2])
+        (one, other, out) = (size // batch for size in sizes)
+        return 2 * batch * math.isqrt(one * other * out)
+    if operator.name in CONVOLUTIONS:
+        tensors = {"input 0": operator.inputs[0], "input 1": operator.inputs[1], "output": operator.outputs[0]}
+        result, weight = (tensors[which] for which in CONVOLUTIONS[operator.name])
+        return 2 * math.prod(result) * math.prod(weight[1:])  # (B, out, H, W) and (out, in, k, k)
+    return 0
+
+
+def count(ir: str) -> dict[str, Any]:
+    """Totals of a graph."""
+    found = list(operators(ir))
+    return {
+        "operators": len(found),
+        "transposes": sum(operator.name.startswith("Transpose") for operator in found),
+        "flops": sum(map(flops, found)),
+        "bytes": sum(operator.bytes for operator in found),
+        "by_name": dict(Counter(operator.name for operator in found).most_common()),
+    }
+
+
+def compiled(*command: str) -> str:
+    """The last graph of the frontend that this program compiles; of several programs' graphs, the largest."""
+    with tempfile.TemporaryDirectory() as folder:
+        told = {"MS_DEV_SAVE_GRAPHS": "1", "MS_DEV_SAVE_GRAPHS_PATH": folder, "MS_DEV_DUMP_IR_PASSES": "validate"}
+        subprocess.run([sys.executable, *command], check=True, env=os.environ | told, stdin=subprocess.DEVNULL)
+        graphs = sorted(Path(folder).rglob("*validate*.ir"), key=lambda path: path.stat().st_size)
+        return graphs[-1].read_text(encoding="utf-8")
+
+
+def main() -> None:
+    """The program."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--published", required=True, type=Path)
+    options = parser.parse_args()
+    step = ("step", "--steps", "1", f"--batch_size={BATCH}", "--json", os.devnull)
+    peer = ("tests/benchmarks/peers/published_hlg.py", "step", "--code", str(options.published), "--batch", str(BATCH))
+    found = {
+        "published": count(compiled(*peer)),
+        "cpu": count(compiled("-m", "hlg.bench", *step)),
+        "accelerator": count(compiled("-c", ANOTHER_DEVICE, *step)),
+    }
+    KEPT.write_text(json.dumps({"batch": BATCH, "graphs": found}, indent=1) + "\n", encoding="utf-8")
+    for name, totals in found.items():
+        numbers = f"{totals['operators']} operators, {totals['flops'] / 1e9:.1f} GFLOP, {totals['bytes'] / 1e9:.2f} GB"
+        print(f"{name}: {numbers}, {totals['transposes']} transposes")
+
+
+if __name__ == "__main__":
+    main()
