@@ -77,7 +77,7 @@ def step(config: Config, _: ExitStack) -> Work:
     network = build_network(c.class_num, c.train_image_size, c.amp_level)
     optimizer = AdamW(network.trainable_params(), c.beta1, c.beta2, c.weight_decay, c.no_weight_decay_names, c.gc_flag)
     loss = build_loss(c.loss_name, c.class_num, c.smoothing, c.ignore_label)
-    train = TrainStep(network, loss, optimizer, c.scale)
+    train = TrainStep(network, loss, optimizer, c.loss_scale)
     train.set_train(True)
     lam, partner = mixup_draw(c.seed, 0, c.batch_size, c.mixup)
     inputs = (

@@ -111,7 +111,7 @@ class Config:
     no_weight_decay_filter: str = key("beta,bias", "parts of the names of parameters that do not decay")
     gc_flag: bool = key(False, "centralize gradients")
 
-    loss_scale: float = key(1024.0, "constant scale of the loss in mixed precision; O0 has none",
+    loss_scale: float = key(1024.0, "constant scale of the loss in mixed precision",
                             unit="1", bounds="> 0", group="Loss")
     use_label_smooth: bool = key(True, "smooth labels (the published code never reads it); 0: a factor of 0")
     label_smooth_factor: float = key(0.1, "probability taken from the true class",
@@ -171,11 +171,6 @@ class Config:
     def smoothing(self) -> float:
         """The factor of label smoothing in use."""
         return self.label_smooth_factor if self.use_label_smooth else 0.0
-
-    @property
-    def scale(self) -> float:
-        """The scale of the loss in use: to float32 a power of two adds nothing but passes over every gradient."""
-        return 1.0 if self.amp_level == "O0" else self.loss_scale
 
     @property
     def no_weight_decay_names(self) -> tuple[str, ...]:

@@ -114,8 +114,7 @@ class Gradients(nn.Cell):
             means = self.average((*gradients, *moving, loss))
             gradients = means[: self.weights]
             loss = ops.depend(means[-1], self.map(_assign, self.moving, means[self.weights : -1]))
-        if self.unscale != 1.0:  # a pass over every gradient
-            gradients = self.map(ops.partial(_scale, self.unscale), gradients)
+        gradients = self.map(ops.partial(_scale, self.unscale), gradients)
         total = self.add(self.map(_total, gradients))  # not finite as soon as one of its terms is not
         return loss * self.unscale, gradients, ops.logical_not(ops.isfinite(total))
 

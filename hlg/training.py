@@ -44,7 +44,7 @@ class Job:
         weights = self.network.trainable_params()
         self.optimizer = AdamW(weights, c.beta1, c.beta2, c.weight_decay, c.no_weight_decay_names, c.gc_flag)
         loss = build_loss(c.loss_name, c.class_num, c.smoothing, c.ignore_label)
-        self.step = TrainStep(self.network, loss, self.optimizer, c.scale, on.count)
+        self.step = TrainStep(self.network, loss, self.optimizer, c.loss_scale, on.count)
         self.ranks = RankStep(self.network)
         self.global_batch = c.batch_size * on.count
         self.batches = TrainLoader(

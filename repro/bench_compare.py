@@ -102,13 +102,18 @@ def _git(*arguments: str, fault: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m repro.bench_compare", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m repro.bench_compare",
+        description=__doc__.splitlines()[0],
+        epilog="Behind a further -- stand keys of the configuration, such as --batch_size=8.",
+    )
     parser.add_argument("a", metavar="A")
     parser.add_argument("b", metavar="B")
     parser.add_argument("--what", default="step", choices=("forward", "step", "input", "evaluate"))
     parser.add_argument("--rounds", type=int, default=8, help="repetitions of each (8)")
-    parser.add_argument("keys", nargs="*", help="behind --: keys of the configuration, such as --batch_size=8")
-    options = parser.parse_args(argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options, keys = parser.parse_args(arguments[:end]), arguments[end + 1 :]
     try:
         if options.rounds < 1:
             raise ReproError(f"--rounds: found {options.rounds}; allowed: 1 or more")
@@ -118,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if all(path.is_file() for path in files):
             print(columns(side_by_side(*map(read, files))))
         else:
-            rows = by_turns(options.a, options.b, options.what, options.rounds, options.keys)
+            rows = by_turns(options.a, options.b, options.what, options.rounds, keys)
             print(columns(pace.table(rows)))
     except ReproError as error:
         print(f"error: {error}", file=sys.stderr)

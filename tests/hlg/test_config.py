@@ -150,11 +150,6 @@ def test_no_label_smoothing_means_a_factor_of_zero() -> None:
     assert Config(label_smooth_factor=0.3, use_label_smooth=False).smoothing == 0
 
 
-def test_float32_has_no_scale_of_the_loss() -> None:
-    assert Config(loss_scale=512.0, amp_level="O0").scale == 1
-    assert Config(loss_scale=512.0, amp_level="O2").scale == 512
-
-
 def test_the_filter_of_weight_decay_is_separated_by_commas() -> None:
     assert Config().no_weight_decay_names == ("beta", "bias")
     assert Config(no_weight_decay_filter=" gamma, beta,").no_weight_decay_names == ("gamma", "beta")

@@ -49,6 +49,15 @@ def test_commits_and_the_code_as_it_stands_are_measured_by_turns(
     assert not list((repository / "build/compare").iterdir())  # nothing is left behind
 
 
+def test_what_stands_behind_two_dashes_reaches_the_measurement(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "hlg/bench.py").write_text("import sys\nsys.exit(len(sys.argv))\n")
+    assert main([".", ".", "--what", "forward", "--rounds", "1", "--", "--batch_size", "8"]) == 2
+    told = len(["bench.py", "forward", "--paced", "--batch_size", "8"])
+    assert f"has ended with exit code {told}" in capsys.readouterr().err
+
+
 def test_a_commit_without_the_measurement_is_named_and_nothing_is_left(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
