@@ -6,15 +6,13 @@
 
 The runs are the tiny recipe's, two epochs long, on one rank and, with half the batch on each, on two. Each prediction
 knows only what hlg.bench has measured before its run. The first epoch of a run holds its slow first steps. What other
-work had of the cores is written beside each, and a fixed calculation is timed both times: it tells the machine's speed.
+work had of the cores is written beside each.
 """
 
 import argparse
 import json
 import os
 import resource
-import shlex
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,9 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hlg.calibration import calibration
 from repro.markdown import grid, read_table, write_table
-from repro.pace import Paced
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "results/benchmarks/plan.json"
@@ -64,30 +60,13 @@ def run(*command: str) -> float:
     return 1024 * usage.ru_maxrss
 
 
-def step_by_turns(file: Path, batch: int) -> float:
-    """Measure the step, and before each repetition the calibration, whose median in milliseconds is returned."""
-    calibrate = calibration("CPU")
-    command = [sys.executable, "-m", "hlg.bench", "step", *RECIPE, "--batch_size", str(batch), "--json", str(file)]
-    program = Paced("step", shlex.join([*command, "--paced"]))
-    try:
-        program.wait()
-        times = []
-        for _ in range(STEPS):
-            times.append(calibrate())
-            program.turn()
-    finally:
-        program.end()
-    return statistics.median(times)
-
-
 def one(folder: Path, ranks: int) -> dict[str, Any]:
     """What was predicted of one run, and what it did."""
     files = {what: folder / f"{what}.json" for what in ("step", "evaluate", "input")}
     batch = 16 // ranks
     others: dict[str, float] = {}
     with beside(others, "measuring"):
-        calibration_ms = step_by_turns(files["step"], batch)
-        for what, steps, size in (("evaluate", 2, 32), ("input", 4, batch)):
+        for what, steps, size in (("step", STEPS, batch), ("evaluate", 2, 32), ("input", 4, batch)):
             words = ("--batch_size", str(size), "--steps", str(steps), "--json", str(files[what]))
             run("hlg.bench", what, *RECIPE, *words)
     plan = folder / "plan.json"
@@ -98,21 +77,17 @@ def one(folder: Path, ranks: int) -> dict[str, Any]:
     train += ["--save_checkpoint_path", str(folder / "runs")]
     if ranks > 1:
         train = ["hlg.launch", "--ranks", str(ranks), "--logs", str(folder / "ranks"), *train]
-    else:
-        train += ["--calibration_interval", "1"]  # several ranks would calibrate at once, and be in each other's way
     with beside(others, "running"):
         memory = run(*train)
     (metrics,) = folder.glob("runs/2*/metrics.jsonl")
     events = [json.loads(line) for line in metrics.read_text().splitlines()]
     epochs = [event for event in events if event["event"] == "epoch"]
-    times = [event["calibration_ms"] for event in events if event["event"] == "calibration"]
     total = sum(event.get("compile_time_s", 0.0) + event.get("training_time_s", 0.0) for event in events)
     predicted = found["prediction"]
     return {
         "ranks": ranks,
         "cores_of_others": others,
         "measured": {name: round(value["value"], 4) for name, value in found["inputs"].items()},
-        "calibration_ms": calibration_ms,
         "predicted": {key: predicted[key] for key in ("step_s", "input_s", "steps", "epoch_s", "eval_s", "total_s")}
         | {"bound": predicted["bound"], "memory_bytes": 1e9 * found["inputs"]["memory"]["value"]},
         "run": {
@@ -120,24 +95,16 @@ def one(folder: Path, ranks: int) -> dict[str, Any]:
             "step_ms": [event["step_time_ms"] for event in epochs],
             "data_wait_ms": [event["data_wait_ms"] for event in epochs],
             "eval_s": [event["eval_time_s"] for event in epochs],
-            "calibration_ms": statistics.median(times[-predicted["steps"] :]) if times else None,  # of the last epoch
-            "total_s": total - sum(times) / 1000,
+            "total_s": total,
             "memory_bytes": memory if ranks == 1 else None,  # of several ranks, wait4 tells that of the launcher
         },
     }
 
 
-def errors(r: dict[str, Any]) -> dict[str, float | None]:
-    """In percent of what the run took, above 0 where too long was predicted.
-
-    epoch: the second one; total: the run; at_its_speed: the epoch again, the prediction scaled by how much longer the
-    calibration took while it ran than while it was measured.
-    """
-    ratio = r["predicted"]["epoch_s"] / r["run"]["epoch_s"][-1]
-    then = r["run"]["calibration_ms"]
+def errors(r: dict[str, Any]) -> dict[str, float]:
+    """In percent of what the run took, above 0 where too long was predicted: of the second epoch, and of the run."""
     return {
-        "epoch": 100 * (ratio - 1),
-        "at_its_speed": 100 * (ratio * then / r["calibration_ms"] - 1) if then else None,
+        "epoch": 100 * (r["predicted"]["epoch_s"] / r["run"]["epoch_s"][-1] - 1),
         "total": 100 * (r["predicted"]["total_s"] / r["run"]["total_s"] - 1),
     }
 
@@ -147,19 +114,13 @@ def table(kept: dict[str, Any]) -> str:
     header = ("Run", "Cores that others had, measuring", "running", "Epoch predicted", "measured", "error")
     rows = []
     for number, r in enumerate(kept["rounds"], 1):
-        off = {name: "–" if value is None else f"{value:+.1f} %" for name, value in errors(r).items()}
+        off = {name: f"{value:+.1f} %" for name, value in errors(r).items()}
         cells = [f"{number}: {r['ranks']} rank{'s' if r['ranks'] > 1 else ''}"]
         cells += [f"{r['cores_of_others'][what]:.2f}" for what in ("measuring", "running")]
         cells += [f"{r['predicted']['epoch_s']:.1f} s", f"{r['run']['epoch_s'][-1]:.1f} s", off["epoch"]]
-        cells += [
-            off["at_its_speed"],
-            f"{r['predicted']['total_s']:.0f} s",
-            f"{r['run']['total_s']:.0f} s",
-            off["total"],
-        ]
+        cells += [f"{r['predicted']['total_s']:.0f} s", f"{r['run']['total_s']:.0f} s", off["total"]]
         rows.append(cells)
-    names = (*header, "error at the machine's speed then", "Run predicted", "measured", "error")
-    return "\n".join(grid(names, rows)) + "\n"
+    return "\n".join(grid((*header, "Run predicted", "measured", "error"), rows)) + "\n"
 
 
 def page() -> str:
