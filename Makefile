@@ -174,6 +174,8 @@ CHECK = $(LAUNCH) hlg.train $(KEYS) --config_path configs/check.yml $(TARGET_$(D
 TARGET_gpu = --device_target GPU
 TARGET_ascend = --device_target Ascend
 NEW = build/baseline
+COMMITTED = $(if $(DRY_RUN),true,! command -v git >/dev/null || git diff --quiet HEAD) || { echo "error: the code has \
+  uncommitted changes; commit first, for what is kept names a commit" >&2; exit 2; }
 WITH = $(if $(filter 1,$(CONTAINER)),RUN_OPTIONS="$(RUN_OPTIONS) --env $(1)" $(CHECK),$(subst $(VENV)/bin/python,env $(1) $(VENV)/bin/python,$(CHECK)))
 
 .PHONY: check baseline
@@ -189,7 +191,7 @@ baseline: MOUNTS = --write results --write $(NEW) --read configs --read data
 baseline: LOGS = $(NEW)/.ranks
 baseline: setup tiny-data ## Keep what this machine gives, for make check: REPEAT=5 short runs, and what rounding does
 	@[[ "$(REPEAT)" =~ ^[0-9]+$$ && $(REPEAT) -ge 2 ]] || { echo "error: REPEAT: found '$(REPEAT)'; allowed: 2 or more" >&2; exit 2; }
-	@$(if $(DRY_RUN),true,! command -v git >/dev/null || git diff --quiet HEAD) || { echo "error: the code has uncommitted changes; commit first, for a baseline names a commit" >&2; exit 2; }
+	@$(COMMITTED)
 	$(if $(DRY_RUN),echo )rm -rf $(NEW)
 	for i in $$(seq $(REPEAT)); do $(CHECK) $(NEW); done
 	$(if $(filter cpu,$(DEVICE)),$(call WITH,ONEDNN_MAX_CPU_ISA=SSE41) $(NEW))
@@ -202,6 +204,8 @@ convergence: COUNT = $(if $(filter-out cpu,$(DEVICE)),1)
 convergence: LOGS = $(MANY)/.ranks
 convergence: MOUNTS = --write results --write $(MANY) --read configs --read data
 convergence: setup tiny-data ## Keep how that short run goes with 20 seeds, for make check: SEEDS="1 2 ..." of 10 or more
+	@[[ $(words $(sort $(SEEDS))) -ge 10 ]] || { echo "error: SEEDS: found $(words $(sort $(SEEDS))); allowed: 10 different ones or more" >&2; exit 2; }
+	@$(COMMITTED)
 	$(if $(DRY_RUN),echo )rm -rf $(MANY)
 	$(CHECK) $(MANY) --graph_cache $(MANY)/.graphs --calibration_interval 0
 	$(BIN) -m repro.convergence $(MANY)

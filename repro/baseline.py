@@ -9,7 +9,6 @@ baseline.
 """
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from repro.baselines import Band, Baseline, write
 from repro.parse import read_folders, read_runs
 from repro.schema import ReproError, Run
 from repro.seeds import unfit
-from repro.short_run import changed, differences, environment, recipe, speed, top1_pct, workload
+from repro.short_run import changed, differences, environment, file_stem, recipe, speed, top1_pct, workload
 
 REPEATS = 2  # fewer runs than these say nothing about noise
 NOISIEST = 1.3  # the slowest repetition over the fastest: beyond it a slower step could not be told from noise
@@ -105,18 +104,13 @@ def file_name(run: Run) -> str:
     where = environment(run)
     chip = run.env.cpu if run.env.target == "CPU" else " ".join(sorted(set(run.env.device_names)))
     cores = f"_{where['cores']}cores" if "cores" in where else ""
-    trained = hashlib.sha256(json.dumps(workload(run), sort_keys=True).encode()).hexdigest()[:8]
     words = (
         recipe(run),
         f"{run.env.target}x{run.env.device_count}",
         f"{chip}{cores}",
         f"mindspore {where['mindspore']}",
     )
-    return "_".join([*(_plain(text)[:60] for text in words), trained])
-
-
-def _plain(text: str) -> str:
-    return "-".join("".join(c if c.isalnum() or c in "._" else " " for c in text.lower()).split()).strip(".")
+    return file_stem(words, workload(run))
 
 
 def band(reference: Run, variants: Sequence[Run]) -> Band | None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.fields import field, read_json, write_whole
+from repro.fields import field, number_list, read_json, write_whole
 from repro.schema import ReproError
 from repro.short_run import Speed
 
@@ -62,7 +62,7 @@ def write(baseline: Baseline) -> None:
 def read(path: Path) -> Baseline:
     """Raises ReproError naming the file and the key."""
     found, where = read_json(path), str(path)
-    losses = _numbers(where, found, "losses")
+    losses = number_list(f"{where}: losses", field(where, found, "losses", list), AGAIN)
     return Baseline(
         path=path,
         recipe=field(where, found, "recipe", str),
@@ -99,18 +99,11 @@ def _speeds(where: str, found: list[Any]) -> tuple[Speed, ...]:
 def _band(where: str, found: Mapping[str, Any] | None, steps: int) -> Band | None:
     if found is None:
         return None
-    losses = _numbers(where, found, "losses")
+    losses = number_list(f"{where}: losses", field(where, found, "losses", list), AGAIN)
     if len(losses) != steps:
         raise ReproError(f"{where}: losses: found {len(losses)}, expected {steps} as there are losses; {AGAIN}")
     variants = tuple(map(str, field(where, found, "variants", list)))
     return Band(losses, _within(where, found, "top1_points", 0, 100), variants)
-
-
-def _numbers(where: str, found: Mapping[str, Any], key: str) -> tuple[float, ...]:
-    values = field(where, found, key, list)
-    if not values or not all(type(value) in (int, float) for value in values):
-        raise ReproError(f"{where}: {key}: expected a list of numbers; {AGAIN}")
-    return tuple(map(float, values))
 
 
 def _within(where: str, found: Mapping[str, Any], key: str, low: float, high: float) -> float:

@@ -20,12 +20,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from repro.fields import field, read_json, write_whole
+from repro.fields import field, number_list, read_json, write_whole
 from repro.markdown import columns, grid, write_table
 from repro.parse import read_runs
 from repro.schema import ReproError, Run
 from repro.seeds import group_seeds, unfit
-from repro.short_run import environment, recipe, top1_pct, workload
+from repro.short_run import environment, file_stem, recipe, top1_pct, workload
 
 NAME = "convergence"  # of the table in the README
 STRETCHES = 4  # of the steps, each with the mean of its losses
@@ -72,9 +72,13 @@ class Reference:
     def points(self) -> tuple[Point, ...]:
         """In the order of `numbers`."""
         each = [numbers(losses, top1) for losses, top1 in zip(self.losses, self.top1_pct, strict=True)]
-        titles = [f"loss, mean of steps {first} to {last}" for first, last in _stretches(len(self.losses[0]))]
-        titles.append("top-1 accuracy at the end, %")
-        return tuple(_point(title, values) for title, values in zip(titles, zip(*each, strict=True), strict=True))
+        *losses, accuracy = zip(*each, strict=True)
+        steps = _stretches(len(self.losses[0]))
+        points = [
+            _point(f"loss, mean of steps {first} to {last}", v, False)
+            for (first, last), v in zip(steps, losses, strict=True)
+        ]
+        return (*points, _point("top-1 accuracy at the end, %", accuracy, True))
 
 
 def numbers(losses: Sequence[float], top1: float) -> tuple[float, ...]:
@@ -89,14 +93,12 @@ def _stretches(steps: int) -> list[tuple[int, int]]:
     return [(first, end - 1) for first, end in pairwise(ends)]
 
 
-def _point(title: str, values: Sequence[float]) -> Point:
+def _point(title: str, values: Sequence[float], more_is_better: bool) -> Point:
     from scipy.special import stdtrit  # a fifth of a second, which who only imports this module does not wait
 
     n, centre, deviation = len(values), mean(values), stdev(values)
     half = float(stdtrit(n - 1, 1 - LEVEL / (STRETCHES + 1) / 2)) * deviation * math.sqrt(1 + 1 / n)
-    return Point(
-        title, centre, deviation, min(values), max(values), centre - half, centre + half, title.startswith("top-1")
-    )
+    return Point(title, centre, deviation, min(values), max(values), centre - half, centre + half, more_is_better)
 
 
 def reference_of(run: Run, references: Sequence[Reference]) -> Reference | None:
@@ -126,14 +128,14 @@ def make(runs: Sequence[Run], folder: Path) -> Reference:
             f"found {len(runs)} runs, of which {found} differ in their seeds alone; expected {FEWEST} or more, and all"
         )
     group = groups[0].runs
-    commit = group[0].env.commit
+    commit, trained = group[0].env.commit, _trained(group[0])
     assert commit is not None  # unfit has seen to it
     return Reference(
-        path=folder / f"{recipe(group[0])}.json",
+        path=folder / f"{file_stem([recipe(group[0])], trained)}.json",
         recipe=recipe(group[0]),
         commit=commit,
         runs=tuple(run.folder.name for run in group),
-        workload=_trained(group[0]),
+        workload=trained,
         environment=environment(group[0]),
         images=group[0].eval_images,
         seeds=groups[0].seeds,
@@ -152,8 +154,8 @@ def read(path: Path) -> Reference:
     """Raises ReproError naming the file and the key."""
     found, where = read_json(path), str(path)
     seeds = field(where, found, "seeds", list)
-    losses = [_finite(f"{where}: losses", losses) for losses in field(where, found, "losses", list)]
-    top1 = _finite(f"{where}: top1_pct", field(where, found, "top1_pct", list))
+    losses = [number_list(f"{where}: losses", each, AGAIN) for each in field(where, found, "losses", list)]
+    top1 = number_list(f"{where}: top1_pct", field(where, found, "top1_pct", list), AGAIN)
     lengths = {len(seeds), len(losses), len(top1)}
     if len(lengths) > 1 or len(seeds) < FEWEST or len({len(each) for each in losses}) > 1:
         raise ReproError(f"{where}: expected losses and accuracies of {FEWEST} seeds or more, as many of each; {AGAIN}")
@@ -176,12 +178,6 @@ def read(path: Path) -> Reference:
 def read_all(folder: Path) -> list[Reference]:
     """Every reference in a folder, which may be missing."""
     return [read(path) for path in sorted(folder.glob("*.json"))]
-
-
-def _finite(where: str, values: object) -> tuple[float, ...]:
-    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
-        raise ReproError(f"{where}: expected a list of numbers; {AGAIN}")
-    return tuple(map(float, values))
 
 
 # ------------------------------------------------------------------------------------------------- the program

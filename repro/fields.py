@@ -86,6 +86,13 @@ def field(where: str, record: Mapping[str, Any], key: str, kind: type, *, option
     return value
 
 
+def number_list(where: str, values: object, advice: str) -> tuple[float, ...]:
+    """A list of numbers, one or more. Raises ReproError with `where` and what to do."""
+    if not isinstance(values, list) or not values or not all(type(value) in (int, float) for value in values):
+        raise ReproError(f"{where}: expected a list of numbers; {advice}")
+    return tuple(map(float, values))
+
+
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file that takes the place of an older one as a whole, or leaves it; its folder is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)

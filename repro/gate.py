@@ -177,8 +177,8 @@ def _convergence(run: Run, reference: Reference | None) -> Finding:
     probably = f"{len(reference.seeds)} seeds (one run, {1 - LEVEL:.0%})"
     if not outside:
         value, point = pairs[-2]
-        closest = f"{point.title}: {value:.3f}, {point.low:.3f} to {point.high:.3f}"
-        return Finding(name, Verdict.MATCH, f"all {len(pairs)} points are as of another of {probably}; {closest}")
+        last = f"{point.title}: {value:.3f}, {point.low:.3f} to {point.high:.3f}"
+        return Finding(name, Verdict.MATCH, f"all {len(pairs)} points are as of another of {probably}; {last}")
     # A value that is not a number is on no side, and worse.
     worse = [(v, p) for v, p in outside if not (v > p.mean if p.more_is_better else v < p.mean)]
     value, point = (worse or outside)[0]

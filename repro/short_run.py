@@ -1,6 +1,8 @@
 """What of a short run is held against a baseline: what was trained, where, how fast and how well."""
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,3 +90,10 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, t
 def changed(apart: Mapping[str, tuple[Any, Any]]) -> str:
     """Differences in words."""
     return ", ".join(f"{key} {was} -> {now}" for key, (was, now) in apart.items())
+
+
+def file_stem(words: Sequence[str], trained: Mapping[str, Any]) -> str:
+    """A name for what is kept of such runs: these words, plain, so that no text leads elsewhere, and a hash."""
+    parts = ["-".join("".join(c if c.isalnum() or c in "._" else " " for c in word.lower()).split()) for word in words]
+    digest = hashlib.sha256(json.dumps(trained, sort_keys=True).encode()).hexdigest()[:8]
+    return "_".join([*(part.strip(".")[:60] for part in parts), digest])

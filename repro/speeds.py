@@ -64,7 +64,7 @@ def table(folder: Path) -> str:
                 NONE,
             ),
         ]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ReproError(f"{folder}: a file of measurements lacks {error}; make them again") from None
     return "\n".join(grid((header, *HEADER[1:]), rows)) + "\n"
 
@@ -91,7 +91,7 @@ def graphs(folder: Path) -> str:
             ("Arithmetic", *(f"{graph['flops'] / 1e9:.1f} GFLOP" for graph in columns)),
             ("Read and written", *(f"{graph['bytes'] / 1e9:.1f} GB" for graph in columns)),
         ]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ReproError(f"{path}: lacks {error}; make it again: python -m tests.benchmarks.operators") from None
     return "\n".join(grid(header, rows)) + "\n"
 

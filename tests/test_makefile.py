@@ -162,3 +162,10 @@ def test_a_variable_that_would_do_nothing_is_an_error(arguments: list[str], said
     done = subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_too_few_seeds_are_refused_before_any_is_trained() -> None:
+    command = ["make", "convergence", "DRY_RUN=1", "SEEDS=1 2 3 4 5 6 7 8 9 9"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "error: SEEDS: found 9; allowed: 10 different ones or more" in done.stderr
+    assert "hlg.train" not in done.stdout

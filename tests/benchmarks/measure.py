@@ -68,7 +68,7 @@ def measured_input(photos: Path, rounds: int) -> None:
 
 
 def _published_input(photos: Path) -> dict[str, Any]:
-    """Of one run; MixUpBatch ends one batch in some 450 with an error at alpha 0.2, so there are more tries."""
+    """Of one run; MixUpBatch ends one batch in some 500 with an error at alpha 0.2, so there are more tries."""
     command = [sys.executable, "-m", "tests.benchmarks.published_input", str(photos), "--workers", str(CORES)]
     for _ in range(5):
         done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -114,7 +114,7 @@ def count(ir: str) -> dict[str, Any]:
 
 
 def compiled(*command: str) -> str:
-    """The last graph of the frontend that this program compiles; of several programs' graphs, the largest."""
+    """The graph of the frontend that this program compiles last of all; of several, the largest."""
     with tempfile.TemporaryDirectory() as folder:
         told = {"MS_DEV_SAVE_GRAPHS": "1", "MS_DEV_SAVE_GRAPHS_PATH": folder, "MS_DEV_DUMP_IR_PASSES": "validate"}
         subprocess.run([sys.executable, *command], check=True, env=os.environ | told, stdin=subprocess.DEVNULL)
