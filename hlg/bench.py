@@ -33,6 +33,7 @@ from hlg.data.loader import EvalLoader, TrainLoader, mixup_draw
 from hlg.data.speed import decoding, described, read_or_drawn
 from hlg.environment import environment
 from hlg.evaluate import evaluate
+from hlg.files import write_result
 from hlg.flops import forward_flops, step_flops
 from hlg.loss import build_loss
 from hlg.optimizer import AdamW
@@ -261,8 +262,7 @@ def bench(own: argparse.Namespace, config: Config) -> None:
         file=sys.stderr if own.paced else sys.stdout,
     )
     if own.json:
-        own.json.parent.mkdir(parents=True, exist_ok=True)
-        own.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write_result(own.json, json.dumps(found, indent=1) + "\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,6 +24,7 @@ from hlg import collective, device, golden, rule
 from hlg.config import Config
 from hlg.environment import environment
 from hlg.errors import UserError
+from hlg.files import write_result
 from hlg.numerics import forward, inputs, optimiser, published, several, training
 from hlg.numerics.judge import Judge, Row, judge_of, not_done
 from hlg.numerics.table import conclusion, table
@@ -111,11 +112,7 @@ def keep(folder: Path, facts: dict[str, Any], stem: str, on: device.Device) -> P
         UserError: it can't be written.
     """
     path = folder / f"{stem.lower()}{f'_rank{on.rank}of{on.count}' if on.count > 1 else ''}.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: can't be written: {error.strerror or error}") from error
+    write_result(path, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     return path
 
 

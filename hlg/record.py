@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from hlg.environment import code_patch, git_state
 from hlg.errors import UserError
+from hlg.files import write_whole
 
 SEAL = "SHA256SUMS"
 
@@ -143,9 +144,7 @@ class RunFolder:
     def write(self, name: str, content: str | dict[str, Any]) -> None:
         """Write one file of the folder, a dict as JSON."""
         text = content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        partial = self.path / f".{name}"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(self.path / name)
+        write_whole(self.path / name, text)
 
     def with_patch(self, facts: dict[str, Any]) -> dict[str, Any]:
         """``facts``, with the name of a file, written here, that says what was changed in the code if it was."""
@@ -161,9 +160,7 @@ class RunFolder:
     def _seal(self) -> None:
         files = sorted(p for p in self.path.rglob("*") if p.is_file() and p.name != SEAL)
         lines = [f"{sha256_of(p)}  {p.relative_to(self.path).as_posix()}\n" for p in files]
-        partial = self.path / f".{SEAL}"
-        partial.write_text("".join(lines), encoding="utf-8")
-        partial.replace(self.path / SEAL)
+        write_whole(self.path / SEAL, "".join(lines))
 
 
 class NoFolder(RunFolder):

@@ -52,6 +52,14 @@ def test_input_stands_beside_bare_decoding(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_that_cannot_be_written_is_named_and_no_half_of_it_is_left(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = measured("forward", "--steps=1", f"--json={tmp_path}/file/found.json")
+    assert done.returncode == 2
+    assert f"error: {tmp_path}/file/found.json: can't be written: File exists" in done.stderr
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
 def test_paced_it_says_ready_and_answers_each_line_with_seconds_and_nothing_else() -> None:
     done = measured("forward", "--paced", standard_input="go\ngo\n")
     assert done.returncode == 0, done.stderr
