@@ -28,7 +28,7 @@ FIGURES = read_published()
 
 @pytest.fixture(scope="module")
 def kept() -> list[Run]:
-    return read_runs(ROOT / "results/kept")[0]
+    return read_runs(ROOT / "tests/repro/fixtures/runs")[0]
 
 
 @pytest.fixture
@@ -249,7 +249,7 @@ _RUNS: list[Run] = []
 
 
 def read_once() -> list[Run]:
-    _RUNS.extend([] if _RUNS else read_runs(ROOT / "results/kept")[0])
+    _RUNS.extend([] if _RUNS else read_runs(ROOT / "tests/repro/fixtures/runs")[0])
     return _RUNS
 
 

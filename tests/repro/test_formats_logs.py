@@ -20,7 +20,7 @@ from repro.schema import Resumption, Run, Steps
 from tests.repro.folders import eval_run, resume, tiny_train_run
 
 ROOT = Path(__file__).parents[2]
-TRAINED = [*(ROOT / "results/kept").glob("*084003Z*"), *sorted((ROOT / "results/seeds").glob("2*"))]
+TRAINED = [*(ROOT / "tests/repro/fixtures/runs").glob("*084003Z*"), *sorted((ROOT / "results/seeds").glob("2*"))]
 STARTED = {"started": "2026-11-23T08:00:00Z"}
 
 
@@ -259,5 +259,5 @@ _RUNS: list[Run] = []
 
 def read_once() -> Run:
     if not _RUNS:
-        _RUNS.extend(run for run in read_runs(ROOT / "results/kept")[0] if run.kind == "train")
+        _RUNS.extend(run for run in read_runs(ROOT / "tests/repro/fixtures/runs")[0] if run.kind == "train")
     return _RUNS[0]

@@ -93,7 +93,7 @@ def report(tmp_path: Path, runs: Path) -> Report:
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The page of the kept runs."""
     root = tmp_path_factory.mktemp("kept")
-    shutil.copytree(ROOT / "results/kept", root / "runs")
+    shutil.copytree(ROOT / "tests/repro/fixtures/runs", root / "runs")
     assert main(["--runs", str(root / "runs"), "--published", PUBLISHED, "--out", str(root / "report.md")]) == 0
     return Page((root / "report.html").read_text(encoding="utf-8"))
 

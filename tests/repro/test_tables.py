@@ -29,10 +29,11 @@ from tests.repro.folders import TINY, eval_run, tiny_train_run, train_run
 ROOT = Path(__file__).parents[2]
 NAMES = ("results", "runs", "epochs", "seeds", "classes", "confusions")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=[chr(i) for i in (*range(32), 127)]))
+FIXED = "tests/repro/fixtures/runs"  # those of results/kept of an earlier day, which are renewed
 
 
 def read_kept(folder: str) -> tuple[list[Claim], list[Run]]:
-    runs, _ = read_runs(ROOT / "results" / folder)
+    runs, _ = read_runs(ROOT / folder)
     return compare(read_published(), runs), runs
 
 
@@ -63,7 +64,7 @@ def as_cell(value: object) -> str:
     return "; ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-@pytest.mark.parametrize("folder", ["kept", "seeds"])
+@pytest.mark.parametrize("folder", [FIXED, "results/seeds"])
 @pytest.mark.parametrize("name", NAMES)
 def test_csv_and_json_of_a_table_hold_the_same(name: str, folder: str) -> None:
     found = files(*read_kept(folder))
@@ -74,7 +75,7 @@ def test_csv_and_json_of_a_table_hold_the_same(name: str, folder: str) -> None:
 
 
 def test_the_kept_runs_stand_in_the_tables_with_their_numbers() -> None:
-    found = {name: table.records for name, table in tables(*read_kept("kept")).items()}
+    found = {name: table.records for name, table in tables(*read_kept(FIXED)).items()}
     results = {row["key"]: row for row in found["results"]}
     assert results["train_step_time"]["published"] == 373
     assert results["train_step_time"]["measured"] == 746.35
@@ -93,7 +94,7 @@ def test_the_kept_runs_stand_in_the_tables_with_their_numbers() -> None:
 
 
 def test_the_kept_seeds_stand_in_their_table() -> None:
-    rows = tables(*read_kept("seeds"))["seeds"].records
+    rows = tables(*read_kept("results/seeds"))["seeds"].records
     assert rows[1]["title"] == "Top-1 accuracy, last epoch"
     assert rows[1]["seeds"] == [1, 2, 3]
     assert len(rows[1]["runs"]) == rows[1]["n"] == 3
@@ -117,7 +118,7 @@ def test_a_table_without_a_row_has_its_columns_all_the_same() -> None:
 
 
 def test_pandas_reads_numbers_as_numbers_and_texts_as_texts(tmp_path: Path) -> None:
-    for path, text in files(*read_kept("kept")).items():
+    for path, text in files(*read_kept(FIXED)).items():
         if path.startswith("tables/") and path.endswith(".csv"):
             (tmp_path / Path(path).name).write_bytes(text.encode())
     runs = pandas.read_csv(tmp_path / "runs.csv")
@@ -211,12 +212,12 @@ _KEPT: list[tuple[list[Claim], list[Run]]] = []
 
 def read_kept_once() -> tuple[list[Claim], list[Run]]:
     if not _KEPT:
-        _KEPT.append(read_kept("kept"))
+        _KEPT.append(read_kept(FIXED))
     return _KEPT[0]
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
-    read = "from tests.repro.test_tables import *; import sys; print(files(*read_kept('seeds')))"
+    read = "from tests.repro.test_tables import *; import sys; print(files(*read_kept('results/seeds')))"
     texts = {
         subprocess.run(
             [sys.executable, "-c", read],

@@ -12,7 +12,7 @@ from repro import verify
 from repro.seal import SEAL
 
 ROOT = Path(__file__).parents[2]
-RUN = next((ROOT / "results/kept").glob("*T084003Z*"))
+RUN = next((ROOT / "tests/repro/fixtures/runs").glob("*T084003Z*"))
 FILES = sorted(path.name for path in RUN.iterdir() if path.name != SEAL)
 
 
