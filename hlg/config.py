@@ -140,6 +140,8 @@ class Config:
     context_mode: int = key(0, "0: compiled graph, 1: operator by operator", unit="mode", choices=(0, 1))
     graph_cache: str = key("", "folder of compiled graphs kept between runs of one rank; empty: none (own key)",
                            path="folder")
+    graph_kernel: bool = key(False, "fuse operators into kernels that are compiled on this machine: faster steps on a "
+                                    "CPU, with less memory; wants g++ (own key)")
     device_target: str = key("CPU", "kind of device (published: GPU)", choices=("Ascend", "GPU", "CPU"))
     device_id: int = key(0, "number of the device in this machine", unit="index", bounds=">= 0")
     amp_level: str = key("O0", "O0: float32; O2: float16, batch norm float32; O3: float16 (published: O3)",

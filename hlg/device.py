@@ -8,6 +8,7 @@ from typing import Any
 import mindspore as ms
 from mindspore import communication
 
+from hlg import kernels
 from hlg.config import Config
 from hlg.errors import LostRankError, UserError
 
@@ -87,6 +88,9 @@ def start(config: Config) -> Device:
             "driver and libraries of that device"
         ) from error
     ms.set_context(mode=config.context_mode)
+    if config.graph_kernel:
+        kernels.prepare(config)
+        ms.set_context(enable_graph_kernel=True)
     ms.set_deterministic(True)
     ms.set_seed(config.seed)
     rank, count = _join(started_by) if started_by and config.run_distribute else (0, 1)

@@ -26,7 +26,7 @@ import numpy as np
 from mindspore import Parameter
 from mindspore.graph import api
 
-from hlg import resume
+from hlg import kernels, resume
 from hlg.config import Config
 from hlg.device import Device
 from hlg.errors import UserError
@@ -84,16 +84,18 @@ def facts(config: Config, on: Device, parameters: Iterable[Parameter]) -> dict[s
 def cache(config: Config, on: Device, parameters: Iterable[Parameter]) -> Generator[Use, None, None]:
     """Within it, graphs that are compiled come from the cache ``config.graph_cache``, or else go into it.
 
-    It does nothing where that key is empty, in PyNative mode, for several ranks (their graphs hold the group of ranks
-    that met in this process, and compile at different times), and at its second use in a process, since MindSpore tells
-    the graphs of a process apart by nothing but their order.
+    It does nothing where that key is empty, in PyNative mode, with fused kernels (MindSpore joins other operators in a
+    graph that it has read back, which gives other bits), for several ranks (their graphs hold the group of ranks that
+    met in this process, and compile at different times), and at its second use in a process, since MindSpore tells the
+    graphs of a process apart by nothing but their order.
 
     Raises:
         UserError: the folder can't be written.
     """
     global _used
     use = Use()
-    if not config.graph_cache or config.context_mode != ms.GRAPH_MODE or on.count > 1 or _used:
+    keeps = config.context_mode == ms.GRAPH_MODE and not config.graph_kernel
+    if not config.graph_cache or not keeps or on.count > 1 or _used:
         yield use
         return
     _used = True
@@ -182,7 +184,7 @@ def _put_away(path: Path) -> None:
 
 def _prune(folder: Path) -> None:
     """Keep the entries that were used last, and no folder of a process that was killed."""
-    age = {path: path.stat().st_mtime for path in folder.iterdir() if path.is_dir()}
+    age = {path: path.stat().st_mtime for path in folder.iterdir() if path.is_dir() and path.name != kernels.KEPT}
     entries = sorted((path for path in age if not path.name.startswith(FILLING)), key=age.__getitem__, reverse=True)
     for path in (*entries[KEEP:], *(p for p in age if p not in entries and age[p] < time.time() - ABANDONED_S)):
         _put_away(path)

@@ -27,12 +27,14 @@ CORES = len(os.sched_getaffinity(0))
 
 
 def by_turns(what: str, torch: str, published: Path, rounds: int) -> None:
-    """Forward or step: ours, PyTorch's and the published one's, and what ours says of itself."""
+    """Forward or step: ours, with fused kernels too, PyTorch's and the published one's; what ours says of itself."""
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder) / "own.json"
         batch = str(BATCH)
+        bench = [sys.executable, "-m", "hlg.bench", what, "--paced", "--batch_size", batch]
         commands = {
-            "ours": [sys.executable, "-m", "hlg.bench", what, "--paced", "--json", str(own), "--batch_size", batch],
+            "ours": [*bench, "--json", str(own)],
+            "fused": [*bench, "--graph_kernel", "1"],
             "PyTorch": [torch, str(PEERS / "torch_hlg.py"), what, "--batch", batch],
             "published": [
                 *(sys.executable, str(PEERS / "published_hlg.py"), what),

@@ -35,7 +35,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def _train(data: Path, runs: Path, *keys: str) -> tuple[bool, list[float], bytes]:
+def train(data: Path, runs: Path, *keys: str) -> tuple[bool, list[float], bytes]:
     """Whether the graphs were kept ones; all losses and the accuracy; the checkpoint."""
     paths = (f"--dataset_path={data / 'train'}", f"--eval_path={data / 'val'}", f"--save_checkpoint_path={runs}")
     command = [sys.executable, "-m", "tests.narrow.train", *SMALL, *paths, "--eval_num_workers=2", *keys]
@@ -53,16 +53,16 @@ def test_kept_graphs_give_the_same_bits_for_another_seed_too_and_broken_ones_are
 ) -> None:
     kept = f"--graph_cache={tmp_path / 'graphs'}"
     other = ("--seed=2", "--lr_max=0.003")
-    plain, plain_other = _train(data, tmp_path / "1"), _train(data, tmp_path / "2", *other)
+    plain, plain_other = train(data, tmp_path / "1"), train(data, tmp_path / "2", *other)
     assert plain[1:] != plain_other[1:]
-    assert _train(data, tmp_path / "3", kept) == (False, *plain[1:])
-    assert _train(data, tmp_path / "4", kept) == (True, *plain[1:])
-    assert _train(data, tmp_path / "5", kept, *other) == (True, *plain_other[1:])
+    assert train(data, tmp_path / "3", kept) == (False, *plain[1:])
+    assert train(data, tmp_path / "4", kept) == (True, *plain[1:])
+    assert train(data, tmp_path / "5", kept, *other) == (True, *plain_other[1:])
     (entry,) = (tmp_path / "graphs").iterdir()
     largest = max((path for path in entry.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     largest.chmod(0o600)
     os.truncate(largest, largest.stat().st_size // 2)
-    assert _train(data, tmp_path / "6", kept) == (False, *plain[1:])
+    assert train(data, tmp_path / "6", kept) == (False, *plain[1:])
     assert [path.name for path in (tmp_path / "graphs").iterdir()] == [entry.name]
 
 

@@ -22,13 +22,21 @@ def test_figures_are_those_of_the_files(tmp_path: Path) -> None:
     shutil.copytree(KEPT, tmp_path / "kept")
     found = json.loads((tmp_path / "kept/step.json").read_text())
     found["programs"] = [
-        {"name": name, "median_s": seconds, "ratio": seconds / 2}
-        for name, seconds in (("ours", 2.0), ("PyTorch", 1.0), ("published", 7.0))
+        {"name": name, "median_s": times[1], "times_s": times}
+        for name, times in (
+            ("ours", [1.0, 2.0, 4.0]),
+            ("fused", [1.0, 1.0, 2.0]),
+            ("PyTorch", [1.0, 1.0, 2.0]),
+            ("published", [3.0, 7.0, 14.0]),
+        )
     ]
     found["ours"] |= {"median_s": 2.0, "share_of_product": 0.25}
     (tmp_path / "kept/step.json").write_text(json.dumps(found))
-    row = "| Training step | 7.000 s, 3.50 x ours | 1.000 s, 0.50 x ours | 2.000 s, 25 % of the rate | 0.500 s |"
-    assert row in table(tmp_path / "kept").splitlines()
+    rows = table(tmp_path / "kept").splitlines()
+    plain = "7.000 s, 3.50 x ours | 1.000 s, 0.50 x ours | 2.000 s, 25 % of the rate | 0.500 s"
+    assert f"| Training step | {plain} |" in rows
+    fused = "7.000 s, 7.00 x ours | 1.000 s, 1.00 x ours | 1.000 s, 50 % of the rate | 0.500 s"
+    assert f"| Training step, fused kernels | {fused} |" in rows
 
 
 @pytest.mark.parametrize("name", ["input.json", "operators.json"])
