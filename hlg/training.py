@@ -1,5 +1,6 @@
 """A training run: what it works with, its loop, and what it leaves behind."""
 
+import gc
 import signal
 import sys
 import time
@@ -112,6 +113,7 @@ class Job:
         shape = (c.batch_size, c.train_image_size, c.train_image_size, 3)
         blank = Batch(np.zeros(shape, np.uint8), np.zeros(c.batch_size, np.int32), np.zeros(c.batch_size, np.int64))
         self.step.set_train(True)
+        gc.freeze()  # MindSpore looks for garbage while it compiles, and nothing of what is here by now will be any
         with graphs.cache(c, self.on, self.parameters()) as use:
             self.step.compile(*self.inputs(0, blank))
             compile_ranks(self.ranks, c.eval_image_size, c.eval_batch_size)
