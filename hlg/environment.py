@@ -32,7 +32,7 @@ def environment(device: dict[str, Any], **facts: Any) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": packages,
         "platform": platform.platform(),
-        "cpu": {"model": cpu_model(), "cores": len(os.sched_getaffinity(0))},
+        "cpu": {"model": _cpu_model(), "cores": len(os.sched_getaffinity(0))},
         "device": device,
         "variables": {name: os.environ[name] for name in ENVIRONMENT_VARIABLES if name in os.environ},
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -84,8 +84,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def cpu_model() -> str:
-    """What the processor calls itself."""
+def _cpu_model() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -17,12 +17,11 @@ from importlib import metadata
 from pathlib import Path
 
 from hlg.config import Config
-from hlg.environment import cpu_model
 from hlg.errors import UserError
 
 KEPT = "kernels"  # in the folder of compiled graphs
-# What may be joined, and what is taken apart to be joined: arithmetic, sums and changes of order, whose kernels tests
-# hold against MindSpore's own. AKG's Exp and Tanh are off by 1e-4 of their value, and a graph in which it was left to
+# What may be joined, and what is taken apart to be joined: arithmetic, sums and changes of order, whose kernels a test
+# holds against MindSpore's own. AKG's Exp and Tanh are off by 1e-4 of their value, and a graph in which it was left to
 # choose had wrong gradients.
 JOINED = ("Add", "AddN", "Mul", "Neg", "RealDiv", "ReduceSum", "Rsqrt", "Square", "Sub", "Transpose")
 EXPANDED = ("AddN", "BiasAdd", "LayerNorm", "ReduceMean", "Square")
@@ -70,16 +69,23 @@ def _folder(graph_cache: str) -> Path:
         made = tempfile.mkdtemp(prefix="hlg-kernels-")
         atexit.register(shutil.rmtree, made, ignore_errors=True)
         return Path(made)
-    made_for = json.dumps([metadata.version("mindspore"), platform.machine(), cpu_model()])
-    folder = Path(graph_cache, KEPT, hashlib.sha256(made_for.encode()).hexdigest()[:16]).absolute()
     try:
+        # Of two processors of one name, as virtual machines have them, one may lack what kernels of the other need.
+        processor = {
+            line
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+            if line.startswith(("model name", "flags", "Features"))
+        }
+        made_for = json.dumps([metadata.version("mindspore"), platform.machine(), *sorted(processor)])
+        folder = Path(graph_cache, KEPT, hashlib.sha256(made_for.encode()).hexdigest()[:16]).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         for record in folder.glob("akg_kernel_meta/*.json"):
             if not _is_json(record):  # MindSpore sees by its hash that a kernel is not whole, but not that this is not
                 record.unlink()
     except OSError as error:
         raise UserError(
-            f"graph_cache {folder}: can't keep kernels in this folder ({error.strerror}); name another one, or none"
+            f"graph_cache {graph_cache}: can't keep kernels in this folder ({error.strerror}); name another one, or "
+            "none"
         ) from error
     return folder
 

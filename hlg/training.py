@@ -19,7 +19,7 @@ from hlg.data.index import ImageIndex
 from hlg.data.loader import Batch, EvalLoader, TrainLoader, mixup_draw
 from hlg.device import Device
 from hlg.errors import RESUME_ME, StoppedError, UserError
-from hlg.evaluate import Evaluation, compile_ranks, evaluate
+from hlg.evaluate import Evaluation, blank_batch, evaluate
 from hlg.interrupt import StopRequest
 from hlg.journal import Journal
 from hlg.loss import build_loss
@@ -116,7 +116,8 @@ class Job:
         gc.freeze()  # MindSpore looks for garbage while it compiles, and nothing of what is here by now will be any
         with graphs.cache(c, self.on, self.parameters()) as use:
             self.step.compile(*self.inputs(0, blank))
-            compile_ranks(self.ranks, c.eval_image_size, c.eval_batch_size)
+            self.ranks.set_train(False)
+            self.ranks.compile(*blank_batch(c.eval_image_size, c.eval_batch_size))  # not run: that can take a second
         return time.perf_counter() - start, use
 
     def skipped(self) -> list[str]:

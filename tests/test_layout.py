@@ -74,7 +74,6 @@ NEIGHBOURS = {
     ("journal", "errors"),
     ("journal", "record"),
     ("kernels", "config"),
-    ("kernels", "environment"),
     ("kernels", "errors"),
     ("cli", "config"),
     ("cli", "errors"),
