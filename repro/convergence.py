@@ -25,7 +25,7 @@ from repro.markdown import columns, grid, write_table
 from repro.parse import read_runs
 from repro.schema import ReproError, Run
 from repro.seeds import group_seeds, unfit
-from repro.short_run import environment, file_stem, recipe, top1_pct, workload
+from repro.short_run import differences, environment, file_stem, recipe, top1_pct, workload
 
 NAME = "convergence"  # of the table in the README
 STRETCHES = 4  # of the steps, each with the mean of its losses
@@ -52,7 +52,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Reference:
-    """The kept runs of one recipe. `workload` must be that of a run that is held against them.
+    """The kept runs of one recipe. A run that is held against them must not differ from their `workload`.
 
     `losses` has those of every step, for each of the `seeds`; `top1_pct` the accuracies of the last epoch.
     """
@@ -104,7 +104,8 @@ def _point(title: str, values: Sequence[float], more_is_better: bool) -> Point:
 def reference_of(run: Run, references: Sequence[Reference]) -> Reference | None:
     """The reference of which this run is another seed, be it on another device."""
     trained = _trained(run)
-    return next((kept for kept in references if kept.recipe == recipe(run) and kept.workload == trained), None)
+    alike = (kept for kept in references if kept.recipe == recipe(run) and not differences(kept.workload, trained))
+    return next(alike, None)
 
 
 def _trained(run: Run) -> dict[str, Any]:

@@ -80,6 +80,10 @@ def test_a_run_of_the_kept_kind_fails_as_seldom_as_the_level_says(reference: Ref
     assert 0.03 < failed / 2000 <= LEVEL * 1.3
 
 
+def test_a_key_that_came_after_the_kept_runs_changes_nothing(held: Held) -> None:
+    assert held(config={"a_key_of_tomorrow": 0}).verdict is Verdict.MATCH
+
+
 def test_another_seed_passes_on_any_device(held: Held) -> None:
     found = held(env={**OTHER_DEVICE, "cpu": {"model": "other", "cores": 64}})
     assert found.verdict is Verdict.MATCH
