@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from hlg.config import Config, load
 from hlg.errors import StoppedError, UserError
 
+BUILDS_KERNELS = "kernel_build_client"  # the part of MindSpore that talks to AKG, as its errors name it
+
 
 def run(work: Callable[[Config, str], None], argv: Sequence[str] | None, need: Sequence[str]) -> int:
     """Call ``work(config, stem of the config file)``.
@@ -26,6 +28,15 @@ def run(work: Callable[[Config, str], None], argv: Sequence[str] | None, need: S
     except OSError as error:  # a full disk, a folder that is gone or read-only
         print(
             f"error: {error.filename or 'run folder'}: {error.strerror or error}; the run is not sealed",
+            file=sys.stderr,
+        )
+        return UserError.exit_code
+    except RuntimeError as error:
+        if BUILDS_KERNELS not in str(error):
+            raise
+        print(
+            "error: graph_kernel: the fused kernels could not be compiled, for the reason above, such as a full disk "
+            "or a g++ that fails; mend that, or set graph_kernel to 0",
             file=sys.stderr,
         )
         return UserError.exit_code

@@ -74,6 +74,17 @@ def test_what_they_are_made_with_is_named_where_it_is_missing(monkeypatch: pytes
         kernels.prepare(Config(graph_kernel=True))
 
 
+def test_a_linker_that_fails_is_one_line_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "g++").write_text("#!/bin/sh\necho out of order >&2\nexit 1\n")
+    (tmp_path / "g++").chmod(0o755)
+    command = [sys.executable, "-m", "tests.narrow.bench", "forward", "--graph_kernel=1", "--batch_size=1", "--steps=1"]
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == UserError.exit_code
+    assert "out of order" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: graph_kernel: the fused kernels could not be compiled")
+
+
 @pytest.mark.usefixtures("untouched")
 def test_a_folder_that_cannot_hold_them_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
