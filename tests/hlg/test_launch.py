@@ -551,7 +551,9 @@ def test_the_free_port_is_free() -> None:
 
 
 def test_a_terminal_that_closes_is_a_wish_to_stop_unless_nohup_says_otherwise(job: Job) -> None:
+    ours = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # or the launcher would inherit it from tests under nohup
     job.start("0:deaf", "1:deaf", options=("--ranks", "2", "--grace", "0.5"))
+    signal.signal(signal.SIGHUP, ours)
     job.pids("rank_0", "rank_1")
     job.send(signal.SIGHUP)
     code, _, _ = job.end()
