@@ -80,17 +80,6 @@ _NOTE: dict[str, Any] = {
 _SVG = "{http://www.w3.org/2000/svg}"
 
 
-class _Figure(Figure):
-    """A figure that is not drawn in vain: before it is saved it is drawn once for the sake of its layout alone."""
-
-    def draw(self, renderer: Any) -> None:
-        engine = self.get_layout_engine()
-        if isinstance(engine, ConstrainedLayoutEngine):  # while it is saved there is another, which does nothing
-            engine.execute(self)
-        else:
-            super().draw(renderer)
-
-
 def draw(chart: Chart | Distribution, words: str) -> Picture:
     """The chart; `words` say what it shows to those who do not see it."""
     with matplotlib.rc_context(), warnings.catch_warnings():
@@ -98,16 +87,17 @@ def draw(chart: Chart | Distribution, words: str) -> Picture:
         matplotlib.rcdefaults()
         parameters: Any = matplotlib.rcParams  # whose type is every name that there is
         parameters.update(_STYLE | {"svg.hashsalt": chart.key})
-        figure = _Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DPI)
         FigureCanvasAgg(figure)
         if isinstance(chart, Chart):
             _curves(figure, chart)
         else:
             _step_times(figure, chart)
+        ConstrainedLayoutEngine().execute(figure)  # once for both files; a figure with an engine does so for each
         svg, png = io.BytesIO(), io.BytesIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(svg, format="svg", metadata={**nothing, "Title": chart.title, "Description": words})
-        figure.savefig(png, format="png", dpi=_DPI, metadata={"Software": None, "Title": chart.title})
+        figure.savefig(png, format="png", metadata={"Software": None, "Title": chart.title})
     return Picture(chart.key, svg.getvalue(), png.getvalue(), inline(svg.getvalue(), chart, words))
 
 

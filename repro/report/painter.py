@@ -1,20 +1,14 @@
-"""Draws charts: here, or in a process of its own, which loads matplotlib while this one reads the runs.
-
-python -m repro.report.painter < charts > pictures       # what this module tells itself, pickled
-"""
+"""Draws charts: here, or in a process of its own, which loads matplotlib while this one reads the runs."""
 
 import logging
 import os
-import pickle
 import signal
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
@@ -22,6 +16,8 @@ from repro.report.curves import Chart
 from repro.report.step_times import Distribution
 
 Order = tuple[Chart | Distribution, str]  # a chart, and what it shows in words
+
+_FORK = get_context("fork")  # what is loaded here is loaded there, and nothing is taken down at its end
 
 
 @dataclass(frozen=True)
@@ -42,30 +38,32 @@ class Painter:
     """
 
     def __init__(self, aside: bool) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process = None
         if aside:
-            command = [sys.executable, "-m", __name__]
-            # Of one thread, since it forks; and what can be imported here can be there.
-            alike = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}
-            pipe = subprocess.PIPE
-            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=os.environ | alike)
+            self._line, other_end = _FORK.Pipe()
+            self._process = _FORK.Process(target=_draw_aside, args=(other_end, self._line))
+            self._process.start()
+            other_end.close()
 
     def __enter__(self) -> "Painter":
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._process:
+            self._line.close()
             self._process.kill()
-            self._process.communicate()
+            self._process.join()
 
     def draw(self, orders: Sequence[Order]) -> Iterable[Picture]:
         """The pictures in the order of their charts. Without a chart nothing of matplotlib is loaded here."""
         if not self._process:
             return [_draw(order) for order in orders]
-        answer, _ = self._process.communicate(pickle.dumps(orders))
-        if self._process.returncode:
-            raise ChildProcessError(f"the process that draws the charts ended with {self._process.returncode}")
-        pictures: list[Picture] = pickle.loads(answer)
+        try:
+            self._line.send(orders)
+            pictures: list[Picture] = self._line.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            raise ChildProcessError(f"the process that draws the charts ended with {self._process.exitcode}") from None
         return pictures
 
 
@@ -89,17 +87,15 @@ def _load() -> None:
     import repro.report.drawing  # noqa: F401
 
 
-def main() -> None:
+def _draw_aside(line: Connection, other_end: Connection) -> None:
     """Load, wait for the charts, and draw as many at once as there are cores. Nothing said is nothing drawn."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # who started it says what there is to say
+    other_end.close()  # so that this one hears when who started it is gone
     _load()
-    said = sys.stdin.buffer.read()
-    if said:
-        orders: Any = pickle.loads(said)
-        cores = min(len(os.sched_getaffinity(0)), len(orders))
-        with ProcessPoolExecutor(cores, get_context("fork")) as pool:
-            sys.stdout.buffer.write(pickle.dumps(list(pool.map(_draw, orders))))
-
-
-if __name__ == "__main__":
-    main()
+    try:
+        orders: Sequence[Order] = line.recv()
+    except EOFError:
+        return
+    with ProcessPoolExecutor(min(len(os.sched_getaffinity(0)), len(orders)), _FORK) as pool:
+        pictures = list(pool.map(_draw, orders))
+    line.send(pictures)

@@ -1,9 +1,11 @@
 """Runs that kept every step: the short ways by which many lines are read and drawn give what the long ways give."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,7 +17,9 @@ from hypothesis import strategies as st
 from repro.events import read_events
 from repro.logs import read_log
 from repro.parse import read_run
+from repro.report import painter
 from repro.report.__main__ import main
+from repro.report.drawing import draw
 from repro.report.painter import Painter
 from repro.schema import ReproError
 from tests.repro.long_run import long_run
@@ -161,21 +165,26 @@ def written(runs: Path, out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
 
+def draw_elsewhere(here: int, order: painter.Order) -> painter.Picture:
+    assert os.getpid() != here
+    return draw(*order)
+
+
 def test_charts_that_are_drawn_aside_are_the_same_to_the_byte(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = written(folder.parent, tmp_path / "a")
     monkeypatch.setattr("repro.report.__main__.MUCH", 0)
-    monkeypatch.setattr("repro.report.painter._draw", take_none)
+    monkeypatch.setattr("repro.report.painter._draw", partial(draw_elsewhere, os.getpid()))
     assert written(folder.parent, tmp_path / "b") == here
     assert len([name for name in here if name.endswith(".png")]) == 5
 
 
 def test_a_painter_that_is_asked_for_nothing_ends_with_what_it_was_for(capfd: pytest.CaptureFixture[str]) -> None:
-    with Painter(aside=True) as painter:
+    with Painter(aside=True) as waiting:
         pass
-    assert painter._process is not None
-    assert painter._process.poll() is not None
+    assert waiting._process is not None
+    assert waiting._process.exitcode is not None
     assert capfd.readouterr() == ("", "")
 
 
@@ -183,7 +192,7 @@ def test_a_painter_that_dies_is_an_error_in_one_line(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("repro.report.__main__.MUCH", 0)
-    monkeypatch.setattr("sys.executable", "/bin/false")
+    monkeypatch.setattr("repro.report.painter._load", partial(os._exit, 1))
     out = tmp_path / "report.md"
     assert main(["--runs", str(folder.parent), "--published", PUBLISHED, "--out", str(out)]) == 2
     assert capsys.readouterr().err == "error: the process that draws the charts ended with 1\n"
