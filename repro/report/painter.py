@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -56,7 +57,7 @@ class Painter:
 
     def draw(self, orders: Sequence[Order]) -> Iterable[Picture]:
         """The pictures in the order of their charts. Without a chart nothing of matplotlib is loaded here."""
-        if not self._process:
+        if not (self._process and orders):
             return [_draw(order) for order in orders]
         try:
             self._line.send(orders)
@@ -88,14 +89,12 @@ def _load() -> None:
 
 
 def _draw_aside(line: Connection, other_end: Connection) -> None:
-    """Load, wait for the charts, and draw as many at once as there are cores. Nothing said is nothing drawn."""
+    """Load, wait for the charts, and draw as many at once as there are cores; end where nobody is there any more."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # who started it says what there is to say
     other_end.close()  # so that this one hears when who started it is gone
     _load()
-    try:
+    with suppress(EOFError, ConnectionError):
         orders: Sequence[Order] = line.recv()
-    except EOFError:
-        return
-    with ProcessPoolExecutor(min(len(os.sched_getaffinity(0)), len(orders)), _FORK) as pool:
-        pictures = list(pool.map(_draw, orders))
-    line.send(pictures)
+        with ProcessPoolExecutor(min(len(os.sched_getaffinity(0)), len(orders)), _FORK) as pool:
+            pictures = list(pool.map(_draw, orders))
+        line.send(pictures)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -19,9 +21,11 @@ from repro.logs import read_log
 from repro.parse import read_run
 from repro.report import painter
 from repro.report.__main__ import main
+from repro.report.curves import Chart
 from repro.report.drawing import draw
 from repro.report.painter import Painter
 from repro.schema import ReproError
+from repro.seal import SEAL
 from tests.repro.long_run import long_run
 
 PUBLISHED = str(Path(__file__).parents[2] / "results/published")
@@ -185,6 +189,27 @@ def test_a_painter_that_is_asked_for_nothing_ends_with_what_it_was_for(capfd: py
         pass
     assert waiting._process is not None
     assert waiting._process.exitcode is not None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_unfinished_run_of_many_steps_is_a_report_without_charts(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, tmp_path / "runs" / folder.name, ignore=shutil.ignore_patterns(SEAL))
+    monkeypatch.setattr("repro.report.__main__.MUCH", 0)
+    made = written(tmp_path / "runs", tmp_path / "out")
+    assert folder.name in made["report.md"].decode()
+    assert not [name for name in made if "figures" in name]
+
+
+def test_a_painter_whose_report_was_killed_ends_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    chart = Chart("loss", "Loss", "Loss", ".3f", "", (), np.ones(1), np.ones(1))
+    with Painter(aside=True) as drawing:
+        assert drawing._process is not None
+        drawing._line.send([(chart, "")])
+        drawing._line.close()
+        drawing._process.join(60)
+        assert drawing._process.exitcode == 0
     assert capfd.readouterr() == ("", "")
 
 
