@@ -6,10 +6,12 @@
     python -m repro.report --check README.md     # write nothing; exit 1 when that table is out of date
 
 Everything is made before anything is written, and each file takes the place of an older one as a whole. Exit code 2
-when a record cannot be trusted. No arithmetic is done here: see repro.compare, repro.seeds and repro.report.curves.
+when a record cannot be trusted, 130 after Ctrl-C. No arithmetic is done here: see repro.compare, repro.seeds and
+repro.report.curves.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -73,6 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ReproError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(
+            "stopped by Ctrl-C: every file of the report is the older one or the new one, as a whole", file=sys.stderr
+        )
+        return 128 + signal.SIGINT
     return 0
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -211,6 +212,24 @@ def test_a_painter_whose_report_was_killed_ends_and_says_nothing(capfd: pytest.C
         drawing._process.join(60)
         assert drawing._process.exitcode == 0
     assert capfd.readouterr() == ("", "")
+
+
+def interrupt_the_report() -> None:
+    os.kill(os.getppid(), signal.SIGINT)
+    signal.pause()
+
+
+def test_ctrl_c_is_one_line_and_leaves_nothing_behind(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("repro.report.__main__.MUCH", 0)
+    monkeypatch.setattr("repro.report.painter._load", interrupt_the_report)
+    out = tmp_path / "report.md"
+    assert main(["--runs", str(folder.parent), "--published", PUBLISHED, "--out", str(out)]) == 130
+    assert capfd.readouterr().err == (
+        "stopped by Ctrl-C: every file of the report is the older one or the new one, as a whole\n"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_painter_that_dies_is_an_error_in_one_line(
