@@ -3,12 +3,13 @@
 import logging
 import os
 import signal
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 from markupsafe import Markup
@@ -41,10 +42,7 @@ class Painter:
     def __init__(self, aside: bool) -> None:
         self._process = None
         if aside:
-            self._line, other_end = _FORK.Pipe()
-            self._process = _FORK.Process(target=_draw_aside, args=(other_end, self._line))
-            self._process.start()
-            other_end.close()
+            self._process, self._line = _fork(_draw_aside)
 
     def __enter__(self) -> "Painter":
         return self
@@ -88,13 +86,37 @@ def _load() -> None:
     import repro.report.drawing  # noqa: F401
 
 
-def _draw_aside(line: Connection, other_end: Connection) -> None:
+def _fork(work: Callable[[Connection], None]) -> tuple[ForkProcess, Connection]:
+    """A process, and the line to it. Either one hears when the other is gone, since each keeps its own end alone."""
+    line, far_end = _FORK.Pipe()
+
+    def run() -> None:
+        line.close()
+        work(far_end)
+
+    process = _FORK.Process(target=run)
+    process.start()
+    far_end.close()
+    return process, line
+
+
+def _draw_aside(line: Connection) -> None:
     """Load, wait for the charts, and draw as many at once as there are cores; end where nobody is there any more."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # who started it says what there is to say
-    other_end.close()  # so that this one hears when who started it is gone
     _load()
-    with suppress(EOFError, ConnectionError):
+    try:
         orders: Sequence[Order] = line.recv()
-        with ProcessPoolExecutor(min(len(os.sched_getaffinity(0)), len(orders)), _FORK) as pool:
-            pictures = list(pool.map(_draw, orders))
-        line.send(pictures)
+    except EOFError:
+        return
+    _draw_to(line, orders, min(len(os.sched_getaffinity(0)), len(orders)))
+
+
+def _draw_to(line: Connection, orders: Sequence[Order], cores: int = 1) -> None:
+    """Draw every `cores`-th chart here, and the others in processes of their own.
+
+    Not in a pool, whose processes wait for work for ever when who would give it is killed.
+    """
+    helpers = [_fork(partial(_draw_to, orders=orders[k::cores]))[1] for k in range(1, cores)]
+    shares = [[_draw(order) for order in orders[::cores]], *(helper.recv() for helper in helpers)]
+    with suppress(ConnectionError):
+        line.send([shares[n % cores][n // cores] for n in range(len(orders))])

@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import select
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
+from time import sleep
 from typing import Any, NoReturn
 
 import msgspec
@@ -214,22 +216,38 @@ def test_a_painter_whose_report_was_killed_ends_and_says_nothing(capfd: pytest.C
     assert capfd.readouterr() == ("", "")
 
 
-def interrupt_the_report() -> None:
-    os.kill(os.getppid(), signal.SIGINT)
-    signal.pause()
+def ctrl_c(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def test_ctrl_c_is_one_line_and_leaves_nothing_behind(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("repro.report.__main__.MUCH", 0)
-    monkeypatch.setattr("repro.report.painter._load", interrupt_the_report)
+    monkeypatch.setattr("repro.report.__main__.charts", ctrl_c)
     out = tmp_path / "report.md"
     assert main(["--runs", str(folder.parent), "--published", PUBLISHED, "--out", str(out)]) == 130
     assert capfd.readouterr().err == (
         "stopped by Ctrl-C: every file of the report is the older one or the new one, as a whole\n"
     )
     assert list(tmp_path.iterdir()) == []
+    assert active_children() == []
+
+
+def test_who_captures_the_output_of_a_painter_that_is_killed_hears_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repro.report.painter.os.sched_getaffinity", lambda _: {0, 1})
+    chart = Chart("loss", "Loss", "Loss", ".3f", "", (), np.ones(1), np.ones(1))
+    output, what_all_of_them_hold = os.pipe()
+    with Painter(aside=True) as drawing:
+        os.close(what_all_of_them_hold)
+        assert drawing._process is not None
+        drawing._line.send([(chart, "")] * 8)
+        helpers = Path(f"/proc/{drawing._process.pid}/task/{drawing._process.pid}/children")
+        while not helpers.read_text():
+            sleep(0.01)
+    assert select.select([output], [], [], 60)[0], "a process of the painter outlives it"
+    assert os.read(output, 1) == b""
+    os.close(output)
 
 
 def test_a_painter_that_dies_is_an_error_in_one_line(
