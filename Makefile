@@ -317,13 +317,16 @@ cluster-files: ## What starts a run on NODES machines, by Slurm or Kubernetes: D
 
 test faults lint test-gate test-page bench bench-compare profile: override CONTAINER = 0
 
+# By file, whose tests share what they have trained. A process that dies is not begun again with the test that killed it.
+BY_FILE = --dist loadfile --max-worker-restart 0
+
 .PHONY: test
 test: setup ## Run the tests
-	$(BIN) -m pytest -n 2 --dist loadfile --ignore tests/faults --ignore tests/image --ignore tests/gate --ignore tests/page --ignore tests/benchmarks
+	$(BIN) -m pytest -n 2 $(BY_FILE) --ignore tests/faults --ignore tests/image --ignore tests/gate --ignore tests/page --ignore tests/benchmarks
 
 .PHONY: faults
 faults: setup ## Break running jobs in every way we know, and print what happened and what was lost
-	$(BIN) -m pytest tests/faults -n 4 --dist loadfile
+	$(BIN) -m pytest tests/faults -n 4 $(BY_FILE)
 
 # Where the results of make bench and make profile go, and what make profile and make bench-compare measure.
 BENCH   ?= build/bench.json
