@@ -10,6 +10,7 @@ Files were measured at different times: they are only set side by side, with wha
 import argparse
 import json
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -128,6 +129,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ReproError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C: no result, and the folders of the commits are gone", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
 
 

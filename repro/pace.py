@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -146,6 +147,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ReproError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C: no result, and the programs have ended", file=sys.stderr)
+        return 128 + signal.SIGINT
     print(columns(table(rows)))
     if options.json:
         kept = {

@@ -3,7 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -65,6 +65,19 @@ def test_a_commit_without_the_measurement_is_named_and_nothing_is_left(
     git("commit", "--quiet", "--message", "none")
     assert main(["main~1", "main", "--rounds", "1"]) == 2
     assert "B main: has ended with exit code 1" in capsys.readouterr().err
+    assert not list((repository / "build/compare").iterdir())
+
+
+def test_ctrl_c_is_one_line_and_leaves_no_folder(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ctrl_c(*_: object) -> NoReturn:
+        assert len(list((repository / "build/compare").iterdir())) == 2
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("repro.pace.pace", ctrl_c)
+    assert main(["main~1", "main"]) == 130
+    assert capsys.readouterr().err == "stopped by Ctrl-C: no result, and the folders of the commits are gone\n"
     assert not list((repository / "build/compare").iterdir())
 
 

@@ -67,3 +67,16 @@ def test_an_answer_that_is_no_number_is_named(program) -> None:
 def test_mistakes_are_said_in_a_line(arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert pace.main(arguments) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_ctrl_c_is_one_line_and_ends_the_programs(program, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(pace.Paced, "turn", ctrl_c)
+    started: list[pace.Paced] = []
+    monkeypatch.setattr(pace.Paced, "wait", lambda one: started.append(one))
+    assert pace.main([f"ours={program('ours', 1.0)}", f"other={program('other', 1.0)}"]) == 130
+    assert [one.process.returncode for one in started] == [0, 0]
+    assert capsys.readouterr().err == "stopped by Ctrl-C: no result, and the programs have ended\n"
+
+
+def ctrl_c(_: pace.Paced) -> float:
+    raise KeyboardInterrupt
