@@ -41,6 +41,6 @@ def run(work: Callable[[Config, str], None], argv: Sequence[str] | None, need: S
         )
         return UserError.exit_code
     except KeyboardInterrupt:
-        print("stopped by Ctrl-C: the run folder is left readable and unsealed", file=sys.stderr)
+        print("stopped by Ctrl-C: there is no result; the folder of a run stays readable and unsealed", file=sys.stderr)
         return 128 + signal.SIGINT
     return 0

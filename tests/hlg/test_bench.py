@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -87,6 +88,20 @@ def test_what_cannot_be_measured_is_refused(options: list[str], capsys: pytest.C
         bench.main(options)
     assert end.value.code == 2
     assert "error: argument" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_one_line_and_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ctrl_c(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "bench", ctrl_c)
+    assert bench.main(["step", f"--json={tmp_path}/found.json"]) == 130
+    assert capsys.readouterr().err == (
+        "stopped by Ctrl-C: there is no result; the folder of a run stays readable and unsealed\n"
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_quartiles_are_those_of_the_times() -> None:
