@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from repro.fields import write_whole
 from repro.markdown import columns
 from repro.schema import ReproError
 
@@ -144,24 +145,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         if len(commands) < len(options.commands) or not all(commands.values()):
             raise ReproError("commands: expected NAME=COMMAND, each with a name of its own")
         rows = summary(pace(commands, options.rounds))
+        print(columns(table(rows)))
+        if options.json:
+            kept = {
+                "what": options.what,
+                "rounds": options.rounds,
+                "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "cores": len(os.sched_getaffinity(0)),
+                "commands": commands,
+                "programs": rows,
+            }
+            try:
+                write_whole(options.json, json.dumps(kept, indent=1) + "\n")
+            except OSError as error:
+                fault = f"--json {options.json}: {error.strerror}; the result above is in no file"
+                raise ReproError(fault) from None
     except ReproError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped by Ctrl-C: no result, and the programs have ended", file=sys.stderr)
         return 128 + signal.SIGINT
-    print(columns(table(rows)))
-    if options.json:
-        kept = {
-            "what": options.what,
-            "rounds": options.rounds,
-            "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "cores": len(os.sched_getaffinity(0)),
-            "commands": commands,
-            "programs": rows,
-        }
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -87,7 +88,10 @@ def _load() -> None:
 
 
 def _fork(work: Callable[[Connection], None]) -> tuple[ForkProcess, Connection]:
-    """A process, and the line to it. Either one hears when the other is gone, since each keeps its own end alone."""
+    """A process, and the line to it. Who reads or writes hears that the far end is gone, for each closes that one.
+
+    A process that is forked later holds this line too, as long as it lasts: the last one hears first, then the others.
+    """
     line, far_end = _FORK.Pipe()
 
     def run() -> None:
@@ -117,6 +121,9 @@ def _draw_to(line: Connection, orders: Sequence[Order], cores: int = 1) -> None:
     Not in a pool, whose processes wait for work for ever when who would give it is killed.
     """
     helpers = [_fork(partial(_draw_to, orders=orders[k::cores]))[1] for k in range(1, cores)]
-    shares = [[_draw(order) for order in orders[::cores]], *(helper.recv() for helper in helpers)]
+    try:
+        shares = [[_draw(order) for order in orders[::cores]], *(helper.recv() for helper in helpers)]
+    except EOFError:  # one of them is gone, such as for want of memory
+        sys.exit(1)
     with suppress(ConnectionError):
         line.send([shares[n % cores][n // cores] for n in range(len(orders))])

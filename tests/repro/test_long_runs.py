@@ -5,6 +5,7 @@ import os
 import re
 import select
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from markupsafe import Markup
 
 from repro.events import read_events
 from repro.logs import read_log
@@ -235,7 +237,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_behind(
 
 
 def test_who_captures_the_output_of_a_painter_that_is_killed_hears_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repro.report.painter.os.sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr("repro.report.painter.os.sched_getaffinity", lambda _: {0, 1, 2, 3})
     chart = Chart("loss", "Loss", "Loss", ".3f", "", (), np.ones(1), np.ones(1))
     output, what_all_of_them_hold = os.pipe()
     with Painter(aside=True) as drawing:
@@ -258,4 +260,23 @@ def test_a_painter_that_dies_is_an_error_in_one_line(
     out = tmp_path / "report.md"
     assert main(["--runs", str(folder.parent), "--published", PUBLISHED, "--out", str(out)]) == 2
     assert capsys.readouterr().err == "error: the process that draws the charts ended with 1\n"
+    assert not out.exists()
+
+
+def test_what_draws_for_the_painter_and_dies_is_that_line_too(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    report = os.getpid()
+
+    def killed_in_a_helper(order: painter.Order) -> painter.Picture:
+        if os.getppid() != report:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return painter.Picture("", b"", b"", Markup())
+
+    monkeypatch.setattr("repro.report.__main__.MUCH", 0)
+    monkeypatch.setattr("repro.report.painter.os.sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr("repro.report.painter._draw", killed_in_a_helper)
+    out = tmp_path / "report.md"
+    assert main(["--runs", str(folder.parent), "--published", PUBLISHED, "--out", str(out)]) == 2
+    assert capfd.readouterr().err == "error: the process that draws the charts ended with 1\n"
     assert not out.exists()

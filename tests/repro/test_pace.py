@@ -69,6 +69,15 @@ def test_mistakes_are_said_in_a_line(arguments: list[str], reason: str, capsys: 
     assert reason in capsys.readouterr().err
 
 
+def test_a_file_that_cannot_be_written_is_named_behind_the_result(program, tmp_path, capsys) -> None:
+    (tmp_path / "taken.json").mkdir()
+    assert pace.main(["--rounds", "1", "--json", f"{tmp_path}/taken.json", f"ours={program('ours', 1.0)}"]) == 2
+    said = capsys.readouterr()
+    assert "ours     1.0000" in said.out
+    assert said.err == f"error: --json {tmp_path}/taken.json: Is a directory; the result above is in no file\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ours.py", "taken.json"]
+
+
 def test_ctrl_c_is_one_line_and_ends_the_programs(program, capsys, monkeypatch) -> None:
     monkeypatch.setattr(pace.Paced, "turn", ctrl_c)
     started: list[pace.Paced] = []
