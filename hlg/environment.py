@@ -28,7 +28,7 @@ def environment(device: dict[str, Any], **facts: Any) -> dict[str, Any]:
     missing += ["commit: not a git checkout"] if git["commit"] is None else []
     return {
         **git,
-        "argv": sys.argv,
+        "argv": [_program(sys.argv[0]), *sys.argv[1:]],
         "python": platform.python_version(),
         "packages": packages,
         "platform": platform.platform(),
@@ -39,6 +39,11 @@ def environment(device: dict[str, Any], **facts: Any) -> dict[str, Any]:
         **facts,
         "missing": missing,
     }
+
+
+def _program(path: str) -> str:
+    """Of this checkout: relative to it, so that a command is the same wherever the checkout lies."""
+    return str(Path(path).relative_to(ROOT)) if Path(path).is_relative_to(ROOT) else path
 
 
 def git_state() -> dict[str, Any]:

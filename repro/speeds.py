@@ -14,7 +14,7 @@ from typing import Any
 from repro.markdown import grid, md, read_table, write_table
 from repro.schema import ReproError
 
-NAME, GRAPHS = "speeds", "graphs"  # of the tables
+NAME, WIDE, GRAPHS = "speeds", "speeds_avx512", "graphs"  # of the tables
 KEPT = Path("results/benchmarks")
 HEADER = ("On {cpu}, {cores} cores, float32, batch {batch}", "Published code", "PyTorch", "Here", "Limit")
 NONE = "–"
@@ -29,22 +29,12 @@ def table(folder: Path) -> str:
     Raises:
         ReproError: a file that is missing or holds something else.
     """
-    names = ("forward", "step", "evaluate", "input", "startup")
-    forward, step, evaluate, images, startup = (_read(folder / f"{name}.json") for name in names)
+    evaluate, images, startup = (_read(folder / f"{name}.json") for name in ("evaluate", "input", "startup"))
+    header, rows = _by_turns(folder)
     try:
-        environment = step["ours"]["environment"]
-        header = HEADER[0].format(
-            cpu=md(environment["cpu"]["model"]),
-            cores=images["workers"],
-            batch=step["ours"]["batch_size"],
-        )
         decoding = images["decoded_per_s_per_core"] * images["workers"]
         published = images["published_images_per_s"]
-        rows = [
-            _seconds("Training step", step, "ours"),
-            _seconds("Training step, fused kernels", step, "fused"),
-            _seconds("Forward pass", forward, "ours"),
-            _seconds("Forward pass, fused kernels", forward, "fused"),
+        rows += [
             (
                 "Evaluation from files",
                 NONE,
@@ -68,8 +58,17 @@ def table(folder: Path) -> str:
             ),
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise ReproError(f"{folder}: a file of measurements lacks {error}; make them again") from None
-    return "\n".join(grid((header, *HEADER[1:]), rows)) + "\n"
+        raise _lacks(folder, error) from None
+    return "\n".join(grid(header, rows)) + "\n"
+
+
+def wide(folder: Path) -> str:
+    """Forward and step once more, on a processor with AVX-512, where the peers part otherwise.
+
+    Raises:
+        ReproError: as `table`.
+    """
+    return "\n".join(grid(*_by_turns(folder / "avx512"))) + "\n"
 
 
 def graphs(folder: Path) -> str:
@@ -97,6 +96,27 @@ def graphs(folder: Path) -> str:
     except (KeyError, TypeError, ValueError) as error:
         raise ReproError(f"{path}: lacks {error}; make it again: python -m tests.benchmarks.operators") from None
     return "\n".join(grid(header, rows)) + "\n"
+
+
+def _by_turns(folder: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The header, which names the machine, and the rows of what was measured by turns with the peers."""
+    forward, step = (_read(folder / f"{name}.json") for name in ("forward", "step"))
+    try:
+        cpu = step["ours"]["environment"]["cpu"]
+        batch = step["ours"]["batch_size"]
+        header = (HEADER[0].format(cpu=md(cpu["model"]), cores=cpu["cores"], batch=batch), *HEADER[1:])
+        return header, [
+            _seconds("Training step", step, "ours"),
+            _seconds("Training step, fused kernels", step, "fused"),
+            _seconds("Forward pass", forward, "ours"),
+            _seconds("Forward pass, fused kernels", forward, "fused"),
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _lacks(folder, error) from None
+
+
+def _lacks(folder: Path, error: Exception) -> ReproError:
+    return ReproError(f"{folder}: a file of measurements lacks {error}; make them again")
 
 
 def _seconds(title: str, found: dict[str, Any], name: str) -> tuple[str, ...]:
@@ -129,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
     try:
-        tables = {NAME: table(options.kept), GRAPHS: graphs(options.kept)}
+        tables = {NAME: table(options.kept), WIDE: wide(options.kept), GRAPHS: graphs(options.kept)}
         for name, found in tables.items():
             if options.update and read_table(options.update, name) != found:
                 write_table(options.update, name, found)

@@ -3,8 +3,8 @@
     python -m tests.benchmarks.measure --torch /venv/bin/python --published models/research/cv/hlg --photos FOLDER
 
 ``--torch`` is a Python with PyTorch, ``--published`` the folder of the published code, whose modules want easydict
-(PYTHONPATH), ``--photos`` a folder of class folders with photographs. Writes results/benchmarks/*.json; half an hour on
-two cores that have nothing else to do.
+(PYTHONPATH), ``--photos`` a folder of class folders with photographs. Writes results/benchmarks/*.json, or to
+``--out``, such as results/benchmarks/avx512; half an hour on two cores that have nothing else to do.
 """
 
 import argparse
@@ -26,7 +26,7 @@ BATCH = 8
 CORES = len(os.sched_getaffinity(0))
 
 
-def by_turns(what: str, torch: str, published: Path, rounds: int) -> None:
+def by_turns(what: str, torch: str, published: Path, rounds: int, out: Path) -> None:
     """Forward or step: ours, with fused kernels too, PyTorch's and the published one's; what ours says of itself."""
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder) / "own.json"
@@ -42,10 +42,10 @@ def by_turns(what: str, torch: str, published: Path, rounds: int) -> None:
             ],
         }
         times = pace.pace({name: shlex.join(command) for name, command in commands.items()}, rounds)
-        write(what, {"programs": pace.summary(times), "ours": json.loads(own.read_text())})
+        write(out, what, {"programs": pace.summary(times), "ours": json.loads(own.read_text())})
 
 
-def measured_input(photos: Path, rounds: int) -> None:
+def measured_input(photos: Path, rounds: int, out: Path) -> None:
     """Images a second of the whole training input, ours and as published, one process after the other, by turns."""
     ours, published = [], []
     for _ in range(rounds):
@@ -54,6 +54,7 @@ def measured_input(photos: Path, rounds: int) -> None:
     rates = [found["images"] / found["seconds"] for found in published]
     ratios = [own["images_per_s"] / rate for own, rate in zip(ours, rates, strict=True)]
     write(
+        out,
         "input",
         {
             "workers": CORES,
@@ -82,10 +83,11 @@ def _published_input(photos: Path) -> dict[str, Any]:
     raise SystemExit(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stderr}")
 
 
-def evaluation(rounds: int) -> None:
+def evaluation(rounds: int, out: Path) -> None:
     """Images a second of an evaluation from files, beside those of the forward pass alone, by turns."""
     pairs = [(_bench("evaluate", 5), _bench("forward", 20)) for _ in range(rounds)]
     write(
+        out,
         "evaluate",
         {
             "images_per_s": statistics.median(found["images_per_s"] for found, _ in pairs),
@@ -105,9 +107,9 @@ def _bench(what: str, steps: int, *keys: str) -> dict[str, Any]:
         return found
 
 
-def write(what: str, found: dict[str, Any]) -> None:
-    KEPT.mkdir(parents=True, exist_ok=True)
-    (KEPT / f"{what}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+def write(out: Path, what: str, found: dict[str, Any]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{what}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -115,16 +117,17 @@ def main() -> None:
     parser.add_argument("--torch", required=True)
     parser.add_argument("--published", required=True, type=Path)
     parser.add_argument("--photos", required=True, type=Path)
+    parser.add_argument("--out", type=Path, default=KEPT)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--only", choices=("forward", "step", "evaluate", "input"), help="one of the four files")
     options = parser.parse_args()
     for what in ("forward", "step"):
         if options.only in (None, what):
-            by_turns(what, options.torch, options.published, options.rounds)
+            by_turns(what, options.torch, options.published, options.rounds, options.out)
     if options.only in (None, "evaluate"):
-        evaluation(3)
+        evaluation(3, options.out)
     if options.only in (None, "input"):
-        measured_input(options.photos, 3)
+        measured_input(options.photos, 3, options.out)
 
 
 if __name__ == "__main__":

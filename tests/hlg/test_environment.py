@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hlg.environment import environment, git_state
+from hlg.environment import ROOT, environment, git_state
 from hlg.record import RunFolder
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -96,3 +96,12 @@ def test_the_environment_names_the_image(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("HLG_IMAGE_DIGEST", "sha256:" + "a" * 64)
     env = environment({"target": "CPU", "names": ["x"], "count": 1})
     assert env["variables"]["HLG_IMAGE_DIGEST"] == "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(("program", "kept"), [(ROOT / "hlg/train.py", "hlg/train.py"), ("/opt/own.py", "/opt/own.py")])
+def test_a_program_of_the_checkout_is_named_from_there(
+    program: Path | str, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", [str(program), "--seed", "2"])
+    env = environment({"target": "CPU", "names": ["x"], "count": 1})
+    assert env["argv"] == [kept, "--seed", "2"]
