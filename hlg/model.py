@@ -120,7 +120,8 @@ class FeedForward(nn.Cell):
         self.act = primitives.gelu()
 
     def construct(self, x: Tensor) -> Tensor:
-        return self.contract(self.act(self.expand(x)))
+        rows = x.reshape(-1, x.shape[-1])  # (B, N, C) -> (B*N, C): between the layers no reshape keeps them apart
+        return self.contract(self.act(self.expand(rows))).reshape(x.shape)
 
 
 class Block(nn.Cell):

@@ -41,6 +41,10 @@ class _Weighed(nn.Cell):
 
 CASES: dict[str, tuple[Callable[[], Any], tuple[np.ndarray, ...]]] = {
     "gelu": (primitives.gelu, (_numbers(3, 5, 7) * 3,)),
+    "gelu of fused kernels": (
+        lambda: primitives.FusedGelu() if primitives._on_cpu() else primitives.gelu(),
+        (np.concatenate([_numbers(101) * 3, np.array([30, -30, 5, -5], np.float32)]),),
+    ),
     "affine": (primitives.affine, (_numbers(6, 5), _numbers(4, 5), _numbers(4))),
     "layer_norm of few channels": (lambda: primitives.layer_norm(1e-7), (_numbers(2, 5, 8), _numbers(8), _numbers(8))),
     "layer_norm of many": (lambda: primitives.layer_norm(1e-7), (_numbers(3, 192), _numbers(192), _numbers(192))),
