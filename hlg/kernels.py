@@ -23,7 +23,20 @@ KEPT = "kernels"  # in the folder of compiled graphs
 # What may be joined, and what is taken apart to be joined: arithmetic, sums and changes of order, whose kernels a test
 # holds against MindSpore's own. AKG's Exp and Tanh are off by 1e-4 of their value, and a graph in which it was left to
 # choose had wrong gradients.
-JOINED = ("Add", "AddN", "Maximum", "Minimum", "Mul", "Neg", "RealDiv", "ReduceSum", "Rsqrt", "Square", "Sub", "Transpose")
+JOINED = (
+    "Add",
+    "AddN",
+    "Maximum",
+    "Minimum",
+    "Mul",
+    "Neg",
+    "RealDiv",
+    "ReduceSum",
+    "Rsqrt",
+    "Square",
+    "Sub",
+    "Transpose",
+)
 EXPANDED = ("AddN", "BiasAdd", "LayerNorm", "ReduceMean", "Square")
 FLAGS = f"--enable_cluster_ops_only={','.join(JOINED)} --enable_expand_ops_only={','.join(EXPANDED)}"
 SCRATCH = "dsa_transfrom.log"  # which AKG leaves wherever it is
