@@ -147,9 +147,10 @@ class Gelu(nn.Cell):
 
 
 class FusedGelu(nn.Cell):
-    """GELU as arithmetic alone, of which a fused kernel makes one pass: x (1/2 + odd(x)), with odd a quotient of
-    polynomials, fitted (minimax, in x^2) to sigmoid(x (a + b x^2)) - 1/2 up to ``LIMIT``, beyond which it is 1/2 to
-    rounding. It is off by 4e-8, and by 2e-7 with the rounding of float32, as MindSpore's tanh is.
+    """GELU as arithmetic alone, which a fused kernel does in one pass, forward and backward.
+
+    It is x (1/2 + s), with s a quotient of polynomials fitted to sigmoid(x (a + b x^2)) - 1/2 (minimax, in x^2) up to
+    ``LIMIT``, beyond which that is 1/2 to rounding. A test holds s to 3e-7 of it in float32.
     """
 
     LIMIT = 5.0
@@ -168,19 +169,21 @@ class FusedGelu(nn.Cell):
             y = y * t + c
         return y
 
-    def odd(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x within the limit, and odd(x)."""
-        near = self.maximum(self.minimum(x, self.LIMIT), -self.LIMIT)
+    def odd(self, near: Tensor) -> Tensor:
+        """x within the limits -> s, an odd function of x."""
         t = near * near
-        return near, self.divide(near * self.polynomial(t, self.ABOVE), self.polynomial(t, self.BELOW))
+        return self.divide(near * self.polynomial(t, self.ABOVE), self.polynomial(t, self.BELOW))
 
     def construct(self, x: Tensor) -> Tensor:
-        _, s = self.odd(x)
-        return x * (s + 0.5)
+        x = self.maximum(x, -self.LIMIT)  # else the rounding of 1/2 + s, which is 0 there, would be multiplied by x
+        return x * (self.odd(self.minimum(x, self.LIMIT)) + 0.5)
 
     def bprop(self, x: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, ...]:
-        near, s = self.odd(x)
-        # The slope of the sigmoid is (1/4 - s^2) times that of x (a + b x^2).
+        # In the other order: as the same expression MindSpore would find it in the forward pass, and keep from there
+        # near, its square and s, each as large as x, where they are cheaper made again.
+        near = self.maximum(self.minimum(x, self.LIMIT), -self.LIMIT)
+        s = self.odd(near)
+        # The slope of the sigmoid is 1/4 - s^2 times that of x (a + b x^2).
         return (dout * (s + 0.5 + (0.25 - s * s) * near * (near * near * (3.0 * Gelu.b) + Gelu.a)),)
 
 

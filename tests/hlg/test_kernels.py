@@ -1,5 +1,6 @@
 """Fused kernels: the same numbers to rounding, the same bits again, and a plain word where they can't be had."""
 
+import json
 import os
 import subprocess
 import sys
@@ -51,6 +52,11 @@ def test_kernels_are_kept_give_the_same_bits_again_and_a_broken_one_is_made_anew
     first = train(data, tmp_path / "1", *fused)
     kept = sorted((tmp_path / "graphs" / kernels.KEPT).glob("*/akg_kernel_meta/*.so"))
     assert len(kept) > 100
+    # Bias and GELU of an MLP are one kernel, which writes what both are and nothing that lies between.
+    kernel = [json.loads(path.with_suffix(".info").read_text()) for path in kept]
+    gelu = [k for k in kernel if {"Add", "Maximum", "RealDiv"} <= {operator["name"] for operator in k["op_desc"]}]
+    assert any(len(k["input_desc"]) == 2 for k in gelu)
+    assert all(len(k["output_desc"]) <= 2 for k in gelu)
     whole = kept[0].stat().st_size
     os.truncate(kept[0], whole // 2)
     made = {path: path.stat().st_mtime_ns for path in kept}

@@ -1,5 +1,6 @@
 """What is written for a CPU and what is for Ascend and GPU compute the same, and so do their gradients."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +81,15 @@ def test_every_device_has_the_same_results_and_gradients(name: str, mode: int, m
     np.testing.assert_allclose(result, elsewhere, rtol=1e-5, atol=1e-5)
     for own, other in zip(gradients, gradients_elsewhere, strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5 * np.abs(other).max())
+
+
+def test_the_gelu_of_fused_kernels_is_as_exact_as_float32_and_keeps_to_its_ends() -> None:
+    ms.set_context(mode=ms.GRAPH_MODE)
+    x = np.concatenate([np.linspace(-8, 8, 20001), [-1e30, -np.inf]]).astype(np.float32)
+    y = primitives.FusedGelu()(Tensor(x)).asnumpy()
+    exact = x[:-2] * (1 + np.tanh(math.sqrt(2 / math.pi) * (x[:-2] + 0.044715 * x[:-2].astype(np.float64) ** 3))) / 2
+    assert (np.abs(y[:-2] - exact) <= 3e-7 * np.maximum(np.abs(x[:-2]), 1)).all()
+    assert (np.abs(y[-2:]) < 1e-6).all()
 
 
 @pytest.mark.parametrize("name", CASES)
