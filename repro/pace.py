@@ -1,9 +1,10 @@
 """Several programs measured by turns: ``python -m repro.pace --rounds 10 --json FILE ours="..." other="..."``.
 
-A machine that other people use is slower now and faster then. Programs that take one repetition each in every round see
-the same of it, so the ratio of their times holds where the times do not. Each command says "ready" on standard output
-once it is warm, then answers every line on its standard input with the seconds of a repetition:
-``python -m hlg.bench ... --paced`` and the peers in tests/benchmarks do.
+A machine that other people use is slower now and faster then. Programs that take their turns in every round see the
+same of it, so the ratio of their times holds where the times do not. A turn is two repetitions, of which the second
+counts: in the first a program, whose turn comes after seconds of others, finds nothing of its own in the caches and its
+threads asleep. Each command says "ready" on standard output once it is warm, then answers every line on its standard
+input with the seconds of a repetition: ``python -m hlg.bench ... --paced`` and the peers in tests/benchmarks do.
 """
 
 import argparse
@@ -45,7 +46,11 @@ class Paced:
             pass
 
     def turn(self) -> float:
-        """One repetition: its seconds."""
+        """Two repetitions: the seconds of the second."""
+        self._repeat()
+        return self._repeat()
+
+    def _repeat(self) -> float:
         assert self.process.stdin
         try:
             self.process.stdin.write("go\n")
@@ -78,7 +83,7 @@ class Paced:
 
 
 def pace(commands: dict[str, str], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each program's repetition in every round. Raises ReproError when one of them fails."""
+    """Seconds of each program's turn in every round. Raises ReproError when one of them fails."""
     programs: list[Paced] = []
     try:
         for name, command in commands.items():
@@ -133,7 +138,7 @@ def _quartiles(values: Sequence[float]) -> list[float]:
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m repro.pace", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=10, help="repetitions of each program (10)")
+    parser.add_argument("--rounds", type=int, default=10, help="turns of each program (10)")
     parser.add_argument("--json", type=Path, help="file for the result")
     parser.add_argument("--what", default="", help="what is measured, kept in the file")
     parser.add_argument("commands", nargs="+", metavar="NAME=COMMAND", help="the first one is what ratios refer to")

@@ -27,8 +27,8 @@ def program(tmp_path: Path) -> object:
     return write
 
 
-def test_each_program_takes_one_turn_a_round_and_ratios_are_of_the_same_round(program, tmp_path, capsys) -> None:
-    ours, other = program("ours", 1.0, 2.0, 4.0), program("other", 2.0, 4.0, 8.0)
+def test_the_second_repetition_of_a_turn_counts_and_ratios_are_of_the_same_round(program, tmp_path, capsys) -> None:
+    ours, other = program("ours", 9, 1.0, 9, 2.0, 9, 4.0), program("other", 9, 2.0, 9, 4.0, 9, 8.0)
     code = pace.main(["--rounds", "3", "--json", f"{tmp_path}/new/pace.json", f"ours={ours}", f"other={other}"])
     assert code == 0
     found = json.loads((tmp_path / "new/pace.json").read_text())
@@ -47,7 +47,7 @@ def test_a_program_that_fails_is_named_with_its_exit_code(program) -> None:
 
 def test_a_program_that_ends_between_turns_is_named(program) -> None:
     with pytest.raises(ReproError, match="short: has ended"):
-        pace.pace({"short": program("short", 1.0)}, 3)
+        pace.pace({"short": program("short", 9, 1.0)}, 3)
 
 
 def test_an_answer_that_is_no_number_is_named(program) -> None:
@@ -71,7 +71,7 @@ def test_mistakes_are_said_in_a_line(arguments: list[str], reason: str, capsys: 
 
 def test_a_file_that_cannot_be_written_is_named_behind_the_result(program, tmp_path, capsys) -> None:
     (tmp_path / "taken.json").mkdir()
-    assert pace.main(["--rounds", "1", "--json", f"{tmp_path}/taken.json", f"ours={program('ours', 1.0)}"]) == 2
+    assert pace.main(["--rounds", "1", "--json", f"{tmp_path}/taken.json", f"ours={program('ours', 9, 1.0)}"]) == 2
     said = capsys.readouterr()
     assert "ours     1.0000" in said.out
     assert said.err == f"error: --json {tmp_path}/taken.json: Is a directory; the result above is in no file\n"
