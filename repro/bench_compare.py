@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("a", metavar="A")
     parser.add_argument("b", metavar="B")
     parser.add_argument("--what", default="step", choices=("forward", "step", "input", "evaluate"))
-    parser.add_argument("--rounds", type=int, default=8, help="repetitions of each (8)")
+    parser.add_argument("--rounds", type=int, default=8, help="turns of each (8)")
     arguments = list(sys.argv[1:] if argv is None else argv)
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options, keys = parser.parse_args(arguments[:end]), arguments[end + 1 :]

@@ -19,6 +19,15 @@ def test_the_tables_in_the_readme_are_those_of_the_kept_measurements() -> None:
     assert read_table(ROOT / "README.md", GRAPHS) == graphs(KEPT)
 
 
+@pytest.mark.parametrize(("folder", "repetitions"), [(KEPT, 1), (KEPT / "avx512", 2)])
+@pytest.mark.parametrize("what", ["step", "forward"])
+def test_a_turn_has_as_many_repetitions_as_the_readme_says(what: str, folder: Path, repetitions: int) -> None:
+    found = json.loads((folder / f"{what}.json").read_text())
+    ours = next(program for program in found["programs"] if program["name"] == "ours")
+    assert found["ours"]["times_s"][repetitions - 1 :: repetitions] == ours["times_s"]
+    assert "in the first table, which is older, a turn was one repetition" in (ROOT / "README.md").read_text()
+
+
 def test_figures_are_those_of_the_files(tmp_path: Path) -> None:
     shutil.copytree(KEPT, tmp_path / "kept")
     found = json.loads((tmp_path / "kept/step.json").read_text())
