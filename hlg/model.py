@@ -93,7 +93,7 @@ class Attention(nn.Cell):
         self.key = Dense(dim, dim)
         self.value = Dense(dim, dim)
         self.project = Dense(dim, dim)
-        self.split_heads = primitives.heads(heads)
+        self.split_heads = primitives.heads(heads, dim)
         self.attend = primitives.attend()
 
     def construct(self, x: Tensor, context: Tensor | None = None) -> Tensor:

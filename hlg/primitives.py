@@ -40,9 +40,9 @@ def attend() -> Any:
     return First(Attend())
 
 
-def heads(count: int) -> Any:
+def heads(count: int, channels: int) -> Any:
     """x (B, N, C) and pairs of weight (C, C) and bias (C,) -> for each pair the projection of x, (B, h, N, d)."""
-    return Heads(count) if _on_cpu() else JointHeads(count)
+    return Heads(count) if _on_cpu() and channels < JointHeads.WIDE else JointHeads(count)
 
 
 def convolve(channels: int, kernel: int) -> Any:
@@ -92,7 +92,7 @@ class Affine(Projection):
 
 
 class Heads(nn.Cell):
-    """One product a projection, for on a CPU putting them together and taking them apart costs more than it saves."""
+    """One product a projection."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -111,6 +111,8 @@ class Heads(nn.Cell):
 
 class JointHeads(Heads):
     """One product for all p projections."""
+
+    WIDE = 384  # channels: below it, on a CPU, putting together and taking apart costs more than one product saves
 
     def construct(self, x: Tensor, projections: tuple[tuple[Tensor, Tensor], ...]) -> tuple[Tensor, ...]:
         B, N, C = x.shape

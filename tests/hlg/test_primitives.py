@@ -51,7 +51,7 @@ CASES: dict[str, tuple[Callable[[], Any], tuple[np.ndarray, ...]]] = {
     "layer_norm of many": (lambda: primitives.layer_norm(1e-7), (_numbers(3, 192), _numbers(192), _numbers(192))),
     "attend": (primitives.attend, (_numbers(2, 2, 5, 4), _numbers(2, 2, 3, 4), _numbers(2, 2, 3, 4))),
     "heads": (
-        lambda: _Projected(primitives.heads),
+        lambda: _Projected(lambda count: primitives.heads(count, 4)),
         (_numbers(2, 3, 4), _numbers(4, 4), _numbers(4), _numbers(4, 4), _numbers(4)),
     ),
     "convolve": (lambda: primitives.convolve(3, 3), (_numbers(2, 3, 6, 5), _numbers(3, 3, 3, 3))),
