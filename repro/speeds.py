@@ -29,12 +29,18 @@ def table(folder: Path) -> str:
     Raises:
         ReproError: a file that is missing or holds something else.
     """
-    evaluate, images, startup = (_read(folder / f"{name}.json") for name in ("evaluate", "input", "startup"))
-    header, rows = _by_turns(folder)
+    names = ("forward", "step", "evaluate", "input", "startup")
+    forward, step, evaluate, images, startup = (_read(folder / f"{name}.json") for name in names)
     try:
+        cpu, batch = step["ours"]["environment"]["cpu"], step["ours"]["batch_size"]
+        header = (HEADER[0].format(cpu=md(cpu["model"]), cores=cpu["cores"], batch=batch), *HEADER[1:])
         decoding = images["decoded_per_s_per_core"] * images["workers"]
         published = images["published_images_per_s"]
-        rows += [
+        rows = [
+            _seconds("Training step", step, "ours"),
+            _seconds("Training step, fused kernels", step, "fused"),
+            _seconds("Forward pass", forward, "ours"),
+            _seconds("Forward pass, fused kernels", forward, "fused"),
             (
                 "Evaluation from files",
                 NONE,
@@ -58,17 +64,8 @@ def table(folder: Path) -> str:
             ),
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise _lacks(folder, error) from None
+        raise ReproError(f"{folder}: a file of measurements lacks {error}; make them again") from None
     return "\n".join(grid(header, rows)) + "\n"
-
-
-def wide(folder: Path) -> str:
-    """Forward and step once more, on a processor with AVX-512, where the peers part otherwise.
-
-    Raises:
-        ReproError: as `table`.
-    """
-    return "\n".join(grid(*_by_turns(folder / "avx512"))) + "\n"
 
 
 def graphs(folder: Path) -> str:
@@ -96,27 +93,6 @@ def graphs(folder: Path) -> str:
     except (KeyError, TypeError, ValueError) as error:
         raise ReproError(f"{path}: lacks {error}; make it again: python -m tests.benchmarks.operators") from None
     return "\n".join(grid(header, rows)) + "\n"
-
-
-def _by_turns(folder: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The header, which names the machine, and the rows of what was measured by turns with the peers."""
-    forward, step = (_read(folder / f"{name}.json") for name in ("forward", "step"))
-    try:
-        cpu = step["ours"]["environment"]["cpu"]
-        batch = step["ours"]["batch_size"]
-        header = (HEADER[0].format(cpu=md(cpu["model"]), cores=cpu["cores"], batch=batch), *HEADER[1:])
-        return header, [
-            _seconds("Training step", step, "ours"),
-            _seconds("Training step, fused kernels", step, "fused"),
-            _seconds("Forward pass", forward, "ours"),
-            _seconds("Forward pass, fused kernels", forward, "fused"),
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise _lacks(folder, error) from None
-
-
-def _lacks(folder: Path, error: Exception) -> ReproError:
-    return ReproError(f"{folder}: a file of measurements lacks {error}; make them again")
 
 
 def _seconds(title: str, found: dict[str, Any], name: str) -> tuple[str, ...]:
@@ -149,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
     try:
-        tables = {NAME: table(options.kept), WIDE: wide(options.kept), GRAPHS: graphs(options.kept)}
+        tables = {NAME: table(options.kept), WIDE: table(options.kept / "avx512"), GRAPHS: graphs(options.kept)}
         for name, found in tables.items():
             if options.update and read_table(options.update, name) != found:
                 write_table(options.update, name, found)
