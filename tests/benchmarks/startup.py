@@ -16,16 +16,17 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 KEPT = Path("results/benchmarks")
 POLL_S = 0.02
 
 
-def first_step(keys: list[str], runs: Path, graph_cache: Path) -> tuple[float, float, bool]:
+def first_step(keys: list[str], runs: Path, graph_cache: Path) -> tuple[float, float, bool, dict[str, Any]]:
     """Start a training, and stop it after its first step.
 
     Returns:
-        the seconds to there, those of the processor (all cores), and whether its graphs were kept ones.
+        the seconds to there, those of the processor (all cores), whether its graphs were kept ones, its environment.
 
     Raises:
         RuntimeError: it ended without a step.
@@ -45,7 +46,8 @@ def first_step(keys: list[str], runs: Path, graph_cache: Path) -> tuple[float, f
             time.sleep(POLL_S)
         seconds = time.perf_counter() - began
         process.kill()
-    return seconds, _processor_s() - used, next(event["from_cache"] for event in events if event["event"] == "compile")
+    kept = next(event["from_cache"] for event in events if event["event"] == "compile")
+    return seconds, _processor_s() - used, kept, json.loads(next(runs.glob("2*/env.json")).read_text())
 
 
 def _processor_s() -> float:
@@ -64,7 +66,7 @@ def main() -> None:
     for _ in range(own.rounds):
         with tempfile.TemporaryDirectory() as folder:
             for name, times in found.items():
-                seconds, processor, kept = first_step(keys, Path(folder) / name, Path(folder) / "graphs")
+                seconds, processor, kept, environment = first_step(keys, Path(folder) / name, Path(folder) / "graphs")
                 if kept != (name == "warm"):
                     raise RuntimeError(f"a {name} start, and its graphs were {'' if kept else 'not '}kept ones")
                 times.append(seconds)
@@ -74,9 +76,8 @@ def main() -> None:
                 )
     medians = {name: statistics.median(times) for name, times in found.items()}
     own.out.mkdir(parents=True, exist_ok=True)
-    (own.out / "startup.json").write_text(
-        json.dumps({"median_s": medians, "times_s": found}, indent=1) + "\n", encoding="utf-8"
-    )
+    result = {"median_s": medians, "times_s": found, "environment": environment}
+    (own.out / "startup.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     for name, median in medians.items():
         print(f"{name}: median {median:.1f} s of {len(found[name])}")
 

@@ -10,6 +10,7 @@ import pytest
 from mindspore import Tensor, nn, ops
 
 from hlg import primitives
+from hlg.model import MOBILE
 
 RNG = np.random.default_rng(7)
 
@@ -54,6 +55,10 @@ CASES: dict[str, tuple[Callable[[], Any], tuple[np.ndarray, ...]]] = {
         lambda: _Projected(lambda count: primitives.heads(count, 4)),
         (_numbers(2, 3, 4), _numbers(4, 4), _numbers(4), _numbers(4, 4), _numbers(4)),
     ),
+    "heads of many channels": (
+        lambda: _Projected(lambda count: primitives.heads(count, primitives.JointHeads.WIDE)),
+        (_numbers(2, 3, 4), _numbers(4, 4), _numbers(4), _numbers(4, 4), _numbers(4)),
+    ),
     "convolve": (lambda: primitives.convolve(3, 3), (_numbers(2, 3, 6, 5), _numbers(3, 3, 3, 3))),
 }
 
@@ -81,6 +86,15 @@ def test_every_device_has_the_same_results_and_gradients(name: str, mode: int, m
     np.testing.assert_allclose(result, elsewhere, rtol=1e-5, atol=1e-5)
     for own, other in zip(gradients, gradients_elsewhere, strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5 * np.abs(other).max())
+
+
+def test_on_a_cpu_only_what_is_wide_is_projected_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kinds(device: str) -> list[type]:
+        monkeypatch.setattr(primitives, "_on_cpu", lambda: device == "CPU")
+        return [type(primitives.heads(stage.heads, stage.dim)) for stage in MOBILE]
+
+    assert kinds("CPU") == [primitives.Heads] * 3 + [primitives.JointHeads]
+    assert kinds("Ascend") == [primitives.JointHeads] * 4
 
 
 def test_the_gelu_of_fused_kernels_is_as_exact_as_float32_and_keeps_to_its_ends() -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,27 @@ def test_a_turn_has_as_many_repetitions_as_the_readme_says(what: str, folder: Pa
     ours = next(program for program in found["programs"] if program["name"] == "ours")
     assert found["ours"]["times_s"][repetitions - 1 :: repetitions] == ours["times_s"]
     assert "in the first table, which is older, a turn was one repetition" in (ROOT / "README.md").read_text()
+
+
+def _machines(found: Any) -> set[tuple[str, int]]:
+    """What the environments in a measurement name as processor and cores."""
+    if isinstance(found, list):
+        return set().union(*map(_machines, found))
+    if not isinstance(found, dict):
+        return set()
+    cpu = found.get("environment", {}).get("cpu")
+    own = {(cpu["model"], cpu["cores"])} if cpu else set()
+    return own.union(*map(_machines, found.values()))
+
+
+@pytest.mark.parametrize("folder", [KEPT, KEPT / "avx512"])
+def test_what_stands_in_one_table_was_measured_on_one_machine(folder: Path) -> None:
+    files = [folder / f"{name}.json" for name in ("forward", "step", "evaluate", "input", "startup")]
+    found = {file: _machines(json.loads(file.read_text())) for file in files}
+    if folder == KEPT:  # from before a start said what machine it was on
+        assert found.pop(folder / "startup.json") == set()
+    assert len(set().union(*found.values())) == 1
+    assert all(found.values())
 
 
 def test_figures_are_those_of_the_files(tmp_path: Path) -> None:
