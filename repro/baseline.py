@@ -103,11 +103,11 @@ def file_name(run: Run) -> str:
     """By recipe, device and versions, and by a hash of all that was trained: ``check_cpux1_amd-epyc_..._1a2b3c4d``."""
     where = environment(run)
     chip = run.env.cpu if run.env.target == "CPU" else " ".join(sorted(set(run.env.device_names)))
-    cores = f"_{where['cores']}cores" if "cores" in where else ""
+    cores = [f"{where['cores']}cores"] if "cores" in where else []
     words = (
         recipe(run),
         f"{run.env.target}x{run.env.device_count}",
-        f"{chip}{cores}",
+        *(chip, *cores),
         f"mindspore {where['mindspore']}",
     )
     return file_stem(words, workload(run))

@@ -189,13 +189,19 @@ def _environment(where: str, found: dict[str, Any]) -> Environment:
         target=field(f"{where}: device", device, "target", str),
         device_names=tuple(str(name) for name in field(f"{where}: device", device, "names", list)),
         device_count=field(f"{where}: device", device, "count", int),
-        cpu=field(f"{where}: cpu", cpu, "model", str),
+        cpu=_processor(f"{where}: cpu", cpu),
         datasets=datasets,
         parameters=field(where, found, "parameters", int, optional=True),
         missing=tuple(str(text) for text in field(where, found, "missing", list)),
         resumed_on=tuple(dict.fromkeys(_resumed_on(where, found))),
         facts=found,
     )
+
+
+def _processor(where: str, cpu: dict[str, Any]) -> str:
+    """Name and kind; two of one name may compute otherwise. An older record has no kind."""
+    kind = field(where, cpu, "kind", str, optional=True)
+    return field(where, cpu, "model", str) + (f" ({kind})" if kind else "")
 
 
 def _resumed_on(where: str, found: dict[str, Any]) -> Iterator[str]:

@@ -152,7 +152,7 @@ class Environment:
     target: str  # "Ascend", "GPU" or "CPU"
     device_names: tuple[str, ...]
     device_count: int
-    cpu: str  # the model
+    cpu: str  # model and kind
     datasets: Mapping[str, DataSet]
     parameters: int | None
     missing: tuple[str, ...]

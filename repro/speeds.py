@@ -33,7 +33,8 @@ def table(folder: Path) -> str:
     forward, step, evaluate, images, startup = (_read(folder / f"{name}.json") for name in names)
     try:
         cpu, batch = step["ours"]["environment"]["cpu"], step["ours"]["batch_size"]
-        header = (HEADER[0].format(cpu=md(cpu["model"]), cores=cpu["cores"], batch=batch), *HEADER[1:])
+        kind = f" ({cpu['kind']})" if "kind" in cpu else ""
+        header = (HEADER[0].format(cpu=md(cpu["model"] + kind), cores=cpu["cores"], batch=batch), *HEADER[1:])
         decoding = images["decoded_per_s_per_core"] * images["workers"]
         published = images["published_images_per_s"]
         rows = [

@@ -19,6 +19,7 @@ FLOORS = {
     "config": 0,
     "schedule": 0,
     "rule": 0,
+    "processor": 0,
     "environment": 0,
     "record": 0,
     "journal": 0,
@@ -67,6 +68,7 @@ FLOORS = {
 NEIGHBOURS = {
     ("config", "errors"),
     ("files", "errors"),
+    ("environment", "processor"),
     ("record", "environment"),
     ("record", "files"),
     ("record", "errors"),

@@ -147,6 +147,18 @@ def test_another_calculation_between_the_steps_is_no_measure_of_speed(tmp_path: 
     assert verdicts(found)[2] is INCOMPARABLE
 
 
+@pytest.mark.parametrize("kind", ["family 26.2.1, x86-64-v4", None])
+def test_two_processors_of_one_name_are_two(tmp_path: Path, kind: str | None) -> None:
+    """Or an older run, whose record says no more than the name that virtual machines give to many."""
+    kept = baseline(tmp_path, env={"cpu": {"model": "AMD EPYC", "kind": "family 25.1.1, x86-64-v3", "cores": 2}})
+    env = {"cpu": {"model": "AMD EPYC", "kind": kind, "cores": 2}}
+    run = check_run(tmp_path, 9, losses=off(1e-6), top1_pct=30.5, env=env, step_ms=4000.0)
+    found = judge(read_run(run), [kept], tmp_path)
+    assert verdicts(found) == (MATCH, MATCH, INCOMPARABLE)
+    now = f"AMD EPYC ({kind})" if kind else "AMD EPYC"
+    assert f"cpu AMD EPYC (family 25.1.1, x86-64-v3) -> {now}" in reason(found, "losses")
+
+
 # --- which baseline
 
 

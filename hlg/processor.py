@@ -1,0 +1,58 @@
+"""Which processor this is. Virtual machines give one name to many, whose arithmetic and speed are not the same."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+CPUINFO = Path("/proc/cpuinfo")
+# The levels of x86-64 by what each adds, in the kernel's names; as the psABI for x86-64 has them.
+LEVELS = (
+    ("x86-64-v2", "cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3"),
+    ("x86-64-v3", "abm avx avx2 bmi1 bmi2 f16c fma movbe xsave"),
+    ("x86-64-v4", "avx512bw avx512cd avx512dq avx512f avx512vl"),
+)
+
+
+def processor() -> dict[str, Any]:
+    """`model` is its name and `cores` how many this process may use; `kind` tells it from others of its name.
+
+    `kind` has the maker's numbers and the widest instructions that the machine lets through, such as
+    ``family 25.1.1, x86-64-v3`` (family, model, stepping) or ``part 0x48.0xd01, aarch64``; None where unknown.
+    """
+    found = _first_core()
+    return {
+        "model": found.get("model name") or platform.processor() or platform.machine(),
+        "kind": _kind(found),
+        "cores": len(os.sched_getaffinity(0)),
+    }
+
+
+def _first_core() -> dict[str, str]:
+    """Its lines of /proc/cpuinfo; empty where there is none."""
+    try:
+        text = CPUINFO.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    lines = (line.partition(":") for line in text.strip().split("\n\n", 1)[0].splitlines())
+    return {key.strip(): value.strip() for key, _, value in lines}
+
+
+def _kind(found: dict[str, str]) -> str | None:
+    if "cpu family" in found:
+        number = ".".join(found.get(key, "?") for key in ("cpu family", "model", "stepping"))
+        return f"family {number}, {_level(set(found.get('flags', '').split()))}"
+    if "CPU part" in found:
+        vectors = [name for name in ("sve2", "sve") if name in found.get("Features", "").split()]
+        number = ".".join(found.get(key, "?") for key in ("CPU implementer", "CPU part"))
+        return f"part {number}, {' '.join([platform.machine(), *vectors[:1]])}"
+    return None
+
+
+def _level(flags: set[str]) -> str:
+    reached = "x86-64"
+    for name, needed in LEVELS:
+        if not flags.issuperset(needed.split()):
+            break
+        reached = name
+    return reached
