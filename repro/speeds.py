@@ -14,8 +14,9 @@ from typing import Any
 from repro.markdown import grid, md, read_table, write_table
 from repro.schema import ReproError
 
-NAME, WIDE, GRAPHS = "speeds", "speeds_avx512", "graphs"  # of the tables
 KEPT = Path("results/benchmarks")
+MACHINES = ("epyc_26", "xeon", "epyc")  # folders of KEPT; a table is "speeds_" and this
+GRAPHS = "graphs"  # the name of that table
 HEADER = ("On {cpu}, {cores} cores, float32, batch {batch}", "Published code", "PyTorch", "Here", "Limit")
 NONE = "–"
 
@@ -126,7 +127,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
     try:
-        tables = {NAME: table(options.kept), WIDE: table(options.kept / "avx512"), GRAPHS: graphs(options.kept)}
+        tables = {f"speeds_{machine}": table(options.kept / machine) for machine in MACHINES}
+        tables[GRAPHS] = graphs(options.kept)
         for name, found in tables.items():
             if options.update and read_table(options.update, name) != found:
                 write_table(options.update, name, found)

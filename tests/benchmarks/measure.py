@@ -1,10 +1,11 @@
-"""Our speeds and those of the peers, by turns.
+r"""Our speeds and those of the peers, by turns.
 
-    python -m tests.benchmarks.measure --torch /venv/bin/python --published models/research/cv/hlg --photos FOLDER
+    python -m tests.benchmarks.measure --torch /venv/bin/python --published models/research/cv/hlg \
+        --photos FOLDER --out results/benchmarks/xeon
 
 ``--torch`` is a Python with PyTorch, ``--published`` the folder of the published code, whose modules want easydict
-(PYTHONPATH), ``--photos`` a folder of class folders with photographs. Writes results/benchmarks/*.json, or to
-``--out``, such as results/benchmarks/avx512; half an hour on two cores that have nothing else to do.
+(PYTHONPATH), ``--photos`` a folder of class folders with photographs. ``--out`` is the folder of this machine;
+half an hour on two cores that have nothing else to do.
 """
 
 import argparse
@@ -20,7 +21,6 @@ from typing import Any
 
 from repro import pace
 
-KEPT = Path("results/benchmarks")
 PEERS = Path("tests/benchmarks/peers")
 BATCH = 8
 CORES = len(os.sched_getaffinity(0))
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--torch", required=True)
     parser.add_argument("--published", required=True, type=Path)
     parser.add_argument("--photos", required=True, type=Path)
-    parser.add_argument("--out", type=Path, default=KEPT)
+    parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--only", choices=("forward", "step", "evaluate", "input"), help="one of the four files")
     options = parser.parse_args()

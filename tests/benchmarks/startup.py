@@ -1,8 +1,8 @@
 """How long a training takes from the start of its process to the end of its first step, without and with kept graphs.
 
-    python -m tests.benchmarks.startup --rounds 3 [--key value of hlg.train ...]
+    python -m tests.benchmarks.startup --rounds 3 --out results/benchmarks/xeon [--key value of hlg.train ...]
 
-Wants data/tiny (make tiny-data), and writes startup.json to results/benchmarks or to ``--out``. By turns: a cold start,
+Wants data/tiny (make tiny-data), and writes startup.json to ``--out``. By turns: a cold start,
 with an empty folder of graphs, then a warm one.
 """
 
@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-KEPT = Path("results/benchmarks")
 POLL_S = 0.02
 
 
@@ -60,7 +59,7 @@ def main() -> None:
     """The program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="pairs of a cold and a warm start")
-    parser.add_argument("--out", default=KEPT, type=Path)
+    parser.add_argument("--out", required=True, type=Path, help="folder of this machine")
     own, keys = parser.parse_known_args()
     found: dict[str, list[float]] = {"cold": [], "warm": []}
     for _ in range(own.rounds):
