@@ -1,5 +1,6 @@
 """Which processor this is. Virtual machines give one name to many, whose arithmetic and speed are not the same."""
 
+import itertools
 import os
 import platform
 from pathlib import Path
@@ -29,13 +30,13 @@ def processor() -> dict[str, Any]:
 
 
 def _first_core() -> dict[str, str]:
-    """Its lines of /proc/cpuinfo; empty where there is none."""
+    """Its lines of /proc/cpuinfo, up to the first empty one; none where there is no such file."""
     try:
-        text = CPUINFO.read_text(encoding="utf-8", errors="replace")
+        with CPUINFO.open(encoding="utf-8", errors="replace") as lines:
+            parts = [line.partition(":") for line in itertools.takewhile(str.strip, lines)]
     except OSError:
         return {}
-    lines = (line.partition(":") for line in text.strip().split("\n\n", 1)[0].splitlines())
-    return {key.strip(): value.strip() for key, _, value in lines}
+    return {key.strip(): value.strip() for key, _, value in parts}
 
 
 def _kind(found: dict[str, str]) -> str | None:

@@ -189,7 +189,7 @@ def _environment(where: str, found: dict[str, Any]) -> Environment:
         target=field(f"{where}: device", device, "target", str),
         device_names=tuple(str(name) for name in field(f"{where}: device", device, "names", list)),
         device_count=field(f"{where}: device", device, "count", int),
-        cpu=_processor(f"{where}: cpu", cpu),
+        cpu=processor(f"{where}: cpu", cpu),
         datasets=datasets,
         parameters=field(where, found, "parameters", int, optional=True),
         missing=tuple(str(text) for text in field(where, found, "missing", list)),
@@ -198,8 +198,12 @@ def _environment(where: str, found: dict[str, Any]) -> Environment:
     )
 
 
-def _processor(where: str, cpu: dict[str, Any]) -> str:
-    """Name and kind; two of one name may compute otherwise. An older record has no kind."""
+def processor(where: str, cpu: Mapping[str, Any]) -> str:
+    """Name and kind; two of one name may compute otherwise. An older record has no kind.
+
+    Raises:
+        ReproError: the name is missing, or one of them is no text; ``where`` it is.
+    """
     kind = field(where, cpu, "kind", str, optional=True)
     return field(where, cpu, "model", str) + (f" ({kind})" if kind else "")
 

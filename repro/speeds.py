@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.markdown import grid, md, read_table, write_table
+from repro.parse import processor
 from repro.schema import ReproError
 
 KEPT = Path("results/benchmarks")
@@ -34,8 +35,8 @@ def table(folder: Path) -> str:
     forward, step, evaluate, images, startup = (_read(folder / f"{name}.json") for name in names)
     try:
         cpu, batch = step["ours"]["environment"]["cpu"], step["ours"]["batch_size"]
-        kind = f" ({cpu['kind']})" if "kind" in cpu else ""
-        header = (HEADER[0].format(cpu=md(cpu["model"] + kind), cores=cpu["cores"], batch=batch), *HEADER[1:])
+        named = md(processor(str(folder / "step.json"), cpu))
+        header = (HEADER[0].format(cpu=named, cores=cpu["cores"], batch=batch), *HEADER[1:])
         decoding = images["decoded_per_s_per_core"] * images["workers"]
         published = images["published_images_per_s"]
         rows = [
@@ -54,7 +55,8 @@ def table(folder: Path) -> str:
                 "Input, full recipe",
                 f"{published:.0f} images/s",
                 NONE,
-                f"{images['images_per_s']:.0f} images/s, {images['ratio']:.2f} x published",
+                f"{images['images_per_s']:.0f} images/s, {images['images_per_s_per_core']:.0f} a core, "
+                f"{images['ratio']:.2f} x published",
                 f"{decoding:.0f} images/s",
             ),
             (
