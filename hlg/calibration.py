@@ -12,7 +12,7 @@ import numpy as np
 from mindspore import Tensor, ops
 
 REPEATS = 6
-HOST_SIZE = 768  # about 40 ms on two cores: 5 % of a step of configs/check.yml
+HOST_SIZE = 768  # 11 to 40 ms on two cores, at most 5 % of a step of configs/check.yml
 DEVICE_SIZE = 4096
 
 

@@ -16,7 +16,7 @@ from hlg.processor import processor
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("mindspore", "numpy", "opencv-python-headless", "pillow", "pyyaml", "simplejpeg")
 ENVIRONMENT_VARIABLES = (
-    *("ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RANK_TABLE_FILE"),
+    *("ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS", "RANK_TABLE_FILE"),
     *("HLG_ENGINE", "HLG_IMAGE", "HLG_IMAGE_DIGEST"),  # docker/run.sh sets them
 )
 GIT_TIMEOUT_S = 30

@@ -14,13 +14,14 @@ from repro.baselines import Baseline
 from repro.convergence import LEVEL, Reference, numbers, reference_of
 from repro.schema import Run, Verdict
 from repro.seeds import Z_95, changes
-from repro.short_run import Speed, changed, differences, environment, recipe, speed, top1_pct, workload
+from repro.short_run import OPENBLAS, Speed, changed, differences, environment, recipe, speed, top1_pct, workload
 
 BAND_FACTOR = 4  # times the measured band: few variants have not shown the largest difference that there can be
 ROUNDING = 1e-5  # of a loss, wherever the band is smaller: some ten roundings of float32
 SLOWER = 0.35  # beyond the slowest repetition: so far the same code lies apart, in results/noise and by the hour
 MACHINE = ("cpu", "cores")
-CALIBRATED_BY = (*MACHINE, "numpy", "OPENBLAS_NUM_THREADS", "calibration")  # what a calibration on a CPU depends on
+ONLY_CALIBRATED_BY = (*OPENBLAS, "calibration")  # so they excuse no loss that differs
+CALIBRATED_BY = (*MACHINE, "numpy", *ONLY_CALIBRATED_BY)  # what a calibration on a CPU depends on
 COMMITS_SHOWN = 10
 NAMES = ("losses", "accuracy", "convergence", "speed")
 
@@ -89,7 +90,8 @@ def judge(run: Run, baselines: Sequence[Baseline], folder: Path, references: Seq
         return not apart.keys().isdisjoint(MACHINE), len(apart)
 
     baseline = min(fitting, key=unlike)
-    apart = changed(differences(baseline.environment, here))
+    other = differences(baseline.environment, here)
+    apart = changed({key: values for key, values in other.items() if key not in ONLY_CALIBRATED_BY})
     findings = (_losses(run, baseline, apart), _accuracy(run, baseline, apart), convergence, _speed(run, baseline))
     return Judgement(run, baseline, findings, tuple(_changes(run, baseline)))
 

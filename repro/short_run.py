@@ -16,7 +16,9 @@ WARM_UP_STEPS = 5  # of which the first ones wait for memory and threads
 FEWEST_STEPS = 20  # for a speed
 # Those that compute a number of a run.
 PACKAGES = ("mindspore", "numpy", "opencv-python-headless", "pillow", "simplejpeg")
-VARIABLES = ("ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# Of NumPy's products of matrices, of which a calibration on a CPU is made, and no number of a run.
+OPENBLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS")
+VARIABLES = ("ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", *OPENBLAS)
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,16 @@ def test_another_calculation_between_the_steps_is_no_measure_of_speed(tmp_path: 
     assert verdicts(found)[2] is INCOMPARABLE
 
 
+@pytest.mark.parametrize("name", ["OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS"])
+def test_a_variable_of_the_calibration_alone_makes_the_speed_incomparable_and_excuses_no_loss(
+    tmp_path: Path, name: str
+) -> None:
+    env = {"variables": {"ONEDNN_MAX_CPU_ISA": "AVX2", name: "1"}}
+    found = held(tmp_path, losses=off(1e-6), env=env, step_ms=4000.0)
+    assert verdicts(found) == (WORSE, MATCH, INCOMPARABLE)
+    assert f"{name} None -> 1" in reason(found, "speed")
+
+
 @pytest.mark.parametrize("kind", ["family 26.2.1, x86-64-v4", None])
 def test_two_processors_of_one_name_are_two(tmp_path: Path, kind: str | None) -> None:
     """Or an older run, whose record says no more than the name that virtual machines give to many."""
