@@ -13,6 +13,7 @@ from hlg.errors import UserError
 ACTIVITIES = {"CPU": ProfilerActivity.CPU, "GPU": ProfilerActivity.GPU, "Ascend": ProfilerActivity.NPU}
 TABLE = "operators.csv"
 SHOWN = 25
+WIDTH = 32  # of a name on a terminal: that of a fused kernel lists what it fuses
 
 
 @contextmanager
@@ -60,10 +61,14 @@ def costliest(folder: Path, steps: int) -> str:
     """The head of the table for a terminal, with times and calls of one of ``steps`` steps."""
     with (folder / TABLE).open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
-    head = f"{'operator':24} {'calls':>7} {'ms a step':>10} {'share':>7}"
+    head = f"{'operator':{WIDTH}} {'calls':>7} {'ms a step':>10} {'share':>7}"
     body = [
-        f"{row['operator']:24} {int(row['calls']) / steps:7.0f} {float(row['total_ms']) / steps:10.2f} "
-        f"{row['share_pct']:>6} %"
+        f"{_shortened(row['operator']):{WIDTH}} {int(row['calls']) / steps:7.0f} "
+        f"{float(row['total_ms']) / steps:10.2f} {row['share_pct']:>6} %"
         for row in rows[:SHOWN]
     ]
     return "\n".join([head, *body, f"all {len(rows)} types: {folder / TABLE}"])
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= WIDTH else name[: WIDTH - 1] + "…"

@@ -7,6 +7,7 @@ import argparse
 import json
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,17 @@ MACHINES = ("epyc_26", "xeon", "epyc")  # folders of KEPT; a table is "speeds_" 
 GRAPHS = "graphs"  # the name of that table
 HEADER = ("On {cpu}, {cores} cores, float32, batch {batch}", "Published code", "PyTorch", "Here", "Limit")
 NONE = "–"
+TIME = "step_time"  # the name of the table of where a step's time goes, which is of the first of MACHINES
+# Kinds of operators, by their names in MindSpore's profile. Fused kernels hold none but the rest.
+KINDS = {
+    "Products of matrices": ("MatMul", "BatchMatMul"),
+    "Convolutions and their gradients": ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter"),
+    "Batch norm, softmax": ("BatchNorm", "BatchNormGrad", "Softmax"),
+    "Optimizer": ("AdamWeightDecay",),
+}
+REST = "The rest: layer norm, element by element, sums, order"
+BETWEEN = "Between operators, and the profile itself"
+ALL = "All"
 
 
 def table(folder: Path) -> str:
@@ -99,6 +111,73 @@ def graphs(folder: Path) -> str:
     return "\n".join(grid(header, rows)) + "\n"
 
 
+def spent(folder: Path) -> str:
+    """Where a training step's time goes: by kind of operator, beside the time that arithmetic and memory would take.
+
+    The first at the rate at which the same processes multiply two matrices, the second at the rate of copies.
+
+    Raises:
+        ReproError: as `table`.
+    """
+    path, counted = folder / "profile.json", folder.parent / "operators.json"
+    found, graph = _read(path), _read(counted)
+    try:
+        cpu, batch = found["ours"][0]["step"]["environment"]["cpu"], found["ours"][0]["step"]["batch_size"]
+        product = max(turn["step"]["product_flops_per_s"] for name in ("ours", "fused") for turn in found[name])
+        copied = found["copied_bytes_per_s"]
+        if graph["batch"] != batch:
+            raise ReproError(f"{path}: has a batch of {batch}, {counted} one of {graph['batch']}; make them again")
+        header = (
+            f"Training step on {md(processor(str(path), cpu))}, {cpu['cores']} cores, float32, batch {batch}",
+            f"Arithmetic, at {product / 1e9:.0f} GFLOP/s",
+            f"Read and written, at {copied / 1e9:.0f} GB/s",
+            "Here",
+            "Fused kernels",
+        )
+
+        work = _work(graph["graphs"]["cpu"]["by_name"])
+        took = [[_took_ms(turn) for turn in found[name]] for name in ("ours", "fused")]
+        rows = [
+            (
+                row,
+                _at_rate(work[row]["flops"], product, "GFLOP"),
+                _at_rate(work[row]["bytes"], copied, "GB"),
+                *(f"{statistics.median(turn[row] for turn in turns):.0f} ms" for turns in took),
+            )
+            for row in (*KINDS, REST, BETWEEN, ALL)
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReproError(f"{path} or {counted}: lacks {error}; make them again") from None
+    return "\n".join(grid(header, rows)) + "\n"
+
+
+def _kind(operator: str) -> str:
+    return next((kind for kind, names in KINDS.items() if operator in names), REST)
+
+
+def _work(by_name: dict[str, dict[str, int]]) -> dict[str, Counter[str]]:
+    """Operations and bytes of a compiled step, by row of the table of its time."""
+    work = {row: Counter[str]() for row in (*KINDS, REST, BETWEEN, ALL)}
+    for name, counts in by_name.items():
+        work[_kind(name)].update(counts)
+        work[ALL].update(counts)
+    return work
+
+
+def _took_ms(turn: dict[str, Any]) -> dict[str, float]:
+    """Milliseconds of a profiled step, by row of the table of its time."""
+    took = dict.fromkeys((*KINDS, REST), 0.0)
+    for name, ms in turn["operators_ms"].items():
+        took[_kind(name)] += ms
+    whole = 1000 * turn["step"]["median_s"]
+    return {**took, BETWEEN: whole - sum(took.values()), ALL: whole}
+
+
+def _at_rate(amount: float, rate: float, unit: str) -> str:
+    """How much there is to do, and how long that takes at this rate."""
+    return f"{amount / 1e9:.1f} {unit}, {1000 * amount / rate:.0f} ms" if amount else NONE
+
+
 def _seconds(title: str, found: dict[str, Any], name: str) -> tuple[str, ...]:
     """The row of one of our programs that were measured by turns; a ratio is of the same round, in the median."""
     programs, own = {program["name"]: program for program in found["programs"]}, found["ours"]
@@ -130,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         tables = {f"speeds_{machine}": table(options.kept / machine) for machine in MACHINES}
-        tables[GRAPHS] = graphs(options.kept)
+        tables |= {TIME: spent(options.kept / MACHINES[0]), GRAPHS: graphs(options.kept)}
         for name, found in tables.items():
             if options.update and read_table(options.update, name) != found:
                 write_table(options.update, name, found)

@@ -1,4 +1,4 @@
-r"""Our speeds and those of the peers, by turns.
+r"""Our speeds and those of the peers, by turns, and where the time of our step goes.
 
     python -m tests.benchmarks.measure --torch /venv/bin/python --published models/research/cv/hlg \
         --photos FOLDER --out results/benchmarks/xeon
@@ -9,6 +9,7 @@ half an hour on two cores that have nothing else to do.
 """
 
 import argparse
+import csv
 import json
 import os
 import shlex
@@ -16,14 +17,20 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from repro import pace
 
 PEERS = Path("tests/benchmarks/peers")
 BATCH = 8
 CORES = len(os.sched_getaffinity(0))
+PROFILED_STEPS = 10
+COPIED = 2**28  # bytes of an array
 
 
 def by_turns(what: str, torch: str, published: Path, rounds: int, out: Path) -> None:
@@ -107,6 +114,33 @@ def _bench(what: str, steps: int, *keys: str) -> dict[str, Any]:
         return found
 
 
+def profiles(rounds: int, out: Path) -> None:
+    """Milliseconds of each operator of a step, plain and with fused kernels by turns, and the rate of copies."""
+    kinds = {"ours": (), "fused": ("--graph_kernel=1",)}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
+    for _ in range(rounds):
+        for name, keys in kinds.items():
+            with tempfile.TemporaryDirectory() as folder:
+                step = _bench("step", PROFILED_STEPS, "--profile", folder, *keys)
+                with (Path(folder) / "operators.csv").open(encoding="utf-8", newline="") as lines:
+                    took = {row["operator"]: float(row["total_ms"]) / PROFILED_STEPS for row in csv.DictReader(lines)}
+            found[name].append({"step": step, "operators_ms": took})
+    write(out, "profile", {"copied_bytes_per_s": copy_rate(), **found})
+
+
+def copy_rate() -> float:
+    """Bytes a second that all cores read and write as they copy arrays larger than any cache, the best of seven."""
+    arrays = [np.ones(COPIED, np.uint8) for _ in range(CORES)]
+    copies = [np.zeros_like(array) for array in arrays]
+    times = []
+    with ThreadPoolExecutor(CORES) as threads:
+        for _ in range(7):
+            start = time.perf_counter()
+            list(threads.map(np.copyto, copies, arrays))
+            times.append(time.perf_counter() - start)
+    return 2 * COPIED * CORES / min(times)
+
+
 def write(out: Path, what: str, found: dict[str, Any]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{what}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -119,7 +153,7 @@ def main() -> None:
     parser.add_argument("--photos", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--only", choices=("forward", "step", "evaluate", "input"), help="one of the four files")
+    parser.add_argument("--only", choices=("forward", "step", "evaluate", "input", "profile"), help="one of the files")
     options = parser.parse_args()
     for what in ("forward", "step"):
         if options.only in (None, what):
@@ -128,6 +162,8 @@ def main() -> None:
         evaluation(3, options.out)
     if options.only in (None, "input"):
         measured_input(options.photos, 3, options.out)
+    if options.only in (None, "profile"):
+        profiles(3, options.out)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -102,14 +102,15 @@ def flops(operator: Operator) -> int:
 
 
 def count(ir: str) -> dict[str, Any]:
-    """Totals of a graph."""
-    found = list(operators(ir))
+    """Totals of a graph, and of the operators of each name."""
+    by_name: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for operator in operators(ir):
+        by_name[operator.name].update(operators=1, flops=flops(operator), bytes=operator.bytes)
+    totals = sum(by_name.values(), Counter(operators=0, flops=0, bytes=0))
     return {
-        "operators": len(found),
-        "transposes": sum(operator.name.startswith("Transpose") for operator in found),
-        "flops": sum(map(flops, found)),
-        "bytes": sum(operator.bytes for operator in found),
-        "by_name": dict(Counter(operator.name for operator in found).most_common()),
+        **{key: totals[key] for key in ("operators", "flops", "bytes")},
+        "transposes": sum(found["operators"] for name, found in by_name.items() if name.startswith("Transpose")),
+        "by_name": dict(sorted(by_name.items(), key=lambda item: -item[1]["operators"])),
     }
 
 

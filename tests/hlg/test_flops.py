@@ -58,7 +58,8 @@ def test_operators_operations_and_bytes_are_counted_in_a_graph() -> None:
       : (<Tensor[Float16], (2, 4, 8, 8)>, <Tuple[Int64*4], TupleShape(NoShape)>) -> (<Tensor[Float16], (2, 8, 8, 4)>)
 """
     found = count(graph)
-    assert found["by_name"] == {"MatMul": 1, "Conv2D": 1, "Transpose": 1}
+    assert found["by_name"]["MatMul"] == {"operators": 1, "flops": 2 * 6 * 5 * 4, "bytes": 4 * (24 + 20 + 30)}
+    assert list(found["by_name"]) == ["MatMul", "Conv2D", "Transpose"]
     assert (found["operators"], found["transposes"]) == (3, 1)
     assert found["flops"] == 2 * 6 * 5 * 4 + 2 * (2 * 4 * 8 * 8) * (3 * 3 * 3)
     assert found["bytes"] == 4 * (24 + 20 + 30) + 2 * (384 + 108 + 512) + 2 * (512 + 512)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from repro.markdown import read_table
-from repro.speeds import GRAPHS, MACHINES, graphs, main, table
+from repro.schema import ReproError
+from repro.speeds import GRAPHS, MACHINES, TIME, graphs, main, spent, table
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "results" / "benchmarks"
@@ -17,6 +18,7 @@ KEPT = ROOT / "results" / "benchmarks"
 def test_the_tables_in_the_readme_are_those_of_the_kept_measurements() -> None:
     for machine in MACHINES:
         assert read_table(ROOT / "README.md", f"speeds_{machine}") == table(KEPT / machine)
+    assert read_table(ROOT / "README.md", TIME) == spent(KEPT / MACHINES[0])
     assert read_table(ROOT / "README.md", GRAPHS) == graphs(KEPT)
 
 
@@ -42,7 +44,9 @@ def _machines(found: Any) -> set[tuple[str, str | None, int]]:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_what_stands_in_one_table_was_measured_on_one_machine(machine: str) -> None:
-    files = [KEPT / machine / f"{name}.json" for name in ("forward", "step", "evaluate", "input", "startup")]
+    """Where a step's time goes stands under the speeds of the first one."""
+    names = ("forward", "step", "evaluate", "input", "startup", *(("profile",) if machine == MACHINES[0] else ()))
+    files = [KEPT / machine / f"{name}.json" for name in names]
     found = {file: _machines(json.loads(file.read_text())) for file in files}
     if machine == "epyc":  # from before a start said what machine it was on
         assert found.pop(KEPT / machine / "startup.json") == set()
@@ -71,7 +75,58 @@ def test_figures_are_those_of_the_files(tmp_path: Path) -> None:
     assert f"| Training step, fused kernels | {fused} |" in rows
 
 
-@pytest.mark.parametrize("name", ["epyc/input.json", "epyc_26/step.json", "xeon/startup.json", "operators.json"])
+def _profiled(tmp_path: Path, batch: int = 8) -> Path:
+    """The folder of the profile of a step of a few operators, its graph beside it."""
+    folder = tmp_path / "kept" / "machine"
+    folder.mkdir(parents=True)
+    cpu = {"model": "Abacus", "kind": "wood", "cores": 2}
+
+    def turn(median_s: float, **operators_ms: float) -> dict[str, Any]:
+        step = {"batch_size": 8, "median_s": median_s, "product_flops_per_s": 1e9, "environment": {"cpu": cpu}}
+        return {"step": step, "operators_ms": operators_ms}
+
+    profile = {
+        "copied_bytes_per_s": 2e9,
+        "ours": [turn(0.5, MatMul=100, BatchMatMul=20, Conv2D=30, Mul=200), turn(0.7, MatMul=300, Conv2D=30, Mul=200)],
+        "fused": [turn(0.3, MatMul=100, Conv2D=50, GraphKernel_Mul_fusion=90)],
+    }
+    (folder / "profile.json").write_text(json.dumps(profile))
+    by_name = {
+        "MatMul": {"operators": 3, "flops": 10**8, "bytes": 10**8},
+        "Conv2D": {"operators": 1, "flops": 10**9, "bytes": 0},
+        "Mul": {"operators": 9, "flops": 0, "bytes": 3 * 10**8},
+    }
+    graph = {"batch": batch, "graphs": {"cpu": {"by_name": by_name}}}
+    (folder.parent / "operators.json").write_text(json.dumps(graph))
+    return folder
+
+
+def test_a_step_s_time_is_told_by_kind_of_operator_beside_what_arithmetic_and_memory_would_take(tmp_path: Path) -> None:
+    header, _, *rows = spent(_profiled(tmp_path)).splitlines()
+    assert header == (
+        "| Training step on Abacus (wood), 2 cores, float32, batch 8 | Arithmetic, at 1 GFLOP/s | "
+        "Read and written, at 2 GB/s | Here | Fused kernels |"
+    )
+    assert rows == [
+        "| Products of matrices | 0.1 GFLOP, 100 ms | 0.1 GB, 50 ms | 210 ms | 100 ms |",
+        "| Convolutions and their gradients | 1.0 GFLOP, 1000 ms | – | 30 ms | 50 ms |",
+        "| Batch norm, softmax | – | – | 0 ms | 0 ms |",
+        "| Optimizer | – | – | 0 ms | 0 ms |",
+        "| The rest: layer norm, element by element, sums, order | – | 0.3 GB, 150 ms | 200 ms | 90 ms |",
+        "| Between operators, and the profile itself | – | – | 160 ms | 60 ms |",
+        "| All | 1.1 GFLOP, 1100 ms | 0.4 GB, 200 ms | 600 ms | 300 ms |",
+    ]
+
+
+def test_a_step_s_time_and_its_graph_are_of_one_batch(tmp_path: Path) -> None:
+    with pytest.raises(ReproError, match=r"has a batch of 8, .*operators\.json one of 16"):
+        spent(_profiled(tmp_path, batch=16))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["epyc/input.json", "epyc_26/step.json", "epyc_26/profile.json", "xeon/startup.json", "operators.json"],
+)
 @pytest.mark.parametrize(
     ("content", "reason"), [(None, "can't be read"), ("[]", "holds no measurement"), ("{}", "lacks")]
 )
