@@ -9,6 +9,7 @@ from typing import NoReturn
 import pytest
 
 from hlg import bench
+from hlg.profiling import costliest
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--batch_size=2", "--train_image_size=112", "--eval_image_size=112", "--class_num=7"]
@@ -80,6 +81,14 @@ def test_a_profile_names_the_costliest_operators_and_is_never_mixed_with_another
     assert again.returncode == 2
     assert "is not empty" in again.stderr
     assert "Traceback" not in again.stderr
+
+
+def test_the_long_name_of_a_fused_kernel_is_cut_on_a_terminal(tmp_path: Path) -> None:
+    name = f"GraphKernel_{'Mul_Add_' * 20}fusion"
+    (tmp_path / "operators.csv").write_text(f"operator,calls,total_ms,share_pct\n{name},20,50.0,99.5\nAdd,2,0.2,0.50\n")
+    header, fused, plain, _ = costliest(tmp_path, steps=2).splitlines()
+    assert fused.split() == [f"{name[:31]}…", "10", "25.00", "99.5", "%"]
+    assert len(header) < len(fused) == len(plain) < 80
 
 
 @pytest.mark.parametrize("options", [["nothing"], ["step", "--steps=0"], ["step", "--steps=many"]])
