@@ -3,8 +3,8 @@
 python -m tests.repro.long_run FOLDER       # below it, a training of 300 epochs with 1,250 steps each
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,4 +73,6 @@ def long_run(root: Path, epochs: int = EPOCHS, steps: int = STEPS) -> Path:
 
 
 if __name__ == "__main__":
-    print(long_run(Path(sys.argv[1])))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", metavar="FOLDER", type=Path)
+    print(long_run(parser.parse_args().folder))
