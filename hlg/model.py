@@ -61,7 +61,8 @@ DILATED: tuple[Regroup, Regroup] = (group_dilated, ungroup_dilated)
 class StageConfig:
     """One stage of ``dim`` channels, ``heads`` heads of dim/heads channels, and MLPs of ``mlp_ratio`` times the width.
 
-    ``blocks`` has an entry a block: how it regroups tokens into windows, or None for attention over all tokens.
+    ``blocks`` has an entry a block: how it regroups tokens into windows, or None for attention over all tokens, as all
+    the blocks of a stage with a class token have it.
     """
 
     dim: int
@@ -143,7 +144,7 @@ class Block(nn.Cell):
 
 
 class LocalGlobalBlock(Block):
-    """Attention inside windows, attention of all tokens over the windows' means, MLP: (B, N, C) -> (B, N, C).
+    """Attention inside windows, attention of all tokens over the windows' means, MLP: (B, C, H, W) -> (B, C, H, W).
 
     Both attentions have the same weights. The blocks of stages 1 to 3.
     """
@@ -169,9 +170,8 @@ class LocalGlobalBlock(Block):
         self.drop_windows = DropPath(drop_rate, (grid // WINDOW) ** 2, columns)
 
     def construct(self, x: Tensor, scales: Tensor | None) -> Tensor:
-        B, N, C = x.shape
-        y = x.transpose(0, 2, 1).reshape(B, C, self.grid, self.grid)  # (B, N, C) -> (B, C, H, W)
-        y = self.act(y + self.smooth(y)).reshape(B, C, N).transpose(0, 2, 1)  # (B, C, H, W) -> (B, N, C)
+        B, C, H, W = x.shape
+        y = self.act(x + self.smooth(x)).reshape(B, C, H * W).transpose(0, 2, 1)  # (B, C, H, W) -> (B, N, C)
 
         y = self.group(y, self.grid)  # (B, N, C) -> (B*G, K, C)
         n = self.norm0(y)
@@ -180,7 +180,8 @@ class LocalGlobalBlock(Block):
         y = self.ungroup(y, self.grid)  # (B*G, K, C) -> (B, N, C)
 
         x = y + self.drop_attention(self.attention(self.norm1(y), means), scales)
-        return x + self.drop_mlp(self.mlp(self.norm2(x)), scales)
+        x = x + self.drop_mlp(self.mlp(self.norm2(x)), scales)
+        return x.transpose(0, 2, 1).reshape(B, C, H, W)  # (B, N, C) -> (B, C, H, W)
 
 
 class Stage(nn.Cell):
@@ -201,15 +202,15 @@ class Stage(nn.Cell):
 
     def construct(self, x: Tensor, scales: Tensor | None) -> Tensor:
         B, C, H, W = x.shape
-        x = x.reshape(B, C, H * W).transpose(0, 2, 1)  # (B, C, H, W) -> (B, N, C)
-        if self.cls is not None:
+        if self.cls is None:
+            x = x + self.position.transpose(0, 2, 1).reshape(1, C, H, W)  # (1, N, C) -> (1, C, H, W)
+        else:
+            x = x.reshape(B, C, H * W).transpose(0, 2, 1)  # (B, C, H, W) -> (B, N, C)
             x = ops.cat((ops.tile(self.cls.astype(x.dtype), (B, 1, 1)), x), 1)  # -> (B, 1 + N, C)
-        x = x + self.position
+            x = x + self.position
         for block in self.blocks:
             x = block(x, scales)
-        if self.cls is not None:
-            return x
-        return x.transpose(0, 2, 1).reshape(B, C, H, W)  # (B, N, C) -> (B, C, H, W)
+        return x
 
 
 class HLG(nn.Cell):

@@ -25,9 +25,9 @@ class Tap(nn.Cell):
     def construct(self, x: Tensor, *others: Any) -> Tensor:
         y = self.cell(x, *others)
         if self.given is not None:
-            y = ops.depend(y, ops.assign(self.given, x.astype(ms.float32)))
+            y = ops.depend(y, _keep(self.given, x))
         if self.out is not None:
-            y = ops.depend(y, ops.assign(self.out, y.astype(ms.float32)))
+            y = ops.depend(y, _keep(self.out, y))
         return y
 
 
@@ -41,7 +41,14 @@ class ContextTap(nn.Cell):
     def construct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         if context is None:
             return self.cell(x)
-        return ops.depend(self.cell(x, context), ops.assign(self.kept, context.astype(ms.float32)))
+        return ops.depend(self.cell(x, context), _keep(self.kept, context))
+
+
+def _keep(kept: Parameter, x: Tensor) -> Tensor:
+    """Assigned; a map as the tokens that the published code has there: (B, C, H, W) -> (B, N, C)."""
+    if len(x.shape) > len(kept.shape):
+        x = x.reshape(x.shape[0], x.shape[1], -1).transpose(0, 2, 1)
+    return ops.assign(kept, x.astype(ms.float32))
 
 
 def tap(network: HLG, batch: int, size: int) -> Kept:

@@ -131,16 +131,16 @@ def scaled_twice() -> Any:
 @fault("the windows' means are taken before the attention", "forward: stage 1 block 0: window means")
 def early_means() -> Any:
     def construct(self: LocalGlobalBlock, x: Tensor, scales: Tensor | None) -> Tensor:
-        B, N, C = x.shape
-        y = x.transpose(0, 2, 1).reshape(B, C, self.grid, self.grid)
-        y = self.act(y + self.smooth(y)).reshape(B, C, N).transpose(0, 2, 1)
+        B, C, H, W = x.shape
+        y = self.act(x + self.smooth(x)).reshape(B, C, H * W).transpose(0, 2, 1)
         y = self.group(y, self.grid)
         n = self.norm0(y)
         means = y.mean(1).reshape(B, -1, C)
         y = y + self.drop_windows(self.attention(n), scales)
         y = self.ungroup(y, self.grid)
         x = y + self.drop_attention(self.attention(self.norm1(y), means), scales)
-        return x + self.drop_mlp(self.mlp(self.norm2(x)), scales)
+        x = x + self.drop_mlp(self.mlp(self.norm2(x)), scales)
+        return x.transpose(0, 2, 1).reshape(B, C, H, W)
 
     return patch.object(LocalGlobalBlock, "construct", construct)
 
