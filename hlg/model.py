@@ -23,10 +23,10 @@ WINDOW = 7
 
 
 def group_local(x: Tensor, grid: int) -> Tensor:
-    """Neighbouring tokens share a window: (B, N, C) -> (B*G, K, C)."""
-    B, _, C = x.shape
+    """Neighbouring tokens share a window: (B, C, H, W) -> (B*G, K, C)."""
+    B, C = x.shape[:2]
     g = grid // WINDOW
-    x = x.reshape(B, g, WINDOW, g, WINDOW, C).transpose(0, 1, 3, 2, 4, 5)  # -> (B, g, g, 7, 7, C)
+    x = x.reshape(B, C, g, WINDOW, g, WINDOW).transpose(0, 2, 4, 3, 5, 1)  # -> (B, g, g, 7, 7, C)
     return x.reshape(B * g * g, WINDOW * WINDOW, C)
 
 
@@ -39,9 +39,9 @@ def ungroup_local(x: Tensor, grid: int) -> Tensor:
 
 def group_dilated(x: Tensor, grid: int) -> Tensor:
     """Tokens ``grid / 7`` apart share a window, so that each window spans the grid: (B, N, C) -> (B*G, K, C)."""
-    B, _, C = x.shape
+    B, C = x.shape[:2]
     g = grid // WINDOW
-    x = x.reshape(B, WINDOW, g, WINDOW, g, C).transpose(0, 2, 4, 1, 3, 5)  # -> (B, g, g, 7, 7, C)
+    x = x.reshape(B, C, WINDOW, g, WINDOW, g).transpose(0, 3, 5, 2, 4, 1)  # -> (B, g, g, 7, 7, C)
     return x.reshape(B * g * g, WINDOW * WINDOW, C)
 
 
@@ -171,9 +171,7 @@ class LocalGlobalBlock(Block):
 
     def construct(self, x: Tensor, scales: Tensor | None) -> Tensor:
         B, C, H, W = x.shape
-        y = self.act(x + self.smooth(x)).reshape(B, C, H * W).transpose(0, 2, 1)  # (B, C, H, W) -> (B, N, C)
-
-        y = self.group(y, self.grid)  # (B, N, C) -> (B*G, K, C)
+        y = self.group(self.act(x + self.smooth(x)), self.grid)  # (B, C, H, W) -> (B*G, K, C)
         n = self.norm0(y)
         y = y + self.drop_windows(self.attention(n), scales)
         means = y.mean(1).reshape(B, -1, C)  # (B*G, K, C) -> (B, G, C)

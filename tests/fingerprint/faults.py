@@ -132,8 +132,7 @@ def scaled_twice() -> Any:
 def early_means() -> Any:
     def construct(self: LocalGlobalBlock, x: Tensor, scales: Tensor | None) -> Tensor:
         B, C, H, W = x.shape
-        y = self.act(x + self.smooth(x)).reshape(B, C, H * W).transpose(0, 2, 1)
-        y = self.group(y, self.grid)
+        y = self.group(self.act(x + self.smooth(x)), self.grid)
         n = self.norm0(y)
         means = y.mean(1).reshape(B, -1, C)
         y = y + self.drop_windows(self.attention(n), scales)
