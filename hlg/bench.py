@@ -244,7 +244,7 @@ def bench(own: argparse.Namespace, config: Config) -> None:
         if own.profile:
             for _ in range(WARM_UP):
                 work.repeat()
-            with profiled(Path(own.profile)):
+            with profiled(Path(own.profile), config.device_target):
                 times = measure(work, own.steps, warm_up=0)
             print(costliest(Path(own.profile), own.steps))
         else:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from hlg.config import Config
 from hlg.errors import UserError
+from hlg.processor import first_core
 
 KEPT = "kernels"  # in the folder of compiled graphs
 # What may be joined, and what is taken apart to be joined: arithmetic, sums and changes of order, whose kernels a test
@@ -84,12 +85,9 @@ def _folder(graph_cache: str) -> Path:
         return Path(made)
     try:
         # Of two processors of one name, as virtual machines have them, one may lack what kernels of the other need.
-        processor = {
-            line
-            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-            if line.startswith(("model name", "flags", "Features"))
-        }
-        made_for = json.dumps([metadata.version("mindspore"), platform.machine(), *sorted(processor)])
+        core = first_core()
+        processor = [core.get(key) for key in ("model name", "flags", "Features")]
+        made_for = json.dumps([metadata.version("mindspore"), platform.machine(), *processor])
         folder = Path(graph_cache, KEPT, hashlib.sha256(made_for.encode()).hexdigest()[:16]).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         for record in folder.glob("akg_kernel_meta/*.json"):

@@ -21,7 +21,7 @@ def processor() -> dict[str, Any]:
     `kind` has the maker's numbers and the widest instructions that the machine lets through, such as
     ``family 25.1.1, x86-64-v3`` (family, model, stepping) or ``part 0x48.0xd01, aarch64``; None where unknown.
     """
-    found = _first_core()
+    found = first_core()
     return {
         "model": found.get("model name") or platform.processor() or platform.machine(),
         "kind": _kind(found),
@@ -29,7 +29,7 @@ def processor() -> dict[str, Any]:
     }
 
 
-def _first_core() -> dict[str, str]:
+def first_core() -> dict[str, str]:
     """Its lines of /proc/cpuinfo, up to the first empty one; none where there is no such file."""
     try:
         with CPUINFO.open(encoding="utf-8", errors="replace") as lines:

@@ -17,7 +17,7 @@ WIDTH = 32  # of a name on a terminal: that of a fused kernel lists what it fuse
 
 
 @contextmanager
-def profiled(folder: Path, target: str = "CPU") -> Iterator[None]:
+def profiled(folder: Path, target: str) -> Iterator[None]:
     """Profile what runs within, and write MindSpore's files and a table of the operators to ``folder``.
 
     Raises:
@@ -71,4 +71,5 @@ def costliest(folder: Path, steps: int) -> str:
 
 
 def _shortened(name: str) -> str:
-    return name if len(name) <= WIDTH else name[: WIDTH - 1] + "…"
+    half = WIDTH // 2
+    return name if len(name) <= WIDTH else f"{name[: half - 1]}…{name[-half:]}"

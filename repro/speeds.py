@@ -32,6 +32,7 @@ KINDS = {
 REST = "The rest: layer norm, element by element, sums, order"
 BETWEEN = "Between operators, and the profile itself"
 ALL = "All"
+UNCAPPED = "All, if oneDNN were not kept at AVX2: products at {rate:.0f} GFLOP/s"
 
 
 def table(folder: Path) -> str:
@@ -146,6 +147,9 @@ def spent(folder: Path) -> str:
             )
             for row in (*KINDS, REST, BETWEEN, ALL)
         ]
+        uncapped = found["uncapped_product_flops_per_s"]
+        at_that = _at_rate(work[ALL]["flops"], uncapped, "GFLOP")
+        rows.append((UNCAPPED.format(rate=uncapped / 1e9), at_that, NONE, NONE, NONE))
     except (KeyError, TypeError, ValueError) as error:
         raise ReproError(f"{path} or {counted}: lacks {error}; make them again") from None
     return "\n".join(grid(header, rows)) + "\n"

@@ -77,6 +77,7 @@ NEIGHBOURS = {
     ("journal", "record"),
     ("kernels", "config"),
     ("kernels", "errors"),
+    ("kernels", "processor"),
     ("cli", "config"),
     ("cli", "errors"),
     ("layers", "primitives"),

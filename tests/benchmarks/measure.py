@@ -30,7 +30,7 @@ PEERS = Path("tests/benchmarks/peers")
 BATCH = 8
 CORES = len(os.sched_getaffinity(0))
 PROFILED_STEPS = 10
-COPIED = 2**28  # bytes of an array
+COPIED = 2**29  # bytes of all arrays that are copied: more than any cache
 
 
 def by_turns(what: str, torch: str, published: Path, rounds: int, out: Path) -> None:
@@ -118,21 +118,31 @@ def profiles(rounds: int, out: Path) -> None:
     """Milliseconds of each operator of a step, plain and with fused kernels by turns, and the rate of copies."""
     kinds = {"ours": (), "fused": ("--graph_kernel=1",)}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
-    copied = []
+    copied, uncapped = [], []
     for _ in range(rounds):
         copied.append(copy_rate())
+        uncapped.append(uncapped_product_rate())
         for name, keys in kinds.items():
             with tempfile.TemporaryDirectory() as folder:
                 step = _bench("step", PROFILED_STEPS, "--profile", folder, *keys)
                 with (Path(folder) / "operators.csv").open(encoding="utf-8", newline="") as lines:
                     took = {row["operator"]: float(row["total_ms"]) / PROFILED_STEPS for row in csv.DictReader(lines)}
             found[name].append({"step": step, "operators_ms": took})
-    write(out, "profile", {"copied_bytes_per_s": max(copied), **found})
+    rates = {"copied_bytes_per_s": max(copied), "uncapped_product_flops_per_s": max(uncapped)}
+    write(out, "profile", {**rates, **found})
+
+
+def uncapped_product_rate() -> float:
+    """The rate of products in a process whose oneDNN may use every instruction of this machine."""
+    measuring = "from hlg import bench, config; print(bench.product_rate(config.Config(amp_level='O0')))"
+    command = [sys.executable, "-c", measuring]
+    told = os.environ | {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}
+    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=told).stdout.split()[-1])
 
 
 def copy_rate() -> float:
-    """Bytes a second that all cores read and write as they copy arrays larger than any cache, the best of seven."""
-    arrays = [np.ones(COPIED, np.uint8) for _ in range(CORES)]
+    """Bytes a second that all cores read and write as each copies an array of its own by NumPy, the best of seven."""
+    arrays = [np.ones(COPIED // CORES, np.uint8) for _ in range(CORES)]
     copies = [np.zeros_like(array) for array in arrays]
     times = []
     with ThreadPoolExecutor(CORES) as threads:
@@ -140,7 +150,7 @@ def copy_rate() -> float:
             start = time.perf_counter()
             list(threads.map(np.copyto, copies, arrays))
             times.append(time.perf_counter() - start)
-    return 2 * COPIED * CORES / min(times)
+    return 2 * sum(array.nbytes for array in arrays) / min(times)
 
 
 def write(out: Path, what: str, found: dict[str, Any]) -> None:

@@ -1,0 +1,104 @@
+"""What ImageNet's number of files and a whole training's log take: to list, to list again, to report.
+
+    python -m tests.benchmarks.full_size --out results/benchmarks/epyc_26
+
+Draws a tree of 1,281,167 empty files and the run folder of 300 epochs that kept every step, measures each three times
+in a process of its own, and writes full_size.json to ``--out``. Some minutes; the tree takes as many inodes.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from hlg.data.listing import SETTLED_S
+from hlg.environment import environment
+from tests.benchmarks.measure import write
+from tests.benchmarks.test_report import PROGRAM
+from tests.repro.long_run import EPOCHS, STEPS, long_run
+
+FILES, CLASSES = 1_281_167, 1000
+ROUNDS = 3
+SCAN = """
+import sys, time
+from hlg.data.index import scan
+start = time.perf_counter()
+files = len(scan(sys.argv[1], 1000).files)
+print(time.perf_counter() - start, files)
+"""
+
+
+def tree(root: Path) -> None:
+    """Empty files in class folders, named as ImageNet's are."""
+    for label in range(CLASSES):
+        folder = root / f"n{label:08}"
+        folder.mkdir(parents=True)
+        for image in range(label, FILES, CLASSES):
+            (folder / f"{folder.name}_{image}.JPEG").touch()
+    time.sleep(SETTLED_S + 1)  # a folder that has just changed is not remembered
+
+
+def scanned(root: Path, cache: Path) -> float:
+    """Seconds of a process to list the tree.
+
+    Raises:
+        ValueError: it saw another number of files.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", SCAN, str(root)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
+    )
+    seconds, files = done.stdout.split()
+    if int(files) != FILES:
+        raise ValueError(f"{root}: found {files} files, expected {FILES}")
+    return float(seconds)
+
+
+def listings(work: Path) -> dict[str, list[float]]:
+    """Seconds to list the tree without a kept list, and with it."""
+    found: dict[str, list[float]] = {"first_s": [], "again_s": []}
+    tree(work / "train")
+    for turn in range(ROUNDS):
+        for times in found.values():
+            times.append(scanned(work / "train", work / f"cache_{turn}"))
+    return found
+
+
+def reports(work: Path) -> dict[str, list[float]]:
+    """Seconds from the start to the end of the program, and its memory at most, in MB, without those that draw."""
+    folder = long_run(work / "runs")
+    command = [sys.executable, "-c", PROGRAM, "--runs", str(folder.parent), "--out", str(work / "report.md")]
+    found: dict[str, list[float]] = {"report_s": [], "report_peak_mb": []}
+    for _ in range(ROUNDS + 1):
+        start = time.perf_counter()
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        found["report_s"].append(time.perf_counter() - start)
+        found["report_peak_mb"].append(int(done.stdout.splitlines()[-1]) / 1000)
+    return {name: values[1:] for name, values in found.items()}  # the first one finds no compiled modules
+
+
+def main() -> None:
+    """The program."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", required=True, type=Path, help="folder of this machine")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found: dict[str, Any] = {**listings(Path(folder)), **reports(Path(folder))}
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    device = {"target": "CPU", "names": [], "count": 0}
+    counts = {"files": FILES, "steps": EPOCHS * STEPS}
+    write(options.out, "full_size", {**counts, "median": medians, **found, "environment": environment(device)})
+    print(json.dumps(medians, indent=1))
+
+
+if __name__ == "__main__":
+    main()
