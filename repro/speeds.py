@@ -21,7 +21,8 @@ MACHINES = ("epyc_26", "xeon", "epyc")  # folders of KEPT; a table is "speeds_" 
 GRAPHS = "graphs"  # the name of that table
 HEADER = ("On {cpu}, {cores} cores, float32, batch {batch}", "Published code", "PyTorch", "Here", "Limit")
 NONE = "–"
-TIME = "step_time"  # the name of the table of where a step's time goes, which is of the first of MACHINES
+TIME = "step_time"  # where a step's time goes: as the next one, of the first of MACHINES alone
+FULL_SIZE = "full_size"
 # Kinds of operators, by their names in MindSpore's profile. Fused kernels hold none but the rest.
 KINDS = {
     "Products of matrices": ("MatMul", "BatchMatMul"),
@@ -82,6 +83,31 @@ def table(folder: Path) -> str:
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise ReproError(f"{folder}: a file of measurements lacks {error}; make them again") from None
+    return "\n".join(grid(header, rows)) + "\n"
+
+
+def full_size(folder: Path) -> str:
+    """What ImageNet's number of files and the log of a whole training take.
+
+    Raises:
+        ReproError: as `table`.
+    """
+    path = folder / "full_size.json"
+    found = _read(path)
+    try:
+        cpu, median, files, steps = found["environment"]["cpu"], found["median"], found["files"], found["steps"]
+        header = (f"On {md(processor(str(path), cpu))}, {cpu['cores']} cores", "Time", "Memory")
+        rows = [
+            (f"List {files:,} files in their folders, for the first time", f"{median['first_s']:.1f} s", NONE),
+            ("List them again", f"{median['again_s']:.1f} s", NONE),
+            (
+                f"Report on a training that kept all its {steps:,} steps",
+                f"{median['report_s']:.1f} s",
+                f"{median['report_peak_mb']:.0f} MB",
+            ),
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReproError(f"{path}: lacks {error}; make it again: python -m tests.benchmarks.full_size") from None
     return "\n".join(grid(header, rows)) + "\n"
 
 
@@ -213,7 +239,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         tables = {f"speeds_{machine}": table(options.kept / machine) for machine in MACHINES}
-        tables |= {TIME: spent(options.kept / MACHINES[0]), GRAPHS: graphs(options.kept)}
+        first = options.kept / MACHINES[0]
+        tables |= {TIME: spent(first), FULL_SIZE: full_size(first), GRAPHS: graphs(options.kept)}
         for name, found in tables.items():
             if options.update and read_table(options.update, name) != found:
                 write_table(options.update, name, found)

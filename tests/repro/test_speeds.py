@@ -9,7 +9,7 @@ import pytest
 
 from repro.markdown import read_table
 from repro.schema import ReproError
-from repro.speeds import GRAPHS, KINDS, MACHINES, TIME, graphs, main, spent, table
+from repro.speeds import FULL_SIZE, GRAPHS, KINDS, MACHINES, TIME, full_size, graphs, main, spent, table
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "results" / "benchmarks"
@@ -19,6 +19,7 @@ def test_the_tables_in_the_readme_are_those_of_the_kept_measurements() -> None:
     for machine in MACHINES:
         assert read_table(ROOT / "README.md", f"speeds_{machine}") == table(KEPT / machine)
     assert read_table(ROOT / "README.md", TIME) == spent(KEPT / MACHINES[0])
+    assert read_table(ROOT / "README.md", FULL_SIZE) == full_size(KEPT / MACHINES[0])
     assert read_table(ROOT / "README.md", GRAPHS) == graphs(KEPT)
 
 
@@ -44,8 +45,15 @@ def _machines(found: Any) -> set[tuple[str, str | None, int]]:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_what_stands_in_one_table_was_measured_on_one_machine(machine: str) -> None:
-    """Where a step's time goes stands under the speeds of the first one."""
-    names = ("forward", "step", "evaluate", "input", "startup", *(("profile",) if machine == MACHINES[0] else ()))
+    """Where a step's time goes, and what files and logs take, stand under the speeds of the first one."""
+    names = (
+        "forward",
+        "step",
+        "evaluate",
+        "input",
+        "startup",
+        *(("profile", "full_size") if machine == MACHINES[0] else ()),
+    )
     files = [KEPT / machine / f"{name}.json" for name in names]
     found = {file: _machines(json.loads(file.read_text())) for file in files}
     if machine == "epyc":  # from before a start said what machine it was on
@@ -133,7 +141,14 @@ def test_a_step_s_time_and_its_graph_are_of_one_batch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["epyc/input.json", "epyc_26/step.json", "epyc_26/profile.json", "xeon/startup.json", "operators.json"],
+    [
+        "epyc/input.json",
+        "epyc_26/step.json",
+        "epyc_26/profile.json",
+        "epyc_26/full_size.json",
+        "xeon/startup.json",
+        "operators.json",
+    ],
 )
 @pytest.mark.parametrize(
     ("content", "reason"), [(None, "can't be read"), ("[]", "holds no measurement"), ("{}", "lacks")]
