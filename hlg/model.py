@@ -38,7 +38,7 @@ def ungroup_local(x: Tensor, grid: int) -> Tensor:
 
 
 def group_dilated(x: Tensor, grid: int) -> Tensor:
-    """Tokens ``grid / 7`` apart share a window, so that each window spans the grid: (B, N, C) -> (B*G, K, C)."""
+    """Tokens ``grid / 7`` apart share a window, so that each window spans the grid: (B, C, H, W) -> (B*G, K, C)."""
     B, C = x.shape[:2]
     g = grid // WINDOW
     x = x.reshape(B, C, WINDOW, g, WINDOW, g).transpose(0, 3, 5, 2, 4, 1)  # -> (B, g, g, 7, 7, C)

@@ -1,4 +1,4 @@
-"""The README's tables of speeds and of compiled graphs, from the measurements kept in results/benchmarks.
+"""The README's tables of how fast it is and why, from the measurements kept in results/benchmarks.
 
 python -m repro.speeds --update README.md
 """

@@ -49,7 +49,16 @@ def by_turns(what: str, torch: str, published: Path, rounds: int, out: Path) -> 
             ],
         }
         times = pace.pace({name: shlex.join(command) for name, command in commands.items()}, rounds)
-        write(out, what, {"programs": pace.summary(times), "ours": json.loads(own.read_text())})
+        found = {"programs": pace.summary(times), "ours": json.loads(own.read_text()), "PyTorch": _pytorch(torch)}
+        write(out, what, found)
+
+
+def _pytorch(torch: str) -> dict[str, Any]:
+    """Its version, and the threads that it takes by itself."""
+    asked = "import json, torch; print(json.dumps({'version': torch.__version__, 'threads': torch.get_num_threads()}))"
+    done = subprocess.run([torch, "-c", asked], check=True, capture_output=True, text=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def measured_input(photos: Path, rounds: int, out: Path) -> None:

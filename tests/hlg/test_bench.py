@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from mindspore.profiler import ProfilerActivity
 
-from hlg import bench
-from hlg.profiling import costliest
+from hlg import bench, profiling
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--batch_size=2", "--train_image_size=112", "--eval_image_size=112", "--class_num=7"]
@@ -83,10 +85,30 @@ def test_a_profile_names_the_costliest_operators_and_is_never_mixed_with_another
     assert "Traceback" not in again.stderr
 
 
+@pytest.mark.parametrize(("target", "asked"), [("CPU", ["CPU"]), ("GPU", ["CPU", "GPU"]), ("Ascend", ["CPU", "NPU"])])
+def test_of_a_device_its_own_activities_are_profiled(
+    target: str, asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Profiled by a profiler that leaves a table of one operator, as MindSpore's does."""
+    found: list[str] = []
+
+    @contextmanager
+    def profile(activities: list[ProfilerActivity], on_trace_ready: object) -> Iterator[None]:
+        found.extend(activity.name for activity in activities)
+        yield
+        table = "op_type,op_occurrences,op_total_time(ms)\nMatMul,1,2.0\n"
+        (tmp_path / "cpu_op_detail_info_0.csv").write_text(table)
+
+    monkeypatch.setattr(profiling, "profile", profile)
+    with profiling.profiled(tmp_path, target):
+        pass
+    assert found == asked
+
+
 def test_the_long_name_of_a_fused_kernel_is_cut_on_a_terminal(tmp_path: Path) -> None:
     name = f"GraphKernel_{'Mul_Add_' * 20}fusion"
     (tmp_path / "operators.csv").write_text(f"operator,calls,total_ms,share_pct\n{name},20,50.0,99.5\nAdd,2,0.2,0.50\n")
-    header, fused, plain, _ = costliest(tmp_path, steps=2).splitlines()
+    header, fused, plain, _ = profiling.costliest(tmp_path, steps=2).splitlines()
     assert fused.split() == [f"{name[:15]}…{name[-16:]}", "10", "25.00", "99.5", "%"]
     assert len(header) < len(fused) == len(plain) < 80
 

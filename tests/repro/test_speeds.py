@@ -32,6 +32,13 @@ def test_a_turn_has_as_many_repetitions_as_the_readme_says(what: str, machine: s
     assert "in the last table, which is older, a turn was one repetition" in (ROOT / "README.md").read_text()
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+def test_images_are_of_the_size_that_the_readme_says(machine: str) -> None:
+    sizes = {found["mean_file_bytes"] for found in json.loads((KEPT / machine / "input.json").read_text())["ours"]}
+    (size,) = sizes
+    assert f"JPEGs of {size / 1000:.0f} kB" in (ROOT / "README.md").read_text()
+
+
 def _machines(found: Any) -> set[tuple[str, str | None, int]]:
     """What the environments in a measurement name as processor and cores."""
     if isinstance(found, list):
