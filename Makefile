@@ -132,7 +132,7 @@ imagenet: setup ## Make ImageNet's folders of its archives: ARCHIVES=/downloads 
 
 imagenet-verify: MOUNTS = $(addprefix --write ,$(or $(REPORT),$(IMAGENET))) $(addprefix --read ,$(IMAGENET))
 imagenet-verify: setup ## Look at every image of a data set: IMAGENET=/path, and REPORT=folder where it is read-only
-	$(BIN) -m hlg.data.verify --imagenet "$(IMAGENET)"$(if $(REPORT), --report "$(REPORT)")
+	$(BIN) -m hlg.data.imagenet.verify --imagenet "$(IMAGENET)"$(if $(REPORT), --report "$(REPORT)")
 
 ##@ Train, evaluate, report
 
@@ -195,7 +195,7 @@ baseline: setup tiny-data ## Keep what this machine gives, for make check: REPEA
 	$(if $(DRY_RUN),echo )rm -rf $(NEW)
 	for i in $$(seq $(REPEAT)); do $(CHECK) $(NEW); done
 	$(if $(filter cpu,$(DEVICE)),$(call WITH,ONEDNN_MAX_CPU_ISA=SSE41) $(NEW))
-	$(BIN) -m repro.baseline $(NEW)
+	$(BIN) -m repro.check.baseline $(NEW)
 
 MANY = build/convergence
 .PHONY: convergence
@@ -208,7 +208,7 @@ convergence: setup tiny-data ## Keep how that short run goes with 20 seeds, for 
 	@$(COMMITTED)
 	$(if $(DRY_RUN),echo )rm -rf $(MANY)
 	$(CHECK) $(MANY) --graph_cache $(MANY)/.graphs --calibration_interval 0
-	$(BIN) -m repro.convergence $(MANY)
+	$(BIN) -m repro.check.convergence $(MANY)
 
 # It measures where a DEVICE is named, and input alone on the images of IMAGENET where none is. A CPU takes 8 images a
 # step, unless CONFIG or batch_size says otherwise; without images of its own hlg.bench draws some.
@@ -242,7 +242,7 @@ audit: setup ## Can its figures all be true at once? Of what was published, or R
 .PHONY: verify
 verify: MOUNTS = $(addprefix --read ,$(wildcard $(RUNS)) $(RUN))
 verify: setup ## Is a run folder what it was when it was sealed? RUN=...
-	$(BIN) -m repro.verify $(RUN)
+	$(BIN) -m repro.records.verify $(RUN)
 
 .PHONY: fingerprint fingerprint-diff
 fingerprint: CONTAINER = $(if $(filter cpu,$(DEVICE)),0,1)
@@ -322,11 +322,11 @@ BY_FILE = --dist loadfile --max-worker-restart 0
 
 .PHONY: test
 test: setup ## Run the tests
-	$(BIN) -m pytest -n 2 $(BY_FILE) --ignore tests/faults --ignore tests/image --ignore tests/gate --ignore tests/page --ignore tests/benchmarks
+	$(BIN) -m pytest -n 2 $(BY_FILE) --ignore tests/drills --ignore tests/benchmarks
 
 .PHONY: faults
 faults: setup ## Break running jobs in every way we know, and print what happened and what was lost
-	$(BIN) -m pytest tests/faults -n 4 $(BY_FILE)
+	$(BIN) -m pytest tests/drills/faults -n 4 $(BY_FILE)
 
 # Where the results of make bench and make profile go, and what make profile and make bench-compare measure.
 BENCH   ?= build/bench.json
@@ -341,22 +341,22 @@ bench: setup ## How fast? Forward, step, evaluation, input, reading of logs, wit
 	$(BIN) -m pytest tests/benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds --benchmark-json $(BENCH)
 
 bench-compare: setup ## Which is faster? Two commits by turns, . for the code as it stands: A=main B=. WHAT=step ROUNDS=8
-	$(BIN) -m repro.bench_compare "$(A)" "$(B)" --what $(WHAT) --rounds $(ROUNDS) -- $(MEASURED)
+	$(BIN) -m repro.bench.compare "$(A)" "$(B)" --what $(WHAT) --rounds $(ROUNDS) -- $(MEASURED)
 
 profile: setup ## Which operators does the time go to? WHAT=step|forward|evaluate PROFILE=folder
 	$(BIN) -m hlg.bench $(WHAT) --steps 5 --profile $(PROFILE) $(MEASURED)
 
 .PHONY: test-image
 test-image: ## Try the CPU image with this machine's engine, and the run that make tiny CONTAINER=1 has left under RUNS
-	$(VENV)/bin/python -m pytest tests/image --runs $(RUNS)
+	$(VENV)/bin/python -m pytest tests/drills/image --runs $(RUNS)
 
 .PHONY: test-gate
 test-gate: setup ## Plant regressions, train, and see whether the gate of make check finds them
-	$(BIN) -m pytest tests/gate
+	$(BIN) -m pytest tests/drills/regressions
 
 .PHONY: test-page
 test-page: setup ## Try the report's page in Chromium: wide, narrow, light, dark, printed, by keyboard
-	$(BIN) -m pytest tests/page -n 2
+	$(BIN) -m pytest tests/drills/page -n 2
 
 .PHONY: lint
 lint: setup ## Style and types

@@ -13,6 +13,6 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
 # MindSpore warns about every Ascend and GPU library that a machine does not have: errors only, unless asked.
 os.environ.setdefault("GLOG_v", "3")
 
-# The threads of fused kernels (hlg.kernels) wait for their next turn without running: otherwise they take the cores
-# from oneDNN's threads, which cost a product of matrices 1.5 ms of waiting here.
+# The threads of fused kernels (hlg.runtime.fused_kernels) sleep until their next turn: if they spin, they take the
+# cores from oneDNN's threads, which cost a matrix product 1.5 ms of waiting here.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -7,7 +7,7 @@ configuration may follow. The device is a CPU unless --device_target says otherw
 the most memory that the process had.
 
 --paced waits for a line on standard input before each repetition and answers with its seconds on standard output, so
-that repro.pace can measure several programs by turns. --profile FOLDER writes which operators the time goes to.
+that repro.bench.turns can measure several programs by turns. --profile FOLDER writes which operators the time goes to.
 """
 
 import argparse
@@ -27,18 +27,19 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
 
-from hlg import cli, device
+from hlg import cli
 from hlg.config import Config
 from hlg.data.loader import EvalLoader, TrainLoader, mixup_draw
-from hlg.data.speed import decoding, described, read_or_drawn
-from hlg.environment import environment
-from hlg.evaluate import evaluate
+from hlg.data.throughput import decoding, described, read_or_drawn
 from hlg.files import write_result
-from hlg.flops import forward_flops, step_flops
-from hlg.loss import build_loss
-from hlg.optimizer import AdamW
-from hlg.profiling import costliest, profiled
-from hlg.step import RankStep, TrainStep, build_network, draw_drop_scales
+from hlg.model.flops import forward_flops, step_flops
+from hlg.model.loss import build_loss
+from hlg.model.optimizer import AdamW
+from hlg.record.environment import environment
+from hlg.runtime import device
+from hlg.runtime.profiler import costliest, profiled
+from hlg.training.evaluate import evaluate
+from hlg.training.step import RankStep, TrainStep, build_network, draw_drop_scales
 
 WARM_UP = 2
 EVALUATED_BATCHES = 4
@@ -224,7 +225,7 @@ def summary(times: Sequence[float], work: Work, product: float) -> dict[str, Any
 
 @contextmanager
 def _devices_off_stdout() -> Iterator[None]:
-    """What libraries print goes to standard error, for standard output speaks to :mod:`repro.pace`."""
+    """What libraries print goes to standard error, for standard output speaks to :mod:`repro.bench.turns`."""
     kept = os.dup(1)
     os.dup2(2, 1)
     try:

@@ -9,28 +9,30 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from hlg import checkpoint, cli, collective, device, graphs
+from hlg import cli
+from hlg.checkpoint import store
+from hlg.checkpoint.weights import load_weights
 from hlg.config import Config, dump
-from hlg.confusion import Confusion
+from hlg.data.class_names import class_names
 from hlg.data.index import facts, scan
 from hlg.data.loader import EvalLoader
-from hlg.data.names import class_names
-from hlg.environment import environment
 from hlg.errors import StoppedError
-from hlg.evaluate import compile_ranks, evaluate
-from hlg.interrupt import StopRequest
-from hlg.layers import parameter_count
-from hlg.record import NoFolder, RunFolder, eval_line
-from hlg.step import RankStep, build_network
-from hlg.watchdog import Watchdog
-from hlg.weights import load_weights
+from hlg.model.layers import parameter_count
+from hlg.record.environment import environment
+from hlg.record.run_folder import NoFolder, RunFolder, eval_line
+from hlg.runtime import collective, device, graph_cache
+from hlg.runtime.signals import StopRequest
+from hlg.runtime.watchdog import Watchdog
+from hlg.training.confusion import Confusion
+from hlg.training.evaluate import compile_ranks, evaluate
+from hlg.training.step import RankStep, build_network
 
 SHOWN = 5  # of the pairs that are confused most
 
 
 def evaluate_checkpoint(config: Config, stem: str) -> None:
     """Score ``config.pretrained`` on ``config.eval_path`` and keep a run folder."""
-    path = checkpoint.find(config.pretrained)
+    path = store.find(config.pretrained)
     stop = StopRequest()
     on = device.start(config)
     who = f"rank {on.rank}" if on.count > 1 else "the evaluation"
@@ -69,7 +71,7 @@ def evaluate_checkpoint(config: Config, stem: str) -> None:
             )
             run.write("env.json", run.with_patch(kept))
             watchdog.expect("the compilation of the graph")
-            with graphs.cache(config, on, network.get_parameters()) as use:
+            with graph_cache.cache(config, on, network.get_parameters()) as use:
                 compile_time_s = compile_ranks(ranks, config.eval_image_size, config.eval_batch_size)
             run.event("compile", compile_time_s=compile_time_s, from_cache=use.from_cache)
             confusion = Confusion(index.classes, config.class_num)

@@ -20,21 +20,23 @@ import numpy as np
 from mindspore import Tensor
 from safetensors.numpy import save_file
 
-from hlg import checkpoint, cli, device
+from hlg import cli
+from hlg.checkpoint import store
+from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
-from hlg.data import draw
 from hlg.data.index import ImageIndex, scan
 from hlg.data.loader import EvalLoader
+from hlg.data.tiny import drawing
 from hlg.errors import UserError
-from hlg.model import HLG
-from hlg.record import sha256_of
-from hlg.step import MEAN, STD, Normalize, build_network
-from hlg.weights import load_weights
+from hlg.model.network import HLG
+from hlg.record.run_folder import sha256_of
+from hlg.runtime import device
+from hlg.training.step import MEAN, STD, Normalize, build_network
 
 IMAGES = 16  # that are compared
 TOLERANCE = {"O0": 1e-4, "O2": 1e-2, "O3": 1e-2}  # of the largest logit: float32, float16
 SUFFIXES = {"MINDIR": ".mindir", "ONNX": ".onnx", "SAFETENSORS": ".safetensors"}
-EXPORTED = "hlg.exported"  # the program that runs what was written
+EXPORTED = "hlg.run_exported"  # the program that runs what was written
 CHECK_TIMEOUT_S = 1800
 
 
@@ -47,7 +49,7 @@ def export(config: Config, _: str) -> None:
     """
     if config.file_format == "ONNX" and not find_spec("onnxruntime"):
         raise UserError("file_format: ONNX is compared by onnxruntime, which is not installed: pip install onnxruntime")
-    path, target = checkpoint.find(config.pretrained), file_of(config)
+    path, target = store.find(config.pretrained), file_of(config)
     device.start(config)
     network = build_network(config.class_num, config.train_image_size, config.amp_level)
     network.set_train(False)
@@ -110,8 +112,8 @@ def images(config: Config) -> tuple[list[np.ndarray], str]:
             root, files, source = Path(folder), [f"{i}.png" for i in range(IMAGES)], "drawn images"
             for i, file in enumerate(files):
                 rng = np.random.default_rng(i)
-                drawn = draw.draw(i % len(draw.CLASSES), rng)
-                (root / file).write_bytes(draw.encode(drawn, rng, "PNG"))
+                drawn = drawing.draw(i % len(drawing.CLASSES), rng)
+                (root / file).write_bytes(drawing.encode(drawn, rng, "PNG"))
         count = -(-IMAGES // config.batch_size) * config.batch_size
         chosen = [files[k] for k in np.linspace(0, len(files) - 1, count).round().astype(int)]
         loader = EvalLoader(

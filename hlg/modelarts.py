@@ -38,12 +38,12 @@ import time  # noqa: E402
 from collections.abc import Iterator, Mapping, Sequence  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
 
-from hlg.archives import unpack_all  # noqa: E402
+from hlg.cloud.handover import Handover  # noqa: E402
+from hlg.cloud.storage import Outbox, Storage, StorageError, fetch_run  # noqa: E402
 from hlg.config import Config, load  # noqa: E402
+from hlg.data.imagenet.archives import unpack_all  # noqa: E402
 from hlg.errors import UserError  # noqa: E402
-from hlg.handover import Handover  # noqa: E402
-from hlg.storage import Outbox, Storage, StorageError, fetch_run  # noqa: E402
-from hlg.supervise import Child, Stop, Supervisor, end_all  # noqa: E402
+from hlg.launch.supervise import Child, Stop, Supervisor, end_all  # noqa: E402
 
 SEND_EVERY_S = 600.0  # the published run had a new checkpoint every eight minutes
 PREPARE_S = 6 * 3600.0  # for a node's first process to copy and unpack 150 GB

@@ -14,16 +14,18 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
-from hlg import checkpoint, cli, device
+from hlg import cli
+from hlg.checkpoint import store
+from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
-from hlg.confusion import title
+from hlg.data.class_names import class_names, read_names
 from hlg.data.index import ImageIndex, scan
 from hlg.data.loader import EvalLoader
-from hlg.data.names import class_names, read_names
 from hlg.errors import UserError
-from hlg.model import HLG
-from hlg.step import Normalize, build_network
-from hlg.weights import load_weights
+from hlg.model.network import HLG
+from hlg.runtime import device
+from hlg.training.confusion import title
+from hlg.training.step import Normalize, build_network
 
 LIKELIEST = 5
 
@@ -49,7 +51,7 @@ def predict(config: Config, images: Sequence[str]) -> None:
     """
     if not images:
         raise UserError("found no image; files come before keys: python -m hlg.predict cat.jpg --pretrained ...")
-    path = checkpoint.find(config.pretrained)
+    path = store.find(config.pretrained)
     classes, names = _classes(config)
     device.start(config)
     network = build_network(config.class_num, config.eval_image_size, config.amp_level)

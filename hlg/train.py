@@ -14,19 +14,21 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hlg import checkpoint, cli, collective, device, resume
-from hlg.calibration import definition
+from hlg import cli
+from hlg.checkpoint import resume, store
+from hlg.checkpoint.resume import Resumption
 from hlg.config import Config, dump
 from hlg.data.index import ImageIndex, facts, scan
-from hlg.environment import environment
 from hlg.errors import UserError
-from hlg.interrupt import StopRequest
-from hlg.journal import Journal
-from hlg.layers import parameter_count
-from hlg.record import NoFolder, RunFolder, link_latest
-from hlg.resume import Resumption
-from hlg.training import Job, Trainer
-from hlg.watchdog import Watchdog
+from hlg.model.layers import parameter_count
+from hlg.record.environment import environment
+from hlg.record.journal import Journal
+from hlg.record.run_folder import NoFolder, RunFolder, link_latest
+from hlg.runtime import collective, device
+from hlg.runtime.calibration import definition
+from hlg.runtime.signals import StopRequest
+from hlg.runtime.watchdog import Watchdog
+from hlg.training.job import Job, Trainer
 
 
 def train(config: Config, stem: str) -> None:
@@ -96,7 +98,7 @@ def restore(resumed: Resumption, job: Job) -> None:
             f"resume: {resumed.run} has done {job.start} steps, more than max_epoch {job.config.max_epoch} asks for: "
             "set a higher one"
         )
-    checkpoint.restore(resumed.path, job.parameters())
+    store.restore(resumed.path, job.parameters())
     for loader in (job.batches, job.eval_batches):
         loader.remember(resumed.state.skipped)
 
@@ -118,7 +120,7 @@ def open_folder(job: Job, resumed: Resumption | None, stem: str) -> RunFolder:
     if resumed:
         state, stem = resumed.state, resumed.env["recipe"]
         run = RunFolder.reopen(resumed.run, "train", state.log_bytes, state.metrics_bytes)
-        checkpoint.rewind(run.path / "checkpoints", resumed.path)
+        store.rewind(run.path / "checkpoints", resumed.path)
     else:
         run = RunFolder.create(job.config.save_checkpoint_path, "train", stem, job.on.target, job.on.count)
     link_latest(run.path, stem)

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from repro.schema import ReproError
+from repro.records.schema import ReproError
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = ROOT / "docker" / "cluster"

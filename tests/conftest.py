@@ -1,17 +1,17 @@
 """MindSpore is set up once, before any test imports it on its own."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 import hlg  # noqa: F401 - before mindspore: it sets what MindSpore reads while it loads
+from tests.support import ROOT
 
 settings.register_profile("untimed", deadline=None)  # a deadline would measure how busy the machine is
 settings.load_profile("untimed")
 
-FIXTURES = Path(__file__).parent / "hlg" / "fixtures"
+FIXTURES = ROOT / "tests/hlg/fixtures"
 
 
 @pytest.fixture

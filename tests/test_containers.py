@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.container_commands import CASES, DOCKER, GOLDEN, ROOT, path_with, section
+from tests.support.container_commands import CASES, DOCKER, GOLDEN, ROOT, path_with, section
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -51,7 +51,7 @@ def engine(asked: str = "asked") -> str:
 
 @pytest.mark.parametrize(("which", "arguments"), CASES)
 def test_every_target_gives_the_engine_the_command_that_is_kept(which: str, arguments: str) -> None:
-    assert section(which, arguments) in GOLDEN.read_text(), "if it is meant: python -m tests.container_commands"
+    assert section(which, arguments) in GOLDEN.read_text(), "if it is meant: python -m tests.support.container_commands"
 
 
 def test_a_docker_client_without_an_engine_does_not_count(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support import ROOT
+
 LAUNCH = ".venv/bin/python -m hlg.launch --logs results/runs/.ranks"
 FINGERPRINT = ".venv/bin/python -m hlg.launch --logs results/fingerprint/.ranks"
 RECIPE = "hlg.train --config_path configs/hlg_mobile.yml --save_checkpoint_path results/runs"
@@ -77,7 +77,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
         ),
         (
             ["imagenet-verify", "IMAGENET=/data", "REPORT=here"],
-            '.venv/bin/python -m hlg.data.verify --imagenet "/data" --report "here"',
+            '.venv/bin/python -m hlg.data.imagenet.verify --imagenet "/data" --report "here"',
         ),
         (
             ["predict", "IMAGES=a.jpg b.jpg", "PRETRAINED=hlg.ckpt", "IMAGENET=/data"],

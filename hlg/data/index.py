@@ -12,7 +12,7 @@ from hlg.data.listing import IMAGE_SUFFIXES, listing
 from hlg.errors import UserError
 
 MANIFEST = "manifest.json"  # beside the splits of a data set that hlg.data.tiny made
-REPORT = "verified.json"  # beside the splits of a data set that hlg.data.verify looked at
+REPORT = "verified.json"  # beside the splits of a data set that hlg.data.imagenet.verify looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ def label_order(classes: tuple[str, ...]) -> str:
 
 
 def facts(index: ImageIndex) -> dict[str, str | int]:
-    """The split as kept in a run's ``env.json``; ``report``: the hash of what hlg.data.verify said of these files."""
+    """The split as kept in a run's ``env.json``; ``report``: the hash of what imagenet-verify said of these files."""
     own = dataset_hash(index)
     found: dict[str, str | int] = {
         "path": str(index.root),

@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from hlg.augment import UnreadableImageError, eval_image, open_rgb, train_image
+from hlg.data.augment import UnreadableImageError, eval_image, open_rgb, train_image
 from hlg.data.index import ImageIndex
 from hlg.errors import UserError
 

@@ -10,11 +10,11 @@ from statistics import fmean
 from typing import Any
 
 from repro.doctor.host import MEMORY
-from repro.fields import field, read_json
-from repro.figures import read_published
+from repro.files import field, read_json
 from repro.plan.model import AVERAGED, AVERAGES, Facts
-from repro.schema import ReproError
-from repro.statements import read_statements
+from repro.published.document import read_statements
+from repro.published.figures import read_published
+from repro.records.schema import ReproError
 
 LINK_GBPS, LATENCY_US = 100.0, 5.0  # where nothing is given
 PUBLISHED_CARDS = 8
@@ -183,7 +183,11 @@ class _Reader:
             averaged=round(
                 pick(
                     *("averaged", "gradients and moving statistics", "MB", number(self.step, "averaged_bytes", 1e-6)),
-                    (AVERAGED / 1e6, Origin.COUNTED, "as hlg.collective averages the published network, float32"),
+                    (
+                        AVERAGED / 1e6,
+                        Origin.COUNTED,
+                        "as hlg.runtime.collective averages the published network, float32",
+                    ),
                 )
                 * 1e6
             ),

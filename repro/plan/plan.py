@@ -4,7 +4,6 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from repro.figures import read_published
 from repro.plan.inputs import Inputs, Origin
 from repro.plan.model import (
     ASSUMPTIONS,
@@ -20,6 +19,7 @@ from repro.plan.model import (
     predict,
     slowest_link,
 )
+from repro.published.figures import read_published
 
 SCALES = (8, 64, 512)
 PUBLISHED_STEPS = 1251  # an epoch: 1,281,167 images in whole batches of 1024

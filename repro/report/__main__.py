@@ -6,8 +6,8 @@
     python -m repro.report --check README.md     # write nothing; exit 1 when that table is out of date
 
 Everything is made before anything is written, and each file takes the place of an older one as a whole. Exit code 2
-when a record cannot be trusted, 130 after Ctrl-C. No arithmetic is done here: see repro.compare, repro.seeds and
-repro.report.curves.
+when a record cannot be trusted, 130 after Ctrl-C. No arithmetic is done here: see repro.published and
+repro.report.charts.curves.
 """
 
 import argparse
@@ -16,16 +16,16 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from repro import seed_table
-from repro.compare import compare
-from repro.fields import write_whole
-from repro.figures import read_published, verify_published
+from repro.files import write_whole
 from repro.markdown import read_table, write_table
-from repro.parse import read_folders, read_runs
-from repro.report import exports, html_page, markdown_page
-from repro.report.charts import charts
-from repro.report.painter import Painter
-from repro.schema import ReproError
+from repro.published.compare import compare
+from repro.published.figures import read_published, verify_published
+from repro.records.run_folder import read_folders, read_runs
+from repro.records.schema import ReproError
+from repro.report import html_page, markdown_page, seed_table
+from repro.report.charts.build import charts
+from repro.report.charts.painter import Painter
+from repro.report.exports import files
 
 MUCH = 10_000_000  # bytes of metrics: so many are read while matplotlib is loaded elsewhere
 
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if options.check:
                 return check(options.check, markdown_page.table(claims, options.check))
             drawn, pictures = charts(runs, figures, logs, painter)
-        beside = pictures | {name: text_bytes(text) for name, text in exports.files(claims, runs).items()}
+        beside = pictures | {name: text_bytes(text) for name, text in files.files(claims, runs).items()}
         html, folder = out.with_suffix(".html"), out.with_suffix("")
         made = {
             out: text_bytes(markdown_page.page(claims, runs, unfinished, logs, out)),

@@ -1,7 +1,7 @@
 """The report as one HTML page that needs nothing else: no script, no network, its charts within it.
 
-What is told is in repro.report.words and what is drawn in repro.report.drawing; here both are put in order. Every text
-is escaped by the template's engine, and what cannot be shown in it is replaced.
+The words are in repro.report.phrases, the charts in repro.report.charts; here both are put in order. Every text is
+escaped by the template's engine, and what cannot be shown in it is replaced.
 """
 
 import re
@@ -16,13 +16,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from repro import seed_table
-from repro.compare import hardware
-from repro.report import class_table, run_facts, words
-from repro.report.chart_words import Numbers
+from repro.published.compare import hardware
+from repro.published.seeds import group_seeds, unfit
+from repro.records.schema import Claim, Log, Run, SeedGroup, Verdict
+from repro.report import class_scores, phrases, run_facts, seed_table
+from repro.report.charts.description import Numbers
 from repro.report.run_facts import Link, link
-from repro.schema import Claim, Log, Run, SeedGroup, Verdict
-from repro.seeds import group_seeds, unfit
 
 TEMPLATES = Path(__file__).with_name("templates")
 JUDGED = (Verdict.MATCH, Verdict.BETTER, Verdict.WORSE)
@@ -86,17 +85,17 @@ def page(
         seed_header=seed_table.HEADER,
         groups=[_group(group, target) for group in group_seeds(runs)],
         alone=[(link(run.folder, target), why) for run in runs if run.kind == "train" and (why := unfit(run))],
-        classes=[_classes(run, target) for run in class_table.shown(runs)],
+        classes=[_classes(run, target) for run in class_scores.shown(runs)],
         deviations=run_facts.deviations(runs, figures, target),
         resumed=[(link(run.folder, target), run_facts.resumptions(run)) for run in runs if run.resumptions],
         skipped=[(link(run.folder, target), run.skipped_images) for run in runs if run.skipped_images],
         logs=[_log(name, log) for name, log in sorted(logs.items())],
-        verdicts=[(verdict.value, meaning) for verdict, meaning in words.VERDICTS.items()],
-        choices=(words.CHOICE, words.EVIDENCE),
-        rules=words.rules(figures),
-        definitions=[(figure.title, words.definition(figure)) for figure in figures],
+        verdicts=[(verdict.value, meaning) for verdict, meaning in phrases.VERDICTS.items()],
+        choices=(phrases.CHOICE, phrases.EVIDENCE),
+        rules=phrases.rules(figures),
+        definitions=[(figure.title, phrases.definition(figure)) for figure in figures],
         downloads=_downloads(files, target),
-        NONE=words.NONE,
+        NONE=phrases.NONE,
     )  # fmt: skip
 
 
@@ -165,7 +164,7 @@ def _results(claims: Iterable[Claim], target: Path) -> tuple[list[dict[str, Any]
     """The rows of the table, each with the number of its note, and the notes."""
     notes: dict[Note, int] = {}
     rows = []
-    for row in map(words.row, claims):
+    for row in map(phrases.row, claims):
         claim = row.claim
         note = None
         if claim.reasons and claim.run:
@@ -201,11 +200,11 @@ def _run(run: Run, number: int, target: Path) -> dict[str, Any]:
         "kind": run.kind,
         "devices": hardware(run),
         "software": run.env.software,
-        "data": words.data(run),
-        "epochs": str(len(run.log.epochs)) if run.kind == "train" else words.NONE,
-        "commit": words.commit(run),
+        "data": phrases.data(run),
+        "epochs": str(len(run.log.epochs)) if run.kind == "train" else phrases.NONE,
+        "commit": phrases.commit(run),
         "foreign": str(run.log.foreign_lines),
-        "checkpoints": words.checkpoints(run),
+        "checkpoints": phrases.checkpoints(run),
         "missing": run.env.missing,
         "facts": list(run_facts.environment(run)),
         "files": run_facts.files(run, target),
@@ -236,8 +235,8 @@ def _group(group: SeedGroup, target: Path) -> dict[str, Any]:
 
 def _classes(run: Run, target: Path) -> dict[str, Any]:
     tables = (
-        ("right least often", class_table.HARDEST, class_table.hardest(run)),
-        ("confused most", class_table.CONFUSED, class_table.confused(run)),
+        ("right least often", class_scores.HARDEST, class_scores.hardest(run)),
+        ("confused most", class_scores.CONFUSED, class_scores.confused(run)),
     )
     return {"run": link(run.folder, target), "tables": tables}
 

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from repro import seed_table
-from repro.compare import hardware
 from repro.markdown import END, begin, columns, grid, link, md
-from repro.report import class_table, words
-from repro.schema import Claim, Log, Published, Run
+from repro.published.compare import hardware
+from repro.records.schema import Claim, Log, Published, Run
+from repro.report import class_scores, phrases, seed_table
 
 NAME = "results"  # of the table between markers
 
@@ -17,13 +16,13 @@ def table(claims: Iterable[Claim], target: Path) -> str:
     header = ("Figure", "Published", "Source", "Measured", "Difference", "Evidence", "Verdict", "Run")
     notes: dict[tuple[str, ...], int] = {}  # the reasons in full -> their number
     rows = []
-    for row in map(words.row, claims):
+    for row in map(phrases.row, claims):
         claim, verdict = row.claim, f"**{row.verdict}**"
         if claim.reasons and claim.run:
             texts = (link(claim.run.folder, target), *(md(reason.text) for reason in claim.reasons))
             verdict += f": {md(row.topics)} ({notes.setdefault(texts, len(notes) + 1)})"
         cells = map(md, (row.title, row.published, row.source, row.measured, row.difference, row.evidence))
-        rows.append((*cells, verdict, link(claim.run.folder, target) if claim.run else words.NONE))
+        rows.append((*cells, verdict, link(claim.run.folder, target) if claim.run else phrases.NONE))
     lines = [*grid(header, rows), ""]
     lines += [f"{number}. {run}: {'; '.join(texts).rstrip('.')}." for (run, *texts), number in notes.items()]
     return "\n".join(lines).rstrip() + "\n"
@@ -32,13 +31,13 @@ def table(claims: Iterable[Claim], target: Path) -> str:
 def summary(claims: Iterable[Claim]) -> str:
     """The table for a terminal: figure, published, measured, evidence, verdict."""
     rows = [("figure", "published", "measured", "evidence", "verdict")]
-    for row in map(words.row, claims):
+    for row in map(phrases.row, claims):
         figure, found = row.claim.figure, row.claim.measured
         rows.append(
             (
                 row.title,
                 f"{figure.value:,} {figure.unit}",
-                words.value(figure, found) if found else words.NONE,
+                phrases.value(figure, found) if found else phrases.NONE,
                 row.evidence,
                 row.verdict + (f": {row.topics}" if row.topics else ""),
             )
@@ -91,9 +90,9 @@ def run_list(runs: Sequence[Run], unfinished: Sequence[Path], target: Path) -> l
     header = ("Run", "Kind", "Devices", "Software", "Data", "Epochs", "Commit", "Foreign log lines", "Checkpoints")
     rows = []
     for run in runs:
-        epochs = str(len(run.log.epochs)) if run.kind == "train" else words.NONE
-        texts = [run.kind, hardware(run), run.env.software, words.data(run), epochs, words.commit(run)]
-        texts += [str(run.log.foreign_lines), words.checkpoints(run)]
+        epochs = str(len(run.log.epochs)) if run.kind == "train" else phrases.NONE
+        texts = [run.kind, hardware(run), run.env.software, phrases.data(run), epochs, phrases.commit(run)]
+        texts += [str(run.log.foreign_lines), phrases.checkpoints(run)]
         rows.append((link(run.folder, target), *map(md, texts)))
     lines = grid(header, rows) if rows else ["No finished run."]
     resumed = [run for run in runs if run.resumptions]
@@ -112,12 +111,12 @@ def run_list(runs: Sequence[Run], unfinished: Sequence[Path], target: Path) -> l
 
 def classes(runs: Sequence[Run], target: Path) -> list[str]:
     """What the evaluations found hardest; nothing where none was counted class by class."""
-    shown = class_table.shown(runs)
+    shown = class_scores.shown(runs)
     lines = ["## Classes", ""] if shown else []
     for run in shown:
         for title, header, rows in (
-            ("Right least often", class_table.HARDEST, class_table.hardest(run)),
-            ("Confused most", class_table.CONFUSED, class_table.confused(run)),
+            ("Right least often", class_scores.HARDEST, class_scores.hardest(run)),
+            ("Confused most", class_scores.CONFUSED, class_scores.confused(run)),
         ):
             lines += [
                 f"{title}, of {link(run.folder, target)}:",
@@ -133,7 +132,7 @@ def resumptions(run: Run) -> str:
     parts = []
     for found in run.resumptions:
         changed = [f"**changed**: {md(', '.join(found.changed))}"] if found.changed else []
-        parts.append(", ".join([*map(md, words.resumption(found)), *changed]))
+        parts.append(", ".join([*map(md, phrases.resumption(found)), *changed]))
     parts += [f"**on another footing**: {md(', '.join(run.env.resumed_on))}"] if run.env.resumed_on else []
     return "; ".join(parts)
 
@@ -152,7 +151,7 @@ def published_logs(logs: Mapping[str, Log]) -> list[str]:
 
 def definitions(figures: Sequence[Published]) -> list[str]:
     """What the verdicts mean, the rules in their own words, and how each figure is taken."""
-    lines = [f"- **{verdict.value}**: {md(meaning)}" for verdict, meaning in words.VERDICTS.items()]
-    lines += [f"- {md(words.CHOICE)}", f"- {md(words.EVIDENCE)}", ""]
-    lines += [f"- Rule *{kind}*. {md(text)}" for kind, text in words.rules(figures)]
-    return lines + [f"- *{md(figure.title)}*: {md(words.definition(figure))}" for figure in figures]
+    lines = [f"- **{verdict.value}**: {md(meaning)}" for verdict, meaning in phrases.VERDICTS.items()]
+    lines += [f"- {md(phrases.CHOICE)}", f"- {md(phrases.EVIDENCE)}", ""]
+    lines += [f"- Rule *{kind}*. {md(text)}" for kind, text in phrases.rules(figures)]
+    return lines + [f"- *{md(figure.title)}*: {md(phrases.definition(figure))}" for figure in figures]

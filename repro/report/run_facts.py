@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from repro.compare import differences, hardware
-from repro.report import words
-from repro.schema import Published, Run, Setting
+from repro.published.compare import differences, hardware
+from repro.records.schema import Published, Run, Setting
+from repro.report import phrases
 
 # Facts of env.json that are told in words of their own, or are no facts about the machine. A command line and the
 # folders of data name places on somebody's disk.
@@ -64,7 +64,7 @@ def environment(run: Run) -> Iterator[tuple[str, str]]:
     yield "CPU", flat(facts.get("cpu")) or env.cpu
     yield "Variables", flat(facts.get("variables")) or "none of those that matter"
     for split, data in env.datasets.items():
-        yield f"Data: {split}", f"{words.images(data)}{f', {data.hash}' if data.hash else ''}"
+        yield f"Data: {split}", f"{phrases.images(data)}{f', {data.hash}' if data.hash else ''}"
     yield "Seed", flat(run.config.get("seed")) or "not recorded"
     yield "Parameters", "not recorded" if env.parameters is None else f"{env.parameters:,}"
     checkpoint = facts.get("checkpoint")
@@ -122,5 +122,5 @@ def resumptions(run: Run) -> list[str]:
     texts = []
     for found in run.resumptions:
         changed = [f"changed: {', '.join(found.changed)}"] if found.changed else []
-        texts.append(", ".join([*words.resumption(found), *changed]))
+        texts.append(", ".join([*phrases.resumption(found), *changed]))
     return texts

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from repro.compare import hardware
-from repro.report import words
-from repro.report.class_table import share
-from repro.report.formats.common import measured, recipe, setting, tidy, word
-from repro.schema import Claim, ClassScore, Confusion, Epoch, Run, SeedGroup, Spread
-from repro.seeds import group_seeds, unfit
+from repro.published.compare import hardware
+from repro.published.seeds import group_seeds, unfit
+from repro.records.schema import Claim, ClassScore, Confusion, Epoch, Run, SeedGroup, Spread
+from repro.report import phrases
+from repro.report.class_scores import share
+from repro.report.exports.common import measured, recipe, setting, tidy, word
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ _RUNS: dict[str, Callable[[Run], Any]] = {
     "compile_time_s": lambda run: run.log.compile_time_s,
     "eval_step_time_ms": lambda run: measured(run, "eval_step_time"),
     "eval_time_s": lambda run: measured(run, "eval_time"),
-    "resumptions": lambda run: [", ".join([*words.resumption(found), *found.changed]) for found in run.resumptions],
+    "resumptions": lambda run: [", ".join([*phrases.resumption(found), *found.changed]) for found in run.resumptions],
     "foreign_log_lines": lambda run: run.log.foreign_lines,
     "checkpoints_not_kept": lambda run: run.absent_checkpoints,
     "never_grouped_by_seed": lambda run: (unfit(run) or None) if run.kind == "train" else None,

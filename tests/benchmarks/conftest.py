@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from repro.check.short_run import PACKAGES
 from repro.markdown import columns
-from repro.short_run import PACKAGES
 
 NOTES = pytest.StashKey[list[tuple[str, ...]]]()
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from hlg.data.listing import SETTLED_S
-from hlg.environment import environment
+from hlg.record.environment import environment
 from tests.benchmarks.measure import write
 from tests.benchmarks.test_report import PROGRAM
-from tests.repro.long_run import EPOCHS, STEPS, long_run
+from tests.support.long_run import EPOCHS, STEPS, long_run
 
 FILES, CLASSES = 1_281_167, 1000
 ROUNDS = 3

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 import hlg  # noqa: F401 - before mindspore
-from hlg.augment import OPERATIONS, POLICY
+from hlg.data.augment import OPERATIONS, POLICY
 
 BATCH, CLASSES = 128, 1001
 

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from hlg.augment import open_rgb, train_image
+from hlg.data.augment import open_rgb, train_image
 from hlg.data.index import ImageIndex
 from hlg.data.loader import EvalLoader, TrainLoader
-from hlg.data.speed import drawn
+from hlg.data.throughput import drawn
 
 WORKERS = len(os.sched_getaffinity(0))
 ROUNDS = 5

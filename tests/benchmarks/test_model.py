@@ -11,8 +11,9 @@ from contextlib import ExitStack
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from hlg import bench, device
+from hlg import bench
 from hlg.config import Config
+from hlg.runtime import device
 
 CORES = len(os.sched_getaffinity(0))
 CONFIG = Config(

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from repro.events import read_events
-from repro.logs import read_log
-from repro.seal import verify
-from tests.repro.long_run import EPOCHS, STEPS, long_run
+from repro.records.logs import read_log
+from repro.records.metrics import read_events
+from repro.records.seal import verify
+from tests.support import ROOT
+from tests.support.long_run import EPOCHS, STEPS, long_run
 
-ROOT = Path(__file__).parents[2]
 ROUNDS = 5
 
 

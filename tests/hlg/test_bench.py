@@ -11,9 +11,10 @@ from typing import NoReturn
 import pytest
 from mindspore.profiler import ProfilerActivity
 
-from hlg import bench, profiling
+from hlg import bench
+from hlg.runtime import profiler
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 SMALL = ["--batch_size=2", "--train_image_size=112", "--eval_image_size=112", "--class_num=7"]
 RATES = {
     "median_s",
@@ -27,7 +28,7 @@ RATES = {
 
 
 def measured(*options: str, standard_input: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.narrow.bench", *options, *SMALL]
+    command = [sys.executable, "-m", "tests.support.narrow.bench", *options, *SMALL]
     return subprocess.run(
         command, cwd=ROOT, input=standard_input, capture_output=True, text=True, timeout=600, check=False
     )
@@ -99,8 +100,8 @@ def test_of_a_device_its_own_activities_are_profiled(
         table = "op_type,op_occurrences,op_total_time(ms)\nMatMul,1,2.0\n"
         (tmp_path / "cpu_op_detail_info_0.csv").write_text(table)
 
-    monkeypatch.setattr(profiling, "profile", profile)
-    with profiling.profiled(tmp_path, target):
+    monkeypatch.setattr(profiler, "profile", profile)
+    with profiler.profiled(tmp_path, target):
         pass
     assert found == asked
 
@@ -108,7 +109,7 @@ def test_of_a_device_its_own_activities_are_profiled(
 def test_the_long_name_of_a_fused_kernel_is_cut_on_a_terminal(tmp_path: Path) -> None:
     name = f"GraphKernel_{'Mul_Add_' * 20}fusion"
     (tmp_path / "operators.csv").write_text(f"operator,calls,total_ms,share_pct\n{name},20,50.0,99.5\nAdd,2,0.2,0.50\n")
-    header, fused, plain, _ = profiling.costliest(tmp_path, steps=2).splitlines()
+    header, fused, plain, _ = profiler.costliest(tmp_path, steps=2).splitlines()
     assert fused.split() == [f"{name[:15]}…{name[-16:]}", "10", "25.00", "99.5", "%"]
     assert len(header) < len(fused) == len(plain) < 80
 

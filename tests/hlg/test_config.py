@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from hlg.config import COMPARE, KEYS, Config, describe, dump, load
 from hlg.errors import UserError
+from tests.support import ROOT
 
-PUBLISHED = Path(__file__).parent / "fixtures" / "published"
-RECIPES = Path(__file__).parents[2] / "configs"
+PUBLISHED = ROOT / "tests/hlg/fixtures" / "published"
+RECIPES = ROOT / "configs"
 
 
 @pytest.fixture(autouse=True)

@@ -10,17 +10,17 @@ import onnxruntime
 import pytest
 from mindspore import Tensor
 
-from hlg import checkpoint, cli, export
+from hlg import cli, export
+from hlg.checkpoint import store
+from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
-from hlg.data.tiny import Request, make
+from hlg.data.tiny.make import Request, make
 from hlg.errors import UserError
-from hlg.golden import set_weights
-from hlg.model import HLG
-from hlg.weights import load_weights
-from tests.hlg.test_checkpoint import STATE
-from tests.narrow import STAGES
-
-ROOT = Path(__file__).parents[2]
+from hlg.fingerprint.golden import set_weights
+from hlg.model.network import HLG
+from tests.hlg.checkpoint.test_store import STATE
+from tests.support import ROOT
+from tests.support.narrow import STAGES
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +35,17 @@ def network() -> HLG:
 def weights(tmp_path_factory: pytest.TempPathFactory, network: HLG) -> Path:
     folder = tmp_path_factory.mktemp("weights")
     make(folder / "data", Request(classes=2, train=1, val=12))
-    return checkpoint.save(folder / "hlg.ckpt", network.get_parameters(), STATE)
+    return store.save(folder / "hlg.ckpt", network.get_parameters(), STATE)
 
 
 def exported(weights: Path, out: Path, *keys: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.narrow.export", f"--pretrained={weights}", f"--file_name={out}/hlg.mindir"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.narrow.export",
+        f"--pretrained={weights}",
+        f"--file_name={out}/hlg.mindir",
+    ]
     command += ["--class_num=7", "--train_image_size=112", "--batch_size=4", "--eval_num_workers=2", *keys]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
 
@@ -84,7 +90,7 @@ def test_safetensors_are_read_back_bit_for_bit(weights: Path, tmp_path: Path, ne
 def test_a_damaged_file_of_safetensors_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.safetensors").write_bytes(content)
     with pytest.raises(UserError, match=r"x\.safetensors: damaged"):
-        checkpoint.read(tmp_path / "x.safetensors")
+        store.read(tmp_path / "x.safetensors")
 
 
 def test_logits_that_are_not_the_networks_are_an_error_and_nothing_is_left(

@@ -16,12 +16,12 @@ import pytest
 
 from hlg import modelarts
 from hlg.config import Config
-from hlg.data.tiny import Request, make
+from hlg.data.tiny.make import Request, make
 from hlg.errors import UserError
 from hlg.modelarts import Place, command, place
-from tests.faults.job import KEYS
+from tests.drills.faults.job import KEYS
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 WAIT_S = 60  # for what takes a moment, on a machine that is busy
 
 # Writes what it was started with into a run folder; what it does then, the option --data_url=... of a test cannot say,
@@ -83,7 +83,7 @@ class Node:
             cwd=self.cwd,
             env={
                 **inherited,
-                "PYTHONPATH": f"{ROOT / 'tests/stand_ins'}:{self.folder}",
+                "PYTHONPATH": f"{ROOT / 'tests/support/stand_ins'}:{self.folder}",
                 "STAND_IN_BUCKETS": str(self.storage),
                 **(environment or {}),
             },
@@ -179,7 +179,7 @@ def test_a_job_that_is_stopped_goes_on_as_another_job_on_another_node_and_its_ch
     bucket: Path, tmp_path: Path
 ) -> None:
     first = Node(tmp_path / "first", bucket)
-    process = first.start(*keys(first), program="tests.narrow.train")
+    process = first.start(*keys(first), program="tests.support.narrow.train")
     wait_for(lambda: list(first.output.glob("2*/checkpoints/last.ckpt")), "a checkpoint", 240)
     assert not list(first.data.rglob("*.tar"))
     process.send_signal(signal.SIGTERM)
@@ -191,7 +191,7 @@ def test_a_job_that_is_stopped_goes_on_as_another_job_on_another_node_and_its_ch
     shutil.rmtree(first.folder)
 
     second = Node(tmp_path / "first", bucket)  # another, with the same names
-    code, err = end(second.start(*keys(second), f"--resume={run}", program="tests.narrow.train"), 240)
+    code, err = end(second.start(*keys(second), f"--resume={run}", program="tests.support.narrow.train"), 240)
     assert code == 0, err
     assert {f"{run.name}/SHA256SUMS", f"{run.name}/checkpoints/hlg_mobile-0003.ckpt"} <= second.sent
     events = (bucket / f"bucket/train/{run.name}/metrics.jsonl").read_text()
@@ -200,7 +200,7 @@ def test_a_job_that_is_stopped_goes_on_as_another_job_on_another_node_and_its_ch
 
     third = Node(tmp_path / "third", bucket)
     checkpoint = f"--checkpoint_url=s3://bucket/train/{run.name}/checkpoints/hlg_mobile-0003.ckpt"
-    code, err = end(third.start(*keys(third), checkpoint, program="tests.narrow.eval"), 240)
+    code, err = end(third.start(*keys(third), checkpoint, program="tests.support.narrow.eval"), 240)
     assert code == 0, err
     (evaluation,) = third.output.glob("2*")
     assert f"{evaluation.name}/eval.json" in third.sent

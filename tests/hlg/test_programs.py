@@ -15,11 +15,11 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from hlg import checkpoint
-from hlg.data.names import read_names
-from hlg.data.tiny import Request, make
+from hlg.checkpoint import store
+from hlg.data.class_names import read_names
+from hlg.data.tiny.make import Request, make
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 SMALL = {
     "class_num": 3,
     "train_image_size": 112,
@@ -67,7 +67,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of a finished training, and of another with the same seed and another number of workers."""
     runs = tmp_path_factory.mktemp("runs")
     for workers in (2, 1):
-        done = _run("tests.narrow.train", data, runs, train_num_workers=workers)
+        done = _run("tests.support.narrow.train", data, runs, train_num_workers=workers)
         assert done.returncode == 0, done.stderr
     return runs
 
@@ -106,7 +106,7 @@ def test_a_finished_run_is_sealed_and_complete_and_the_schedule_advances(trained
 def test_evaluating_the_checkpoint_gives_the_accuracy_that_training_logged(data: Path, trained: Path) -> None:
     folder = _folders(trained)[1]
     runs = trained.parent / "evaluations"
-    done = _run("tests.narrow.eval", data, runs, pretrained=folder)
+    done = _run("tests.support.narrow.eval", data, runs, pretrained=folder)
     assert done.returncode == 0, done.stderr
     (evaluation,) = _folders(runs)
     scores = json.loads((evaluation / "eval.json").read_text())
@@ -131,7 +131,7 @@ def test_an_evaluation_counts_every_class_and_says_what_is_taken_for_what(data: 
 
 
 def _predict(data: Path, runs: Path, images: list[Path], **keys: object) -> subprocess.CompletedProcess[str]:
-    command = _command("tests.narrow.predict", data, runs, **keys)
+    command = _command("tests.support.narrow.predict", data, runs, **keys)
     command[3:3] = [str(image) for image in images]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
@@ -164,7 +164,7 @@ def test_a_list_that_names_the_classes_does_instead_of_a_data_set(data: Path, tr
 
 
 def test_ctrl_c_saves_and_leaves_a_readable_unsealed_folder(data: Path, tmp_path: Path) -> None:
-    command = _command("tests.narrow.train", data, tmp_path, context_mode=1, max_epoch=50)
+    command = _command("tests.support.narrow.train", data, tmp_path, context_mode=1, max_epoch=50)
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         deadline = time.monotonic() + 120
@@ -182,12 +182,12 @@ def test_ctrl_c_saves_and_leaves_a_readable_unsealed_folder(data: Path, tmp_path
     said = errors.strip().splitlines()[-1]
     assert said.startswith((f"stopped by SIGINT after {steps} steps;", "stopped by SIGINT in an evaluation"))
     assert said.endswith(f"all steps are saved. Go on with the same command and RESUME={folder} (or --resume)")
-    assert checkpoint.state(folder / "checkpoints/last.ckpt").step == steps
+    assert store.state(folder / "checkpoints/last.ckpt").step == steps
     assert not (folder / "SHA256SUMS").exists()
 
 
 def test_a_diverging_run_stops_with_exit_code_3_and_says_what_to_try(data: Path, tmp_path: Path) -> None:
-    done = _run("tests.narrow.train", data, tmp_path, lr_max=1e30)
+    done = _run("tests.support.narrow.train", data, tmp_path, lr_max=1e30)
     assert done.returncode == 3, done.stderr
     message = done.stderr.strip().splitlines()[-1]
     assert message.startswith("error: step ")
@@ -227,11 +227,11 @@ def test_an_image_that_is_unreadable_stops_the_run_by_name_or_is_skipped_and_cou
     make(broken, Request(classes=3, train=3, val=3))
     file = next((broken / "train").glob("*/*"))
     file.write_bytes(file.read_bytes()[:200])
-    stopped = _run("tests.narrow.train", broken, tmp_path / "runs")
+    stopped = _run("tests.support.narrow.train", broken, tmp_path / "runs")
     assert stopped.returncode == 2
     assert file.name in stopped.stderr
     assert "on_unreadable=skip" in stopped.stderr
-    done = _run("tests.narrow.train", broken, tmp_path / "runs", max_epoch=1, on_unreadable="skip")
+    done = _run("tests.support.narrow.train", broken, tmp_path / "runs", max_epoch=1, on_unreadable="skip")
     assert done.returncode == 0, done.stderr
     last = _folders(tmp_path / "runs")[-1]
     assert f"skipped, unreadable: {file.parent.name}/{file.name}" in (last / "train.log").read_text()

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from hlg.config import Config, dump
-from hlg.environment import environment
-from hlg.record import RunFolder, epoch_line, eval_line, step_line
-from repro.compare import compare
-from repro.figures import read_published
-from repro.parse import read_run
+from hlg.record.environment import environment
+from hlg.record.run_folder import RunFolder, epoch_line, eval_line, step_line
 from repro.plan.__main__ import read_options
 from repro.plan.inputs import Origin, read_inputs
-from repro.schema import Verdict
-from repro.seeds import FREE
+from repro.published.compare import compare
+from repro.published.figures import read_published
+from repro.published.seeds import FREE
+from repro.records.run_folder import read_run
+from repro.records.schema import Verdict
+from tests.support import ROOT
 
 DEVICE = {"target": "CPU", "names": ["x86_64"], "count": 1}
 SPLIT = {"path": "data/tiny/val", "images": 3, "classes": 2, "hash": "content:sha256:00"}
@@ -74,8 +75,8 @@ def test_what_was_measured_is_read_as_a_plan_needs_it(tmp_path: Path) -> None:
     small = ["--batch_size=2", "--train_image_size=112", "--eval_image_size=112", "--class_num=7", "--steps=1"]
     files = {what: tmp_path / f"{what}.json" for what in ("step", "evaluate", "input")}
     for what, file in files.items():
-        command = [sys.executable, "-m", "tests.narrow.bench", what, *small, f"--json={file}"]
-        subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+        command = [sys.executable, "-m", "tests.support.narrow.bench", what, *small, f"--json={file}"]
+        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     found = read_inputs(read_options([word for what, file in files.items() for word in (f"--{what}", str(file))]))
     facts, quantities = found.facts, found.quantities
     assert (facts.batch, facts.image_size, facts.workers, facts.shared, facts.averages) == (2, 112, 14, True, 1)

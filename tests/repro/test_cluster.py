@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from repro import cluster
-from tests.repro.clusters import IMAGE, render
+from tests.support.clusters import IMAGE, render
 
 
 @pytest.mark.parametrize("device", ["ascend", "gpu", "cpu"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.repro.clusters import IMAGE, ODD, PYTHON, ROOT, make, render, split
+from tests.support.clusters import IMAGE, ODD, PYTHON, ROOT, make, render, split
 
 # The long options of sbatch 22.05 that have a directive, without those that make no sense in one.
 SBATCH = frozenset(

@@ -15,7 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.repro.clusters import DIGEST, IMAGE, ODD, PYTHON, make, render, split
+from tests.support.clusters import DIGEST, IMAGE, ODD, PYTHON, make, render, split
 
 SCHEMA = json.loads((Path(__file__).parent / "fixtures/volcano/job.schema.json").read_text())
 KUBERNETES = "1.28"  # the fields that are used are old enough for clusters that are

@@ -1,4 +1,4 @@
-"""The published implementation, a peer that takes its turns for repro.pace.
+"""The published implementation, a peer that takes its turns for repro.bench.turns.
 
     python published_hlg.py step --code models/research/cv/hlg --batch 8
 

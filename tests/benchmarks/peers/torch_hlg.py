@@ -1,4 +1,4 @@
-"""HLG-Mobile in PyTorch, a peer that takes its turns for repro.pace: ``python torch_hlg.py step --batch 8``.
+"""HLG-Mobile in PyTorch, a peer that takes its turns for repro.bench.turns: ``python torch_hlg.py step --batch 8``.
 
 It computes what the network does here (with the golden weights its logits agree to a relative 6e-7), float32. It needs
 torch and numpy, which this project does not install: ``pip install torch numpy`` in an environment of its own.

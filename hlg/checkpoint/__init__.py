@@ -1,0 +1,1 @@
+"""Save, find, verify and resume from checkpoints."""

@@ -1,0 +1,127 @@
+"""Going on with an unfinished run: which checkpoint, and whether anything has changed since the start."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hlg.checkpoint import store
+from hlg.config import Config, load
+from hlg.errors import UserError
+from hlg.record.run_folder import SEAL
+
+# Keys that change no number of a run: where things lie, how many threads prepare them, what is written how often.
+FREE = {
+    "resume",
+    "resume_changed",
+    "dataset_path",
+    "eval_path",
+    "class_names",
+    "train_num_workers",
+    "eval_num_workers",
+    "save_checkpoint",
+    "save_checkpoint_epochs",
+    "keep_checkpoint_max",
+    "save_checkpoint_steps",
+    "save_checkpoint_path",
+    "log_interval",
+    "device_id",
+    "run_distribute",  # the number of devices is compared itself
+    "stall_timeout",
+    "calibration_interval",
+    "graph_cache",
+    *("data_url", "train_url", "output_path", "data_path"),  # places in a cloud
+}
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """Where a run goes on. ``changed`` says what is not as at the start; ``env`` is the run's ``env.json``.
+
+    ``events`` are those of ``metrics.jsonl`` up to the checkpoint: what every rank's journal has to know.
+    """
+
+    run: Path
+    path: Path
+    state: store.State
+    env: dict[str, Any]
+    events: list[dict[str, Any]]
+    changed: tuple[str, ...]
+
+
+def find(config: Config, device: Mapping[str, Any], dataset: Mapping[str, Any]) -> Resumption:
+    """The run that ``config.resume`` names, its newest checkpoint or the named one, checked.
+
+    Args:
+        device: facts of the device now (:meth:`hlg.runtime.device.Device.facts`).
+        dataset: facts of the data now, by split (:func:`hlg.data.index.facts`).
+
+    Raises:
+        UserError: no unfinished training run, no good checkpoint, or something changed and ``resume_changed`` is 0.
+    """
+    run, path = _locate(Path(config.resume))
+    try:
+        env = json.loads((run / "env.json").read_text(encoding="utf-8"))
+        before, _ = load(["--config_path", str(run / "config.yml")])
+    except (OSError, ValueError) as error:
+        raise UserError(f"resume: {run} is not the folder of a training run ({error})") from None
+    if (run / SEAL).exists():
+        raise UserError(
+            f"resume: {run} is a finished run, there is nothing to go on with; to train further from its weights, "
+            f"start a new run with pretrained={run}"
+        )
+    state = store.state(path)
+    if not store.is_good(path):
+        store.read(path)  # says so, and offers the newest good one
+    try:
+        changed = _changes(before, config, env, device, dataset)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{run / 'env.json'}: is not that of a training run (nothing under {error})") from None
+    if changed and not config.resume_changed:
+        raise UserError(
+            f"resume: {run} was started otherwise: {'; '.join(changed)}. Set these as they were, or go on all the same "
+            "with resume_changed=1: the run will say so and compare with nothing"
+        )
+    return Resumption(run, path.resolve(), state, env, _events(run, state.metrics_bytes), tuple(changed))
+
+
+def _locate(named: Path) -> tuple[Path, Path]:
+    """Run folder and checkpoint."""
+    if named.suffix == ".ckpt":
+        if not named.is_file():
+            raise UserError(f"resume: {named}: no such file")
+        return named.resolve().parent.parent, named
+    if not named.is_dir():
+        raise UserError(f"resume: found {str(named)!r}, no such folder; give an unfinished run's folder")
+    path = named.resolve() / "checkpoints" / store.LAST
+    if not path.exists():
+        raise UserError(f"resume: {named} has no checkpoint yet (checkpoints/{store.LAST}): start it anew")
+    return named.resolve(), path
+
+
+def _events(run: Path, size: int) -> list[dict[str, Any]]:
+    """The first ``size`` bytes of the metrics, read."""
+    path = run / "metrics.jsonl"
+    try:
+        content = path.read_bytes()
+        if len(content) < size:
+            raise ValueError(f"{len(content)} bytes, {size} when the checkpoint was written")
+        return [json.loads(line) for line in content[:size].splitlines()]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: is not what it was when the checkpoint was written ({error})") from None
+
+
+def _changes(
+    before: Config, now: Config, env: Mapping[str, Any], device: Mapping[str, Any], dataset: Mapping[str, Any]
+) -> list[str]:
+    """What is not as it was, one text each: ``max_epoch 6 -> 8``."""
+    was, is_ = asdict(before), asdict(now)
+    pairs = {key: (was[key], is_[key]) for key in was if key not in FREE}
+    pairs |= {f"device {key}": (env["device"][key], device[key]) for key in ("target", "names", "count")}
+    pairs |= {f"hash of the {split} set": (env["dataset"][split]["hash"], dataset[split]["hash"]) for split in dataset}
+    return [f"{name} {_text(old)} -> {_text(new)}" for name, (old, new) in pairs.items() if old != new]
+
+
+def _text(value: object) -> str:
+    return str(int(value) if isinstance(value, bool) else value) or "nothing"

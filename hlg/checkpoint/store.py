@@ -1,0 +1,257 @@
+"""Checkpoints on disk: written whole or not at all, known by a hash, kept by rule.
+
+A checkpoint is two files: ``hlg_mobile-0042.ckpt``, the parameters of network and optimiser in MindSpore's format, and
+``hlg_mobile-0042.json`` beside it, its :class:`State` and its SHA-256. ``last.ckpt`` and ``best.ckpt`` are links.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+from mindspore import Parameter, Tensor
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from hlg.errors import UserError
+from hlg.record.run_folder import sha256_of
+
+PARTIAL = ".partial-"  # how the name of a file under way begins
+LAST, BEST = "last.ckpt", "best.ckpt"
+
+
+@dataclass(frozen=True)
+class State:
+    """What a run must know to go on, beside its parameters."""
+
+    step: int  # steps done
+    epoch: int  # epochs whose steps are all done; the last of them is not yet evaluated
+    steps_per_epoch: int
+    loss_scale: float
+    best_top1_pct: float | None
+    best_epoch: int | None
+    generator: dict[str, Any]  # every random number is a function of these and of the step
+    elapsed_s: float  # training time so far
+    log_bytes: int  # how much of the log and of metrics.jsonl belongs to the steps done
+    metrics_bytes: int
+    skipped: list[str]  # unreadable images left out so far
+    scheduled: bool  # stays as save_checkpoint_epochs and keep_checkpoint_max say
+
+
+# ------------------------------------------------------------------------------------------------- writing
+
+
+def save(path: str | Path, parameters: Iterable[Parameter], state: State) -> Path:
+    """Write a checkpoint under ``path`` so that it is there whole or not at all, even after a power cut.
+
+    MindSpore's own writer deletes an existing file first and does not flush, so it writes to a new name here.
+
+    Raises:
+        UserError: it can't be written; older checkpoints are as they were.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{PARTIAL}{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ms.save_checkpoint([{"name": p.name, "data": p} for p in parameters], str(partial))
+        partial.chmod(0o644)
+        sidecar = {**asdict(state), "bytes": partial.stat().st_size, "sha256": sha256_of(partial)}
+        described = _sidecar(partial)
+        described.write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        for file in (partial, described):
+            _flush(file)
+        described.replace(_sidecar(path))  # first: a checkpoint without it would be taken for one from elsewhere
+        partial.replace(path)
+        _flush(path.parent)
+    except (OSError, RuntimeError) as error:
+        for file in path.parent.glob(f"{PARTIAL}*"):
+            file.unlink(missing_ok=True)
+        good = newest_good(path.parent)
+        raise UserError(
+            f"checkpoint {path}: can't be written ({getattr(error, 'strerror', None) or _first_line(error)}); "
+            + (f"{good.name} is intact, so make room and resume" if good else "there is no earlier one")
+        ) from error
+    return path
+
+
+def point(folder: Path, link: str, path: Path) -> None:
+    """Make ``link`` (last.ckpt, best.ckpt) of ``folder`` mean the checkpoint ``path`` in it."""
+    partial = folder / f"{PARTIAL}{link}"
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(path.name)
+    partial.replace(folder / link)
+
+
+def prune(folder: Path, keep: int) -> list[Path]:
+    """Delete what is neither the best, nor among the ``keep`` newest scheduled ones, nor one of the last two.
+
+    Two, so that there is one to go on from should the last be damaged. Returns what was deleted.
+    """
+    found = by_step(folder)
+    stay = {(folder / BEST).resolve().name} | {path.name for path, _ in found[:2]}
+    stay |= {path.name for path, state in [item for item in found if item[1].scheduled][:keep]}
+    old = [path for path, _ in found if path.name not in stay]
+    for path in old:
+        _delete(path)
+    return old
+
+
+def rewind(folder: Path, path: Path) -> None:
+    """Make ``path`` the last checkpoint: delete later ones, which will be written again, and half a one of a kill."""
+    point(folder, LAST, path)
+    step = state(path).step
+    for later, known in by_step(folder):
+        if known.step > step:
+            _delete(later)
+    for file in folder.glob(f"{PARTIAL}*"):
+        file.unlink()
+    if not (folder / BEST).exists():
+        (folder / BEST).unlink(missing_ok=True)
+
+
+def _delete(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    _sidecar(path).unlink(missing_ok=True)
+
+
+# ------------------------------------------------------------------------------------------------- reading
+
+
+def find(path: str | Path) -> Path:
+    """The checkpoint that ``pretrained`` names: a file, or the newest one in a run folder.
+
+    Raises:
+        UserError: nothing named, no such file, or a run folder without checkpoints.
+    """
+    if not str(path):
+        raise UserError(
+            "pretrained: found nothing; give a checkpoint (.ckpt, .safetensors) or a run folder that holds one"
+        )
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    last = path / "checkpoints" / LAST
+    if not last.exists():
+        raise UserError(f"pretrained: {path} holds no checkpoints/{LAST}; give a checkpoint or a run folder")
+    return last
+
+
+def read(path: str | Path) -> dict[str, Parameter]:
+    """The parameters in a checkpoint file. One of ours must have the hash that was taken when it was written.
+
+    Raises:
+        UserError: no such file, not a readable checkpoint, or altered since; the newest good one beside it is offered.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"checkpoint {path}: no such file")
+    if path.suffix not in (".ckpt", ".safetensors"):
+        raise UserError(
+            f"checkpoint {path}: expected a MindSpore checkpoint, whose name ends in .ckpt, or weights in .safetensors"
+        )
+    if not is_good(path):
+        good = newest_good(path.resolve().parent)
+        raise UserError(
+            f"checkpoint {path.resolve()}: altered or truncated since it was written (its SHA-256 is not the one in "
+            f"{_sidecar(path.resolve()).name}); " + (f"the newest good one is {good}" if good else "no other is good")
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return {name: Parameter(Tensor(array), name=name) for name, array in load_file(path).items()}
+        return ms.load_checkpoint(str(path))
+    except (ValueError, TypeError, RuntimeError, KeyError, SafetensorError) as error:
+        raise UserError(f"checkpoint {path}: damaged or not a MindSpore checkpoint ({_first_line(error)})") from error
+
+
+def restore(path: Path, parameters: Iterable[Parameter]) -> None:
+    """Set all of ``parameters`` (network and optimiser) from one of our own checkpoints.
+
+    Raises:
+        UserError: an unreadable or altered file, or one that does not hold exactly these parameters.
+    """
+    stored = read(path)
+    own = {p.name: p for p in parameters}
+    differ = sorted(own.keys() ^ stored.keys())
+    differ += sorted(n for n in own.keys() & stored.keys() if tuple(own[n].shape) != tuple(stored[n].shape))
+    if differ:
+        raise UserError(f"checkpoint {path}: it is of another network or version; these do not fit: {some(differ)}")
+    for name, parameter in own.items():
+        parameter.set_data(Tensor(stored[name].asnumpy(), parameter.dtype))
+
+
+def state(path: Path) -> State:
+    """The state beside one of our own checkpoints.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    where = _sidecar(path.resolve())
+    try:
+        found = json.loads(where.read_text(encoding="utf-8"))
+        return State(**{spec.name: found[spec.name] for spec in fields(State)})
+    except FileNotFoundError:
+        raise UserError(
+            f"checkpoint {path}: {where.name}, the state that belongs to it, is missing: it can't be resumed; its "
+            "weights alone can be used with pretrained"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{where}: damaged ({_first_line(error)}): its checkpoint can't be resumed") from None
+
+
+def is_good(path: Path) -> bool:
+    """Whether a checkpoint has the hash it was written with; one from elsewhere, with no state beside it, passes."""
+    try:
+        beside = json.loads(_sidecar(path.resolve()).read_text(encoding="utf-8"))
+        ours = isinstance(beside, dict) and "sha256" in beside
+        return beside["sha256"] == sha256_of(path) if ours else path.is_file()
+    except FileNotFoundError:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def by_step(folder: Path) -> list[tuple[Path, State]]:
+    """The checkpoints of a run that have a state, the newest first."""
+    found = []
+    for path in folder.glob("*.ckpt"):
+        if not path.is_symlink() and not path.name.startswith(PARTIAL):
+            try:
+                found.append((path, state(path)))
+            except UserError:  # damaged: not one to go on from
+                continue
+    return sorted(found, key=lambda item: item[1].step, reverse=True)
+
+
+def newest_good(folder: Path) -> Path | None:
+    """The newest checkpoint of a run that can be resumed, or None."""
+    return next((path for path, _ in by_step(folder) if is_good(path)), None)
+
+
+def shape_of(parameter: Parameter) -> str:
+    """A shape in words, such as 3x3."""
+    return "x".join(map(str, parameter.shape)) or "a scalar"
+
+
+def some(names: list[str], separator: str = ", ") -> str:
+    """The first five names, and how many more there are."""
+    return separator.join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,100 @@
+"""Weights from a file into a network: our own names and the published ones."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mindspore import Tensor, nn
+
+from hlg.checkpoint.store import read, shape_of, some
+from hlg.errors import UserError
+from hlg.model.optimizer import STATE_PREFIX
+from hlg.record.run_folder import sha256_of
+
+_LAYERS = {
+    "query": "attn.to_q",
+    "key": "attn.to_k",
+    "value": "attn.to_v",
+    "project": "attn.proj",
+    "expand": "mlp.ff1",
+    "contract": "mlp.ff2",
+}
+
+# Our parameter names -> the published ones. Where the published model numbers its stages from 1, ours count from 0.
+_PUBLISHED: list[tuple[str, Callable[..., str]]] = [
+    (r"stages\.\d\.cls", lambda: "cls"),
+    (r"stages\.(\d)\.position", lambda s: f"pos_embed{int(s) + 1}"),
+    (r"embeds\.0\.(\d)\.(conv|norm)\.(\w+)", lambda i, part, leaf: f"patch_embed1.{part}{int(i) + 1}.{leaf}"),
+    (r"embeds\.(\d)\.(conv|norm)\.(\w+)", lambda s, part, leaf: f"patch_embed{int(s) + 1}.{part}.{leaf}"),
+    (
+        r"stages\.(\d)\.blocks\.(\d)\.smooth\.(\d)\.(conv|norm)\.(\w+)",
+        lambda s, b, i, part, leaf: f"block{int(s) + 1}_{b}.spatial_smooth.0.{3 * int(i) + (part == 'norm')}.{leaf}",
+    ),
+    (
+        r"stages\.(\d)\.blocks\.(\d)\.(attention|mlp)\.(\w+)\.(\w+)",
+        lambda s, b, _, layer, leaf: f"block{int(s) + 1}_{b}.{_LAYERS[layer]}.{leaf}",
+    ),
+    (
+        r"stages\.(\d)\.blocks\.(\d)\.(norm\d)\.(\w+)",
+        lambda s, b, norm, leaf: f"block{int(s) + 1}_{b}.{norm}.{leaf}",
+    ),
+    (r"((?:norm|head)\.\w+)", lambda name: name),
+]
+
+
+def published_name(name: str) -> str:
+    """The name that the published model gives to our parameter ``name``."""
+    for pattern, rename in _PUBLISHED:
+        if match := re.fullmatch(pattern, name):
+            return rename(*match.groups())
+    raise KeyError(name)
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of the parameters of a checkpoint file; ``unused`` as they are called in the file."""
+
+    path: str
+    sha256: str
+    naming: str  # "hlg-repro" or "published"
+    used: dict[str, str]  # our name of a parameter -> its name in the file
+    unused: tuple[str, ...]
+
+    def __str__(self) -> str:
+        unused = f", {len(self.unused)} stored but unused" if self.unused else ""
+        return f"{self.path}: {len(self.used)} parameters used ({self.naming} names){unused}, sha256 {self.sha256[:8]}"
+
+
+def load_weights(path: str | Path, network: nn.Cell) -> LoadReport:
+    """Set every parameter of ``network`` from a checkpoint, ours or a published one.
+
+    Raises:
+        UserError: an unreadable file, or one in which a parameter is missing or has another shape: all are named, and
+            the network is left as it was.
+    """
+    stored = read(path)
+    own = {p.name: p for p in network.get_parameters()}
+    ours = any(name in stored for name in own if published_name(name) != name)
+    source = {name: name if ours else published_name(name) for name in own}
+    missing = [source[name] for name in own if source[name] not in stored]
+    wrong = [
+        f"{source[name]} is {shape_of(stored[source[name]])} in the file, {shape_of(p)} in the network"
+        for name, p in own.items()
+        if source[name] in stored and tuple(stored[source[name]].shape) != tuple(p.shape)
+    ]
+    if missing or wrong:
+        faults = [f"{len(missing)} parameters are missing: {some(missing)}"] if missing else []
+        faults += [f"{len(wrong)} have another shape: {some(wrong, '; ')}"] if wrong else []
+        hint = " (is class_num the checkpoint's?)" if any("head." in fault for fault in wrong) else ""
+        raise UserError(f"checkpoint {path} does not fit the network: {'; '.join(faults)}{hint}")
+    for name, parameter in own.items():
+        parameter.set_data(Tensor(stored[source[name]].asnumpy(), parameter.dtype))
+    used = set(source.values())
+    return LoadReport(
+        str(path),
+        sha256_of(Path(path)),
+        "hlg-repro" if ours else "published",
+        source,
+        tuple(name for name in stored if name not in used and not (ours and name.startswith(STATE_PREFIX))),
+    )

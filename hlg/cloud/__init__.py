@@ -1,0 +1,1 @@
+"""Copy data and results on ModelArts, Huawei's cloud."""

@@ -1,0 +1,1 @@
+"""Unpack ImageNet into class folders, and verify them."""

@@ -1,0 +1,1 @@
+"""Make the tiny data set: drawn, or carved out of ImageNet."""

@@ -1,0 +1,1 @@
+"""Check that this stack computes HLG-Mobile: ``make fingerprint``."""

@@ -1,0 +1,272 @@
+"""Processes that work together: started, watched and ended together, whatever happens to one of them or to us.
+
+Each is the head of a process group of its own, so what it started ends with it, and each is killed by the kernel when
+its starter dies, even by SIGKILL.
+"""
+
+import ctypes
+import math
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from hlg.errors import RESUME_ME
+from hlg.runtime.signals import ECHO_S
+
+POLL_S = 0.2
+AFTER_FAILURE_S = 5.0  # for the others to end; most hang in a collective, which lets no signal through
+AFTER_STOP_S = 10.0  # for the others to end once one has stopped; they may wait for it in a collective
+AFTER_DONE_S = 300.0  # for the others to end once one is done: rank 0 still evaluates its last files, seals its run
+SCHEDULER_S = 10.0  # for the scheduler to notice that all ranks are done
+REAP_S = 5.0  # for the kernel to end what was killed; it can't while a driver call hangs
+
+OWN_WORDS = (2, 3)  # ended with a line that says why
+INTERRUPTED = 128 + signal.SIGINT
+PASSED_ON = (*OWN_WORDS, RESUME_ME, INTERRUPTED)  # any other code, and any signal, becomes 1
+
+TAIL_BYTES = 1 << 16
+
+_LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec it is too late
+_PR_SET_PDEATHSIG = 1
+
+
+class Child:
+    """One process: a rank or the scheduler. ``log`` takes its output, None: it goes where ours goes."""
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path | None) -> None:
+        self.name = name
+        self.log = log
+        self.code: int | None = None
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644) if log else None
+        try:
+            self._process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=_die_with(os.getpid()),
+            )
+        finally:
+            if output is not None:
+                os.close(output)
+        self.pid = self._process.pid
+
+    def __str__(self) -> str:
+        return f"{self.name} (pid {self.pid})"
+
+    @property
+    def how(self) -> str:
+        """How it ended, in words."""
+        if self.code is None or self.code >= 0:
+            return f"exit code {self.code}"
+        return f"killed by {_signal_name(-self.code)}"
+
+    def log_tail(self) -> list[str]:
+        """The last lines of its log, 64 KiB at most; none where it has no log."""
+        if self.log is None:
+            return []
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - TAIL_BYTES))
+            return file.read().decode(errors="replace").splitlines()
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal, or None while it runs. What it leaves behind is killed."""
+        if self.code is None and os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            os.killpg(self.pid, signal.SIGKILL)  # as long as it is not reaped, the number is nobody else's
+            self.code = self._process.wait()
+        return self.code
+
+    def send(self, number: int) -> None:
+        """Send a signal to the process alone, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill the process and all that it started, unless it has ended."""
+        if self.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+class Stop:
+    """Notes SIGTERM, SIGINT and SIGHUP in ``received`` instead of ending the process; a context.
+
+    What comes within two seconds of another is its echo: make passes on what it is sent together with us.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self._at = -math.inf
+
+    def __enter__(self) -> "Stop":
+        heard = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+            heard.append(signal.SIGHUP)
+        self._before = {number: signal.signal(number, self._note) for number in heard}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @property
+    def code(self) -> int:
+        """The exit code that the first signal asks for."""
+        return INTERRUPTED if self.received[0] == signal.SIGINT else RESUME_ME
+
+    @property
+    def passed_on(self) -> int:
+        """What the ranks are sent: they know SIGTERM and SIGINT."""
+        return signal.SIGINT if self.received[0] == signal.SIGINT else signal.SIGTERM
+
+    @property
+    def name(self) -> str:
+        """Of the first signal."""
+        return _signal_name(self.received[0])
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if now - self._at > ECHO_S:
+            self.received.append(number)
+            self._at = now
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How it ended: the exit code, what went wrong ("" if nothing did) and who did it."""
+
+    code: int
+    problem: str = ""
+    culprit: Child | None = None
+
+
+class Supervisor:
+    """Watches ranks, and a scheduler that has to outlive them, until all have ended.
+
+    The first rank that fails ends the others; the first signal is passed on to the ranks and ends them within
+    ``grace_s`` seconds, a second one at once.
+    """
+
+    def __init__(self, ranks: Sequence[Child], scheduler: Child | None, stop: Stop, grace_s: float) -> None:
+        self._ranks = ranks
+        self._scheduler = scheduler
+        self._stop = stop
+        self._grace_s = grace_s
+        self._passed_on = False
+        self._kill_at, self._why = math.inf, ""
+        self._ending: Ending | None = None
+
+    def run(self) -> Ending:
+        """Wait for the end; nothing is running afterwards, unless the kernel itself can't end it."""
+        while self._turn():
+            time.sleep(POLL_S)
+        codes = {rank.code for rank in self._ranks}
+        scheduler = self._scheduler
+        if scheduler and codes <= {0, RESUME_ME, INTERRUPTED}:  # else it would wait for those that are gone
+            _wait(SCHEDULER_S, lambda: scheduler.poll() is not None or len(self._stop.received) > 1)
+        return self._ending or Ending(self._stop_code() if any(codes) else 0)
+
+    def _turn(self) -> bool:
+        """Look at everything once and act on it; returns whether to go on."""
+        alive = [rank for rank in self._ranks if rank.poll() is None]
+        if self._stop.received:
+            self._pass_on(alive)
+        if not self._ending:
+            self._judge(alive)
+        if alive and time.monotonic() >= self._kill_at:
+            if not self._ending:
+                late = ", ".join(map(str, alive))
+                self._ending = Ending(self._stop_code(), f"{late}: {self._why}, killed", alive[0])
+            for rank in alive:
+                rank.kill()
+        return bool(alive) and time.monotonic() < self._kill_at + REAP_S
+
+    def _pass_on(self, alive: Sequence[Child]) -> None:
+        """The first signal to the ranks, once, unless they are being ended already."""
+        if not self._passed_on and not self._ending:
+            for rank in alive:
+                rank.send(self._stop.passed_on)
+        self._passed_on = True
+        self._end_within(self._grace_s, f"not ended {self._grace_s:g} s after {self._stop.name}")
+        if len(self._stop.received) > 1:
+            self._end_within(0, "not ended at the second signal")
+
+    def _judge(self, alive: Sequence[Child]) -> None:
+        """Find the first failure among those that have ended, and bound the time of the others."""
+        ended = [rank for rank in self._ranks if rank.code is not None]
+        failed = [rank for rank in ended if rank.code in OWN_WORDS]
+        stopped = self._stopped()
+        if not stopped:  # what fails when another is gone is a consequence
+            failed += [rank for rank in ended if rank.code]
+            if alive and self._scheduler and not self._stop.received and self._scheduler.poll():
+                failed.append(self._scheduler)
+        if failed:
+            culprit = failed[0]
+            code = culprit.code if culprit.code in PASSED_ON else 1
+            self._ending = Ending(code or 1, f"{culprit}: {culprit.how}", culprit)
+            for rank in alive if not self._passed_on else ():
+                rank.send(signal.SIGTERM)
+            self._end_within(AFTER_FAILURE_S, "")
+        elif stopped:
+            self._end_within(AFTER_STOP_S, f"not ended {AFTER_STOP_S:g} s after {stopped[0]} stopped")
+        elif ended:
+            self._end_within(AFTER_DONE_S, f"not ended {AFTER_DONE_S:g} s after {ended[0]} was done")
+
+    def _stopped(self) -> list[Child]:
+        """The ranks that ended because a signal asked them to; one may have got it from elsewhere."""
+        codes = {RESUME_ME, INTERRUPTED}
+        if self._passed_on:
+            codes |= {-signal.SIGTERM, -signal.SIGINT}  # before they could handle it
+        if self._passed_on and self._stop.received[0] == signal.SIGINT:
+            codes.add(1)  # importing a C extension makes an ImportError of Ctrl-C
+        return [rank for rank in self._ranks if rank.code in codes]
+
+    def _stop_code(self) -> int:
+        """The exit code that says who asked for the stop; 1 where nobody did."""
+        if self._stop.received:
+            return self._stop.code
+        return next((rank.code for rank in self._stopped() if rank.code), 1)
+
+    def _end_within(self, seconds: float, why: str) -> None:
+        """From now on; of several bounds the earliest holds."""
+        at = time.monotonic() + seconds
+        if at < self._kill_at:
+            self._kill_at, self._why = at, why
+
+
+def end_all(children: Sequence[Child]) -> list[Child]:
+    """Kill all that still run; returns those that even that has not ended."""
+    for child in children:
+        child.kill()
+    _wait(REAP_S, lambda: all(child.poll() is not None for child in children))
+    return [child for child in children if child.code is None]
+
+
+def _wait(seconds: float, done: Callable[[], bool]) -> None:
+    end = time.monotonic() + seconds
+    while not done() and time.monotonic() < end:
+        time.sleep(POLL_S / 4)
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    """For the new process, before it becomes the program: be killed when ``parent`` dies, as it may just have done."""
+
+    def arrange() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return arrange
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has no name
+        return f"signal {number}"

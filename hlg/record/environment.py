@@ -1,0 +1,99 @@
+"""What a reader must know of code, software and machine to repeat a run."""
+
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from hlg.record.processor import processor
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("mindspore", "numpy", "opencv-python-headless", "pillow", "pyyaml", "simplejpeg")
+ENVIRONMENT_VARIABLES = (
+    *("ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS", "RANK_TABLE_FILE"),
+    *("HLG_ENGINE", "HLG_IMAGE", "HLG_IMAGE_DIGEST"),  # docker/run.sh sets them
+)
+GIT_TIMEOUT_S = 30
+
+
+def environment(device: dict[str, Any], **facts: Any) -> dict[str, Any]:
+    """What a reader must know to repeat the run: code, command, software, machine; and what could not be found out."""
+    git = git_state()
+    packages = {name: _version(name) for name in PACKAGES}
+    missing = [f"version of {name}" for name, version in packages.items() if version is None]
+    missing += ["commit: not a git checkout"] if git["commit"] is None else []
+    return {
+        **git,
+        "argv": [_program(sys.argv[0]), *sys.argv[1:]],
+        "python": platform.python_version(),
+        "packages": packages,
+        "platform": platform.platform(),
+        "cpu": processor(),
+        "device": device,
+        "variables": {name: os.environ[name] for name in ENVIRONMENT_VARIABLES if name in os.environ},
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **facts,
+        "missing": missing,
+    }
+
+
+def _program(path: str) -> str:
+    """Of this checkout: relative to it, so that a command is the same wherever the checkout lies."""
+    return str(Path(path).relative_to(ROOT)) if Path(path).is_relative_to(ROOT) else path
+
+
+def git_state() -> dict[str, Any]:
+    """Commit of the code that runs, and whether its tracked files were changed; None where nobody knows.
+
+    An image has no git; there the build has left ``HLG_COMMIT``, such as ``<40 hex digits>-dirty`` or ``unknown``.
+    """
+    built_from, _, dirty = os.environ.get("HLG_COMMIT", "").partition("-")
+    if len(built_from) == 40:
+        return {"commit": built_from, "dirty": dirty == "dirty"}
+    commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
+    return {
+        "commit": commit.decode().strip() if commit else None,
+        "dirty": None if commit is None or changes is None else bool(changes),
+    }
+
+
+def code_patch() -> bytes | None:
+    """What was changed in the tracked files since the commit, as ``git apply`` takes it; None where nobody knows.
+
+    An image does not know: it has the changed code, and no git.
+    """
+    # Whatever the taste of this machine's git.
+    plain = ("--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
+    return None if os.environ.get("HLG_COMMIT") else _git("diff", "--binary", *plain, "HEAD")
+
+
+def _git(*command: str) -> bytes | None:
+    git = shutil.which("git")
+    if git is None:
+        return None
+    try:
+        done = subprocess.run([git, "-C", str(ROOT), *command], capture_output=True, check=False, timeout=GIT_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def host_address() -> str | None:
+    """This machine's address for the published ``ip[...]`` line, or None as the published run printed."""
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return None

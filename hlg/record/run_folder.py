@@ -1,0 +1,214 @@
+"""The run folder: log lines in the published format, the same facts as JSON lines, the environment and the seal."""
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from hlg.errors import UserError
+from hlg.files import write_whole
+from hlg.record.environment import code_patch, git_state
+
+SEAL = "SHA256SUMS"
+
+
+def step_line(epoch: int, step: int, loss: float) -> str:
+    """The published line of one step."""
+    return f"epoch[{epoch}], step_num[{step}], loss={loss:.6f}"
+
+
+def epoch_line(
+    epoch: int,
+    *,
+    epoch_time_s: float,
+    steps: int,
+    loss: float,
+    lr: float,
+    images_per_s: float,
+    accuracy: float | None = None,
+    eval_time_s: float = 0.0,
+) -> str:
+    """The published line of one epoch; an epoch without evaluation (accuracy None) ends after fps.
+
+    ``accuracy`` is a share of 1. ``epoch_time_s`` holds the wait for data, but no compilation and no evaluation.
+    """
+    line = (
+        f"epoch[{epoch}], epoch time: {epoch_time_s:.2f}s, per step time: {epoch_time_s / steps:.4f}s, "
+        f"loss={loss:.6f}, lr={lr:.6f}, fps={images_per_s:.2f}"
+    )
+    return line if accuracy is None else f"{line}, accuracy={accuracy:.6f}, eval_cost={eval_time_s:.2f}"
+
+
+def eval_line(accuracy: float, step_time_s: float, total_time_s: float) -> str:
+    """The published line of an evaluation."""
+    return f"accuracy={accuracy:.6f}, per step time: {step_time_s:.4f}s, total cost time: {total_time_s:.4f}s"
+
+
+class RunFolder:
+    """One run's evidence. Usable as a context: leaving it without an error seals the folder.
+
+    A folder without the seal (``SHA256SUMS``, written last) is an unfinished run.
+    """
+
+    def __init__(self, path: Path, kind: str) -> None:
+        self.path = path
+        self.kind = kind
+        self._log: TextIO = (path / f"{kind}.log").open("a", encoding="utf-8")
+        self._metrics: TextIO = (path / "metrics.jsonl").open("a", encoding="utf-8")
+        self.cut_steps = 0  # steps that were recorded after the checkpoint from which the run goes on
+        try:
+            fcntl.flock(self._metrics, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{path}: another process is writing this run; wait for it, or stop it first") from None
+        except OSError:
+            pass  # a file system without locks: nothing to hold on to
+
+    @classmethod
+    def create(cls, root: str | Path, kind: str, config: str, device: str, count: int = 1) -> "RunFolder":
+        """Make ``<root>/<UTC date>_<config>_<device>x<count>_<commit>/``; ``kind`` is train or eval.
+
+        Raises:
+            UserError: the folder can't be made.
+        """
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        commit = (git_state()["commit"] or "nogit")[:8]
+        name = f"{stamp}_{config}_{device.lower()}x{count}_{commit}"
+        try:
+            Path(root).mkdir(parents=True, exist_ok=True)
+            for suffix in ("", *(f"-{i}" for i in range(2, 100))):  # runs started in the same second
+                path = Path(root) / f"{name}{suffix}"
+                try:
+                    path.mkdir()
+                    return cls(path, kind)
+                except FileExistsError:
+                    continue
+        except OSError as error:
+            raise UserError(f"save_checkpoint_path {root}: can't make a run folder here ({error.strerror})") from error
+        raise UserError(f"save_checkpoint_path {root}: has 99 run folders called {name}")
+
+    @classmethod
+    def reopen(cls, path: Path, kind: str, log_bytes: int, metrics_bytes: int) -> "RunFolder":
+        """Go on in the folder of an unfinished run, whose log and metrics are cut back to what a checkpoint knows.
+
+        What is cut off, steps that will be run again, is kept in ``<kind>.cut-<n>.log`` and ``metrics.cut-<n>.jsonl``.
+
+        Raises:
+            UserError: another process writes in it, or a file is shorter than when the checkpoint was written.
+        """
+        run = cls(path, kind)
+        run._cut(log_bytes, metrics_bytes)
+        return run
+
+    def _cut(self, log_bytes: int, metrics_bytes: int) -> None:
+        n = len(list(self.path.glob("metrics.cut-*.jsonl"))) + 1
+        sizes = {self.path / f"{self.kind}.log": log_bytes, self.path / "metrics.jsonl": metrics_bytes}
+        contents = {file: file.read_bytes() for file in sizes}
+        for file, size in sizes.items():  # both, before either is touched
+            if len(contents[file]) < size or contents[file][size - 1 : size] != b"\n":
+                raise UserError(f"{file}: is not what it was when the checkpoint was written, so the run can't go on")
+        for file, size in sizes.items():
+            content = contents[file]
+            (self.path / f"{file.stem}.cut-{n}{file.suffix}").write_bytes(content[size:])
+            os.truncate(file, size)
+            self.cut_steps = content[size:].count(b'"event": "step"')
+
+    def positions(self) -> dict[str, int]:
+        """How long the log and the metrics are now, for :meth:`reopen`."""
+        sizes = [os.fstat(file.fileno()).st_size for file in (self._log, self._metrics)]  # every line is flushed
+        return {"log_bytes": sizes[0], "metrics_bytes": sizes[1]}
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._log.close()
+        self._metrics.close()
+        if kind is None:
+            self._seal()
+
+    def log(self, message: str, timestamp: bool = True) -> str:
+        """Append one line to the log, in the published format, and return it."""
+        line = f"{datetime.now().strftime('%Y-%m-%d %H:%M:%S')}:INFO:{message}" if timestamp else message
+        print(line, file=self._log, flush=True)
+        return line
+
+    def event(self, event: str, **facts: Any) -> None:
+        """Append one JSON object to ``metrics.jsonl``; None values are left out, non-finite numbers become text."""
+        record = {key: _jsonable(value) for key, value in facts.items() if value is not None}
+        print(json.dumps({"event": event, **record}), file=self._metrics, flush=True)
+
+    def write(self, name: str, content: str | dict[str, Any]) -> None:
+        """Write one file of the folder, a dict as JSON."""
+        text = content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        write_whole(self.path / name, text)
+
+    def with_patch(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """``facts``, with the name of a file, written here, that says what was changed in the code if it was."""
+        if not facts["dirty"]:
+            return facts
+        patch = code_patch()
+        if patch is None:
+            return {**facts, "missing": [*facts["missing"], "what was changed in the code"]}
+        name = f"code-{hashlib.sha256(patch).hexdigest()[:8]}.patch"
+        (self.path / name).write_bytes(patch)
+        return {**facts, "patch": name}
+
+    def _seal(self) -> None:
+        files = sorted(p for p in self.path.rglob("*") if p.is_file() and p.name != SEAL)
+        lines = [f"{sha256_of(p)}  {p.relative_to(self.path).as_posix()}\n" for p in files]
+        write_whole(self.path / SEAL, "".join(lines))
+
+
+class NoFolder(RunFolder):
+    """What ranks other than the first have: rank 0 keeps the record of all."""
+
+    @classmethod
+    def instead(cls, root: str | Path, kind: str, *_: object) -> "NoFolder":
+        """In the place of :meth:`RunFolder.create`."""
+        return cls(kind)
+
+    def __init__(self, kind: str) -> None:
+        self.path = Path("<the run folder that rank 0 names>")
+        self.kind = kind
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def log(self, message: str, timestamp: bool = True) -> str:
+        return message
+
+    def event(self, event: str, **facts: Any) -> None:
+        pass
+
+    def write(self, name: str, content: str | dict[str, Any]) -> None:
+        pass
+
+    def with_patch(self, facts: dict[str, Any]) -> dict[str, Any]:
+        return facts
+
+
+def link_latest(run: Path, config: str) -> None:
+    """Point ``latest_<config>`` beside the run folder at it, so that scripts and people find the newest run."""
+    link = run.parent / f"latest_{config}"
+    partial = run.parent / f".latest_{config}_{os.getpid()}"
+    partial.symlink_to(run.name)
+    partial.replace(link)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no nan and no infinity
+    return value
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

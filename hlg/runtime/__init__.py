@@ -1,0 +1,1 @@
+"""The device and the process: ranks, graph cache, fused kernels, signals, watchdog."""

@@ -1,0 +1,124 @@
+"""The device, the mode, the seeds, and this process's place among the ranks: all that comes before a network."""
+
+import os
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+import mindspore as ms
+from mindspore import communication
+
+from hlg.config import Config
+from hlg.errors import LostRankError, UserError
+from hlg.runtime import fused_kernels
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a run computes on. ``target`` is CPU, GPU or Ascend, ``rank`` this process's place among ``count``."""
+
+    target: str
+    name: str
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def shard(self) -> tuple[int, int]:
+        """(rank, number of ranks), as the loaders take it."""
+        return self.rank, self.count
+
+    def facts(self) -> dict[str, Any]:
+        """As kept in ``env.json``."""
+        return {"target": self.target, "names": [self.name] * self.count, "count": self.count}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What started this process as one of several: its name, how many there are, and the device it is meant to use."""
+
+    name: str
+    ranks: int
+    device_id: int
+
+
+def engine(environment: dict[str, str]) -> Engine | None:
+    """The engine that set these environment variables, or None: msrun (or hlg.launch), a rank table, or mpirun."""
+    get = environment.get
+    if get("MS_ROLE"):
+        return Engine("msrun", int(get("MS_WORKER_NUM", "0")), int(get("DEVICE_ID", "0")))
+    if get("RANK_TABLE_FILE") and get("RANK_ID"):
+        return Engine("RANK_TABLE_FILE", int(get("RANK_SIZE", "0")), int(get("DEVICE_ID", "0")))
+    if get("OMPI_COMM_WORLD_SIZE"):
+        return Engine("mpirun", int(get("OMPI_COMM_WORLD_SIZE", "0")), int(get("OMPI_COMM_WORLD_LOCAL_RANK", "0")))
+    return None
+
+
+def start(config: Config) -> Device:
+    """Select device, mode and seeds, and join the other ranks.
+
+    A process that msrun started as the scheduler stays in here until the ranks are done, and then exits.
+
+    Raises:
+        UserError: a device that MindSpore does not find here, ranks that do not come together, or settings that this
+            version can't run.
+    """
+    if config.open_profiler:
+        raise UserError("open_profiler: found 1; a training is not profiled, make profile does that; set it to 0")
+    started_by = engine(dict(os.environ))
+    if config.run_distribute and not started_by:
+        raise UserError(
+            "run_distribute: found 1, but this process was started alone. Start the ranks by make train-gpu8 (or "
+            "-ascend8, -cpu2), python -m hlg.launch --ranks 8, msrun or mpirun, or set run_distribute to 0"
+        )
+    if started_by and started_by.ranks > 1 and not config.run_distribute:
+        raise UserError(
+            f"run_distribute: found 0, but {started_by.name} started {started_by.ranks} ranks, and each would train "
+            "alone: set run_distribute to 1"
+        )
+    try:
+        ms.set_device(config.device_target, started_by.device_id if started_by else config.device_id)
+        if config.device_target != "CPU":  # a driver that is too old shows only when the devices are counted
+            getattr(ms.device_context, config.device_target.lower()).device_count()
+    except (RuntimeError, ValueError) as error:
+        words = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("-")]
+        reason = words[0].split(". ")[0] if words else type(error).__name__
+        raise UserError(
+            f"device_target: found {config.device_target} (device_id {config.device_id}), which MindSpore "
+            f"{ms.__version__} can't use on this machine ({reason}); set device_target to CPU, or install the "
+            "driver and libraries of that device"
+        ) from error
+    ms.set_context(mode=config.context_mode)
+    if config.graph_kernel:
+        fused_kernels.prepare(config)
+        ms.set_context(enable_graph_kernel=True)
+    ms.set_deterministic(True)
+    ms.set_seed(config.seed)
+    rank, count = _join(started_by) if started_by and config.run_distribute else (0, 1)
+    return Device(config.device_target, _name(config.device_target), rank, count)
+
+
+def _join(started_by: Engine) -> tuple[int, int]:
+    """Meet the other ranks; returns (rank, number of ranks) as the engine says, never from a setting."""
+    try:
+        communication.init()
+        return communication.get_rank(), communication.get_group_size()
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0].split(". ")[0]
+        if os.environ.get("MS_ROLE") == "MS_SCHED" and "timed out node" in reason:
+            raise LostRankError(
+                f"the scheduler has lost a rank that had joined ({reason}): it died, or its machine hangs"
+            ) from error
+        raise UserError(
+            f"run_distribute: the {started_by.ranks} ranks did not come together ({reason}). Was every machine's part "
+            "of the job started, with the same address of the first one? The logs of the other ranks may say more"
+        ) from error
+
+
+def _name(target: str) -> str:
+    """The product name of the device, as MindSpore gives it."""
+    if target == "CPU":
+        return platform.machine()
+    try:
+        return str(ms.hal.get_device_name(0, target))
+    except (RuntimeError, ValueError, AttributeError):
+        return "unknown"

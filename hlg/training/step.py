@@ -1,0 +1,212 @@
+"""One training step and one evaluation step as graphs, and the random numbers that the host draws for a training step.
+
+Shapes: B images of S x S pixels, C classes. ``auto_prefix=False`` keeps the network's parameters under their own names.
+"""
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+from mindspore.ops import composite
+
+from hlg.model.loss import CrossEntropy
+from hlg.model.network import HLG
+from hlg.model.optimizer import AdamW
+from hlg.runtime.collective import Average
+
+# ImageNet's mean and standard deviation of a channel, in grey levels 0 to 255.
+MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+
+
+def build_network(class_num: int, image_size: int, amp_level: str = "O0") -> HLG:
+    """HLG-Mobile with random weights, computing in the precision of ``amp_level``.
+
+    O0: float32. O2: float16 but for batch norm. O3: float16. Parameters and loss stay float32 at every level.
+
+    Raises:
+        UserError: an image size that does not fit.
+    """
+    network = HLG(class_num, image_size)
+    if amp_level != "O0":
+        # Sets the cells of `network` itself; what it returns only adds a cast that loss and ranks do anyway.
+        ms.amp.auto_mixed_precision(network, amp_level)
+    return network
+
+
+class Normalize(nn.Cell):
+    """uint8 images (B, S, S, 3) -> normalised float32 (B, 3, S, S)."""
+
+    def __init__(self) -> None:
+        super().__init__(auto_prefix=False)
+        self.mean = Tensor(MEAN, ms.float32)
+        self.scale = Tensor([1 / s for s in STD], ms.float32)
+
+    def construct(self, images: Tensor) -> Tensor:
+        return ((images.astype(ms.float32) - self.mean) * self.scale).transpose(0, 3, 1, 2)
+
+
+class Objective(nn.Cell):
+    """Network and loss, scaled: what the gradient is taken of."""
+
+    def __init__(self, network: HLG, loss: CrossEntropy, loss_scale: float) -> None:
+        super().__init__(auto_prefix=False)
+        self.network = network
+        self.loss = loss
+        self.loss_scale = loss_scale
+
+    def construct(self, x: Tensor, labels: Tensor, mixed: Tensor, lam: Tensor, scales: Tensor | None) -> Tensor:
+        return self.loss(self.network(x, scales), labels, mixed, lam) * self.loss_scale
+
+
+# Functions over all gradients at once: a loop over 245 parameters in Python compiles half a minute longer.
+_scale = composite.MultitypeFuncGraph("scale")
+_total = composite.MultitypeFuncGraph("total")
+
+
+_assign = composite.MultitypeFuncGraph("assign")
+
+
+@_scale.register("Number", "Tensor")
+def _scale_tensor(factor: float, gradient: Tensor) -> Tensor:
+    return gradient * factor
+
+
+@_total.register("Tensor")
+def _total_of_tensor(gradient: Tensor) -> Tensor:
+    add = ops.ReduceSum()
+    return add(add(gradient, 0))  # on a CPU a sum over all axes at once takes four times as long
+
+
+@_assign.register("Tensor", "Tensor")
+def _assign_one(parameter: Parameter, value: Tensor) -> Tensor:
+    return ops.assign(parameter, value)
+
+
+class Gradients(nn.Cell):
+    """Loss and gradients for normalised images x (B, 3, S, S), both freed from the loss scale.
+
+    Of several ranks both are the mean, and so are the moving statistics of batch norm afterwards: every parameter stays
+    the same on all ranks, bit for bit. (The statistics that normalise a batch are those of the rank's own images.)
+
+    Returns:
+        loss (), the gradients in the order of ``network.trainable_params()``, and whether any of them is not finite.
+    """
+
+    def __init__(self, network: HLG, loss: CrossEntropy, loss_scale: float = 1.0, ranks: int = 1) -> None:
+        super().__init__(auto_prefix=False)
+        weights = ms.ParameterTuple(network.trainable_params())
+        self.ranks = ranks
+        self.moving = ms.ParameterTuple(p for p in network.get_parameters() if not p.requires_grad)
+        self.average = Average([p.shape for p in (*weights, *self.moving)] + [()], ranks)
+        self.weights = len(weights)
+        self.objective = Objective(network, loss, loss_scale)
+        self.unscale = 1.0 / loss_scale
+        self.map = composite.HyperMap()
+        self.add = ops.AddN()
+        self.differentiate = ops.value_and_grad(self.objective, None, weights)
+
+    def construct(
+        self, x: Tensor, labels: Tensor, mixed: Tensor, lam: Tensor, scales: Tensor | None
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        loss, gradients = self.differentiate(x, labels, mixed, lam, scales)
+        if self.ranks > 1:
+            moving = ops.depend(self.moving, loss)  # as this step has left them
+            means = self.average((*gradients, *moving, loss))
+            gradients = means[: self.weights]
+            loss = ops.depend(means[-1], self.map(_assign, self.moving, means[self.weights : -1]))
+        gradients = self.map(ops.partial(_scale, self.unscale), gradients)
+        total = self.add(self.map(_total, gradients))  # not finite as soon as one of its terms is not
+        return loss * self.unscale, gradients, ops.logical_not(ops.isfinite(total))
+
+
+class Update(nn.Cell):
+    """Forward, backward and optimiser for normalised images. A step whose gradients overflow changes nothing."""
+
+    def __init__(
+        self, network: HLG, loss: CrossEntropy, optimizer: AdamW, loss_scale: float = 1.0, ranks: int = 1
+    ) -> None:
+        super().__init__(auto_prefix=False)
+        self.gradients = Gradients(network, loss, loss_scale, ranks)
+        self.optimizer = optimizer
+
+    def construct(
+        self, x: Tensor, labels: Tensor, mixed: Tensor, lam: Tensor, scales: Tensor | None, lr: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """As :class:`Gradients`, with the learning rate float32 (). Returns the loss and whether it overflowed."""
+        loss, gradients, overflow = self.gradients(x, labels, mixed, lam, scales)
+        return ops.depend(loss, self.optimizer(gradients, lr, overflow)), overflow
+
+
+class TrainStep(nn.Cell):
+    """A whole training step from uint8 images, in one graph: normalise, mix, update."""
+
+    def __init__(
+        self, network: HLG, loss: CrossEntropy, optimizer: AdamW, loss_scale: float = 1.0, ranks: int = 1
+    ) -> None:
+        super().__init__(auto_prefix=False)
+        self.normalize = Normalize()
+        self.update = Update(network, loss, optimizer, loss_scale, ranks)
+        self.ranks = ranks
+        self.sum = ops.AllReduce()
+
+    def construct(
+        self, images: Tensor, labels: Tensor, partner: Tensor, lam: Tensor, scales: Tensor, lr: Tensor, stop: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One step.
+
+        Args:
+            images: uint8 (B, S, S, 3).
+            labels: int32 (B,).
+            partner: int32 (B,), the place in the batch of the image that each one is mixed with.
+            lam: float32 (), the share of the image itself.
+            scales: float32 (B, columns), factors of stochastic depth (:func:`draw_drop_scales`).
+            lr: float32 (), the learning rate of this step.
+            stop: float32 (), not 0 where this rank wants the run to stop after this step.
+
+        Returns:
+            loss float32 (), whether the gradients overflowed, bool (), and the sum of ``stop`` over all ranks: the
+            same three on every rank.
+        """
+        x = self.normalize(images)
+        x = x * lam + x[partner] * (1.0 - lam)
+        loss, overflow = self.update(x, labels, labels[partner], lam, scales, lr)
+        if self.ranks > 1:
+            # After the update, so that every rank runs its all-reduces in the same order.
+            stop = self.sum(ops.depend(stop, loss))
+        return loss, overflow, stop
+
+
+class RankStep(nn.Cell):
+    """How many classes score higher than the right one, and which one scores highest.
+
+    uint8 (B, S, S, 3), labels (B,) -> int32 (B,), int32 (B,). Rank 0 is a top-1 hit, below 5 a top-5 hit. Of equal
+    scores the lower class wins, as in an argmax; a score that is not a number never hits.
+    """
+
+    def __init__(self, network: HLG) -> None:
+        super().__init__(auto_prefix=False)
+        self.normalize = Normalize()
+        self.network = network
+        self.argmax = ops.Argmax(output_type=ms.int32)
+
+    def construct(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.network(self.normalize(images)).astype(ms.float32)
+        classes = ops.arange(logits.shape[1]).reshape(1, -1)
+        own = labels.reshape(-1, 1) == classes  # (B, C)
+        score = ops.select(own, logits, ops.zeros_like(logits)).sum(-1, keepdims=True)  # (B, 1)
+        beaten = (score > logits) | ((score == logits) & (labels.reshape(-1, 1) <= classes))
+        return (~beaten).astype(ms.int32).sum(-1), self.argmax(logits)
+
+
+def draw_drop_scales(drop_rates: np.ndarray, seed: int, step: int, batch: int) -> np.ndarray:
+    """Factors of stochastic depth for one step, the same for the same (seed, step).
+
+    Args:
+        drop_rates: (K,) the drop rate of each column (``HLG.drop_rates``).
+
+    Returns:
+        float32 (batch, K): 0 where a branch is dropped, else 1 / (1 - rate).
+    """
+    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 3, step])))
+    keep = 1 - drop_rates
+    return ((random.random((batch, len(keep)), np.float32) < keep) / keep).astype(np.float32)

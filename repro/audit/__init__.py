@@ -1,0 +1,1 @@
+"""Check published figures, a run or a log for internal consistency."""

@@ -1,0 +1,1 @@
+"""Measure programs and commits by turns."""

@@ -1,0 +1,139 @@
+"""Is one commit faster than another? Or: what did two kept measurements find?
+
+    python -m repro.bench.compare A B --what step --rounds 8 [-- keys of the configuration]
+
+A and B are commits, ``.`` for the code as it stands, or two files of ``python -m hlg.bench --json``. Commits are
+checked out beside each other and measured by turns, so that what else the machine does slows both; their ratio counts.
+Files were measured at different times: they are only set side by side, with what differs of their environments.
+"""
+
+import argparse
+import json
+import shlex
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from repro.bench import turns
+from repro.markdown import columns
+from repro.records.schema import ReproError
+
+CHECKOUTS = Path("build/compare")
+HERE = "."
+NUMBERS = ("median_s", "images_per_s", "share_of_product", "share_of_decoding", "compile_time_s")
+
+
+@contextmanager
+def checked_out(commit: str) -> Iterator[Path]:
+    """A folder with the code of the commit, removed afterwards; for ``.`` this one."""
+    if commit == HERE:
+        yield Path.cwd()
+        return
+    full = _git("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}", fault=f"{commit}: is no commit and no file")
+    folder = (CHECKOUTS / full[:12]).absolute()
+    _git("worktree", "add", "--force", "--detach", str(folder), full, fault=f"{commit}: can't be checked out")
+    try:
+        yield folder
+    finally:
+        _git("worktree", "remove", "--force", str(folder), fault=f"{folder}: can't be removed")
+
+
+def by_turns(a: str, b: str, what: str, rounds: int, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Measure both commits in turns: the rows of :func:`repro.bench.turns.summary`, A first."""
+    with ExitStack() as stack:
+        commands = {}
+        for name, commit in (("A", a), ("B", b)):
+            folder = stack.enter_context(checked_out(commit))
+            run = ["env", "-C", str(folder), sys.executable, "-m", "hlg.bench", what, "--paced", *keys]
+            commands[f"{name} {commit}"] = shlex.join(run)
+        return turns.summary(turns.pace(commands, rounds))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A file of ``hlg.bench``. Raises ReproError unless it is one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReproError(f"{path}: can't be read as JSON ({error})") from None
+    if not isinstance(found, dict) or not {"what", "median_s", "times_s", "environment"} <= found.keys():
+        raise ReproError(f"{path}: is no file of python -m hlg.bench --json")
+    return found
+
+
+def side_by_side(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Their numbers with ratios, then what differs of batch and environment. Raises ReproError for different things."""
+    if a["what"] != b["what"]:
+        raise ReproError(f"A measured {a['what']} and B {b['what']}; name two files of the same")
+    rows: list[tuple[str, ...]] = [("", "A", "B", "B / A")]
+    for name in NUMBERS:
+        if a.get(name) and b.get(name):
+            rows.append((name, f"{a[name]:.4g}", f"{b[name]:.4g}", f"{b[name] / a[name]:.3f}"))
+    spread = [max(found["times_s"]) / statistics.median(found["times_s"]) for found in (a, b)]
+    rows.append(("slowest / median", f"{spread[0]:.3f}", f"{spread[1]:.3f}", ""))
+    facts = [dict(_flat({"batch_size": found.get("batch_size"), **found["environment"]})) for found in (a, b)]
+    for name in sorted(facts[0].keys() | facts[1].keys()):
+        old, new = (str(found.get(name, "nothing")) for found in facts)
+        if old != new:
+            rows.append((name, old, new, ""))
+    return rows
+
+
+def _flat(facts: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name} ")
+        else:
+            yield prefix + name, value
+
+
+def _git(*arguments: str, fault: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise ReproError(f"git can't be started: {error}") from None
+    if done.returncode:
+        raise ReproError(f"{fault} {done.stderr.strip()}".rstrip())
+    return done.stdout.strip()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m repro.bench.compare",
+        description=__doc__.splitlines()[0],
+        epilog="Behind a further -- stand keys of the configuration, such as --batch_size=8.",
+    )
+    parser.add_argument("a", metavar="A")
+    parser.add_argument("b", metavar="B")
+    parser.add_argument("--what", default="step", choices=("forward", "step", "input", "evaluate"))
+    parser.add_argument("--rounds", type=int, default=8, help="turns of each (8)")
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options, keys = parser.parse_args(arguments[:end]), arguments[end + 1 :]
+    try:
+        if options.rounds < 1:
+            raise ReproError(f"--rounds: found {options.rounds}; allowed: 1 or more")
+        if not options.a or not options.b:
+            raise ReproError("A and B: expected two commits, such as A=main B=., or two files of hlg.bench")
+        files = [Path(options.a), Path(options.b)]
+        if all(path.is_file() for path in files):
+            print(columns(side_by_side(*map(read, files))))
+        else:
+            rows = by_turns(options.a, options.b, options.what, options.rounds, keys)
+            print(columns(turns.table(rows)))
+    except ReproError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C: no result, and the folders of the commits are gone", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

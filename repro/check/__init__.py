@@ -1,0 +1,1 @@
+"""Check a short run against kept baselines."""

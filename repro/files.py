@@ -1,0 +1,104 @@
+"""Reads text, JSON and the fields of records, and says what is wrong by file, line and key; writes files as a whole."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from repro.records.schema import ReproError
+
+BEYOND = 2.0**1000  # no number of a record is so large, and not every int is a float from there on
+LONGEST = 1_000_000  # characters of a line; no event has a thousandth of them
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON, write it as a text")
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse)
+_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_MISSING = "missing, expected in a sealed run folder"
+_TYPES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+_TYPES |= {dict: "an object", list: "a list"}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The one object of a JSON file. Raises ReproError naming the file."""
+    return json_object(str(path), read_text(path))
+
+
+def json_object(where: str, text: str) -> dict[str, Any]:
+    """One JSON object; `where` names file and line in the ReproError if it is none."""
+    text = text.strip(" \t\r\n")
+    try:
+        found, end = _JSON.raw_decode(text)  # twice as fast as decode, which does just what is done here
+        if end < len(text):
+            raise ValueError(f"more behind character {end}")
+    except (ValueError, RecursionError) as error:
+        raise ReproError(f"{where}: found {text[:100]!r}, expected one JSON object: {error}") from None
+    if not isinstance(found, dict):
+        raise ReproError(f"{where}: found {text[:100]!r}, expected one JSON object")
+    return found
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file of a run folder, numbered, one at a time. Raises ReproError naming the file.
+
+    The last line may lack its end, and none may be beyond all bounds.
+    """
+    number = 0
+    try:
+        with path.open(encoding="utf-8") as file:
+            while line := file.readline(LONGEST):
+                number += 1
+                if len(line) == LONGEST:
+                    raise ReproError(f"{path}:{number}: found a line of {LONGEST:,} characters or more")
+                yield number, line
+    except FileNotFoundError:
+        raise ReproError(f"{path}: {_MISSING}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReproError(f"{path}: cannot be read: {error}") from None
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of a run folder. Raises ReproError naming the file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ReproError(f"{path}: {_MISSING}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReproError(f"{path}: cannot be read: {error}") from None
+
+
+def field(where: str, record: Mapping[str, Any], key: str, kind: type, *, optional: bool = False) -> Any:
+    """`record[key]`, of this type; numbers that are not finite are written as text. None where optional."""
+    value = record.get(key)
+    if value is None and optional:
+        return None
+    if kind is float and isinstance(value, str) and value in _NON_FINITE:
+        return _NON_FINITE[value]
+    if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < BEYOND:
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        found = repr(value)[:100] if key in record else "nothing"
+        raise ReproError(f"{where}: {key}: found {found}, expected {_TYPES[kind]}")
+    return value
+
+
+def number_list(where: str, values: object, advice: str) -> tuple[float, ...]:
+    """A list of numbers, one or more. Raises ReproError with `where` and what to do."""
+    if not isinstance(values, list) or not values or not all(type(value) in (int, float) for value in values):
+        raise ReproError(f"{where}: expected a list of numbers; {advice}")
+    return tuple(map(float, values))
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file that takes the place of an older one as a whole, or leaves it; its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        partial.write_bytes(content.encode("utf-8", "replace") if isinstance(content, str) else content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""The published figures as data, and how a run compares with them."""

@@ -1,0 +1,243 @@
+"""Sets what runs measured beside the published figures and judges it. The report does no arithmetic."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from repro.published.figures import MEASURES, in_unit
+from repro.published.seeds import Z_95, changes, group_seeds, student
+from repro.records.schema import Claim, DataSet, Measured, Published, Reason, Run, SeedGroup, Setting, Spread, Verdict
+
+# The one word that stands in the table for a config key that differs; all others are of the recipe.
+_TOPICS = {
+    "backbone": "model",
+    "class_num": "model",
+    "batch_size": "batch",
+    "eval_batch_size": "batch",
+    "train_image_size": "image size",
+    "eval_image_size": "image size",
+    "amp_level": "precision",
+}
+
+
+def measure(figure: Published, run: Run) -> Measured | None:
+    """What the run says of this figure, in the figure's unit; None when it does not say anything."""
+    if run.kind != figure.setting.kind:
+        return None
+    if figure.measure == "parameters":
+        count = run.env.parameters
+        found = None if count is None else Measured(float(count), f"{count:,} parameters")
+    else:
+        found = MEASURES[figure.measure](run.log)
+    if found is None:
+        return None
+    images = f", {run.eval_images:,} images" if figure.rule.kind == "accuracy" else ""
+    spread = None if found.spread is None else in_unit(figure, found.spread)
+    return Measured(in_unit(figure, found.value), f"n = 1 run, {found.n}{images}", spread, found.epochs)
+
+
+def hours(seconds: float) -> float:
+    """For a reader: long times are shown in hours too."""
+    return seconds / 3600
+
+
+# ------------------------------------------------------------------------------------------------- verdicts
+
+
+def compare(figures: Iterable[Published], runs: Sequence[Run]) -> list[Claim]:
+    """One claim a figure: by its newest comparable run, or else by its newest run, as incomparable."""
+    ordered, groups = sorted(runs, key=lambda run: run.folder.name), group_seeds(runs)
+    return [_claim(figure, ordered, groups) for figure in figures]
+
+
+def _claim(figure: Published, runs: Sequence[Run], groups: Sequence[SeedGroup]) -> Claim:
+    measured = [(run, found) for run in runs if (found := measure(figure, run))]
+    if not measured:
+        return Claim(figure, Verdict.NOT_MEASURED)
+    comparable = [(run, found) for run, found in measured if not any(_reasons(figure, run, found))]
+    run, found = (comparable or measured)[-1]
+    seeds = _seeds(figure, run, groups)
+    reasons = tuple(dict.fromkeys(_reasons(figure, run, found)))
+    if figure.rule.kind == "unjudged":
+        reasons += (Reason("another count", figure.rule.text),)
+    if not reasons:
+        return judge(figure, run, found, seeds)
+    evidence = tuple(_evidence(figure, run, found, seeds))
+    return Claim(figure, Verdict.INCOMPARABLE, run, found, reasons=reasons, evidence=evidence, seeds=seeds)
+
+
+def _reasons(figure: Published, run: Run, found: Measured) -> Iterator[Reason]:
+    """Why this value of the run cannot be compared with the figure."""
+    yield from differences(figure, run)
+    if found.epochs == 0:
+        yield Reason("warm-up", "epoch 0 is the only one, and its warm-up can't be left out")
+
+
+def _seeds(figure: Published, run: Run, groups: Sequence[SeedGroup]) -> Spread | None:
+    """The figure's measure over the seeds among which this run counts."""
+    spreads = (spread for group in groups if any(run is member for member in group.runs) for spread in group.spreads)
+    return next((spread for spread in spreads if spread.measure == figure.measure), None)
+
+
+def judge(figure: Published, run: Run, found: Measured, seeds: Spread | None = None) -> Claim:
+    """The verdict on a comparable run. `seeds`: the same measure over its group of seeds."""
+    evidence = (*_evidence(figure, run, found, seeds), *_assumed(figure, seeds))
+    if not math.isfinite(found.value):
+        reason = Reason("not finite", f"the measured value is {found.value}")
+        return Claim(figure, Verdict.WORSE, run, found, reasons=(reason,), evidence=evidence, seeds=seeds)
+    difference = found.value - figure.value
+    allowed = _allowed(figure, found.value, run.eval_images, seeds)
+    outside = abs(difference) > allowed * (1 + 1e-9)  # a difference of exactly 3 % is within 3 %
+    noise = _speed_noise(figure, found) if figure.rule.kind == "speed" else _seed_noise(figure, allowed, outside)
+    if noise:
+        reason = Reason("noise", noise)
+        return Claim(figure, Verdict.INCOMPARABLE, run, found, reasons=(reason,), evidence=evidence, seeds=seeds)
+    if outside:
+        verdict = Verdict.BETTER if (difference > 0) == (figure.rule.better == "higher") else Verdict.WORSE
+    else:
+        verdict = Verdict.MATCH
+    relative = 100 * difference / figure.value
+    return Claim(figure, verdict, run, found, difference, relative, allowed, evidence=evidence, seeds=seeds)
+
+
+def _allowed(figure: Published, measured: float, images: int, seeds: Spread | None) -> float:
+    """The largest difference, in the figure's unit, that is a match under its rule; nan where the seeds' is."""
+    if figure.rule.kind == "speed":
+        return figure.rule.tolerance * figure.value + figure.rounding
+    sampling = _variance(measured, images) + _variance(figure.value, figure.setting.data["eval"].images)
+    between = student(seeds.n - 1) * seeds.deviation if seeds else Z_95 * figure.rule.spread
+    return math.sqrt(Z_95**2 * sampling + 2 * between**2) + figure.rounding
+
+
+def _variance(percent: float, images: int) -> float:
+    """Of a share of `images`, binomial, in squared points."""
+    return percent * (100 - percent) / images
+
+
+def _speed_noise(figure: Published, found: Measured) -> str:
+    """Why no verdict on a speed can be defended: its mean over the epochs is less sure than the rule is strict."""
+    if found.epochs == 1:
+        return "one epoch alone does not tell how far epochs differ"
+    if found.spread is None or not found.epochs:
+        return ""
+    t = student(found.epochs - 1)
+    sure, strict = t * found.spread / math.sqrt(found.epochs), figure.rule.tolerance * figure.value
+    if sure <= strict:
+        return ""
+    of = f"s = {_short(found.spread)} {figure.unit} over {found.epochs} epochs"
+    return (
+        f"the mean is known to {_short(sure)} {figure.unit} ({t:.2f} s / sqrt(n), {of}), "
+        f"more than the {_short(strict)} {figure.unit} that the rule allows"
+    )
+
+
+def _seed_noise(figure: Published, allowed: float, outside: bool) -> str:
+    """Why no match of an accuracy can be defended: within so wide an interval most would be one."""
+    if outside or allowed <= figure.rule.tolerance:
+        return ""
+    return f"the 95 % interval is {_short(allowed)} points, a match is within {figure.rule.tolerance:g} at most"
+
+
+# ------------------------------------------------------------------------------------------------- evidence
+
+
+def _evidence(figure: Published, run: Run, found: Measured, seeds: Spread | None) -> Iterator[str]:
+    """What a value rests on: the seeds of an accuracy, the epochs of a speed, and how far they differ."""
+    unit = "points" if figure.unit == "%" else figure.unit
+    if figure.rule.kind == "speed":
+        if found.spread is not None:
+            yield f"s = {_short(found.spread)} {unit} over {found.epochs} epochs"
+        else:
+            one = "training" if run.kind == "train" else "evaluation"
+            yield f"one {one if found.epochs is None else 'epoch'}, no spread"
+    elif figure.rule.kind == "accuracy" and not seeds:
+        yield "one seed" if run.kind == "train" else "one checkpoint"
+    if figure.rule.kind == "accuracy" and run.kind == "eval" and math.isfinite(found.value):
+        # Of how the images were chosen: another 50,000 would have given another accuracy.
+        here, there = (
+            Z_95 * math.sqrt(_variance(value, images))
+            for value, images in ((found.value, run.eval_images), (figure.value, figure.setting.data["eval"].images))
+        )
+        yield f"95 % interval ±{here:.2f} points, published ±{there:.2f}"
+    if seeds:
+        yield f"mean {seeds.mean:,.{seeds.decimals}f} {seeds.unit} of {seeds.n} seeds"
+        yield f"s = {_short(seeds.deviation)} {unit} measured over {seeds.n} seeds"
+
+
+def _assumed(figure: Published, seeds: Spread | None) -> Iterator[str]:
+    """What a verdict on an accuracy takes for granted."""
+    if figure.rule.kind == "accuracy" and not seeds:
+        yield f"s = {figure.rule.spread} points, assumed"
+
+
+def _short(value: float) -> str:
+    """Three digits, for a spread."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+# ------------------------------------------------------------------------------------------------- conditions
+
+
+def differences(figure: Published, run: Run) -> Iterator[Reason]:
+    """Why the run cannot be compared with the figure; nothing when it can."""
+    setting = figure.setting
+    yield from _hardware(setting, run)
+    for split in figure.splits:
+        yield from _data(split, setting.data[split], run)
+    for key, expected in {**setting.workload, **(setting.recipe if figure.recipe else {})}.items():
+        found = run.config.get(key, "not recorded")
+        if not _same(found, expected):
+            yield Reason(_TOPICS.get(key, "recipe"), f"{key} {_text(found)}, published {_text(expected)}")
+    if figure.recipe and not _same(run.config.get("max_epoch"), len(run.log.epochs)):
+        yield Reason("recipe", f"{len(run.log.epochs)} epochs in the log, max_epoch says otherwise")
+    if changed := changes(run):
+        yield Reason("recipe", f"resumed with changed keys: {changed}")
+
+
+def _hardware(setting: Setting, run: Run) -> Iterator[Reason]:
+    if not setting.devices:
+        return
+    accepted = {_plain(name) for name in setting.devices}
+    names = {_plain(name) for name in run.env.device_names}
+    other = not names or not names <= accepted
+    if other or setting.count not in (None, run.env.device_count):
+        count = "" if setting.count is None else f"{setting.count} x "
+        yield Reason("hardware", f"{hardware(run)}, published {count}{setting.hardware}")
+
+
+def hardware(run: Run) -> str:
+    """The devices of a run in words, such as ``8 x Ascend 910`` or ``1 x CPU (Intel Xeon)``."""
+    names = ", ".join(sorted(set(run.env.device_names))) or f"{run.env.target} of unknown name"
+    return f"{run.env.device_count} x {f'CPU ({run.env.cpu})' if run.env.target == 'CPU' else names}"
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalnum())
+
+
+def _data(split: str, published: DataSet, run: Run) -> Iterator[Reason]:
+    found = run.env.datasets.get(split)
+    name = {"train": "training", "eval": "evaluation"}[split]
+    if found is None:
+        yield Reason("data", f"{name} set not recorded")
+        return
+    images = run.eval_images if split == "eval" else found.images
+    if (images, found.classes) != (published.images, published.classes):
+        here = f"{images:,} {name} images of {found.classes:,} classes"
+        yield Reason("data", f"{here}, published {published.images:,} of {published.classes:,}")
+    elif found.hash_kind != published.hash_kind:
+        here = f"a hash of kind {found.hash_kind}" if found.hash_kind else "no hash"
+        yield Reason("data", f"{name} set with {here}, {published.hash_kind} expected of ImageNet as distributed")
+    if run.skipped_images:
+        yield Reason("data", f"{run.skipped_images:,} unreadable images were skipped")
+
+
+def _same(found: object, expected: object) -> bool:
+    """Numbers by value, so that 1 is 1.0 and true, and so is '1e-05', text for YAML 1.1; the rest as text."""
+    try:
+        return float(found) == float(expected)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return str(found or "") == str(expected or "")
+
+
+def _text(value: object) -> str:
+    return "none" if value in ("", None) else str(value)

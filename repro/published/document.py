@@ -1,0 +1,61 @@
+"""What the published text says, number by number: what no run can be held against stands here, beside the figures."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from repro.published.figures import PUBLISHED
+from repro.records.schema import ReproError
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One thing that the text says, with a number or a setting in it, and under what conditions it was so.
+
+    `value` is text for a setting such as ``cosine``. `decimals`: as it was printed, None where it is not rounded.
+    `statistic`, `hardware` and `software` are empty where the text does not say.
+    """
+
+    says: str
+    value: float | str
+    decimals: int | None
+    source: str
+    unit: str = ""
+    statistic: str = ""
+    hardware: str = ""
+    software: str = ""
+
+
+def read_statements(path: Path = PUBLISHED) -> dict[str, Statement]:
+    """Statements by key: the text's own, those of its configuration, and ``<key>, line <line>`` of its log.
+
+    Raises ReproError naming the file and the key.
+    """
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        statements = {key: Statement(**statement) for key, statement in found["statements"].items()}
+        return statements | dict(_configuration(found["configuration"])) | dict(_log(found["log"]))
+    except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:
+        raise ReproError(f"{path}: {' '.join(str(error).split())}") from None
+    except KeyError as error:
+        raise ReproError(f"{path}: found no {error.args[0]!r}") from None
+
+
+def _configuration(found: Mapping[str, Any]) -> Iterator[tuple[str, Statement]]:
+    """`value` and `line` of each key; none is rounded."""
+    for key, entry in found.items():
+        rest = {name: entry[name] for name in entry if name not in ("value", "line")}
+        shown = entry["value"] if entry["value"] != "" else "''"
+        defaults = {"says": f"{key} = {shown}", "decimals": None, "source": f"configuration, line {entry['line']}"}
+        yield key, Statement(value=entry["value"], **(defaults | rest))
+
+
+def _log(found: Mapping[str, Any]) -> Iterator[tuple[str, Statement]]:
+    """One statement for each of the `values`, which stand there by their line."""
+    for key, series in found.items():
+        rest = {name: series[name] for name in series if name != "values"}
+        for line, value in series["values"].items():
+            yield f"{key}, line {line}", Statement(value=value, source=f"training log, line {line}", **rest)

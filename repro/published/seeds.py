@@ -1,0 +1,115 @@
+"""What a recipe measured over several seeds: which runs belong together, and mean and deviation over them.
+
+Runs belong together when nothing but the seed can make their numbers differ. One run a seed counts: a second run of
+the same seed repeats the first, bit for bit, and would make the deviation look smaller than it is.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from statistics import mean, stdev
+
+from repro.published.figures import MEASURES
+from repro.records.schema import Run, SeedGroup, Spread
+
+# What may differ within a group: keys that cannot change a number. The data are compared by their hashes.
+FREE = {
+    *("seed", "dataset_path", "eval_path", "class_names", "train_num_workers", "eval_num_workers"),
+    "device_id",
+    *("save_checkpoint", "save_checkpoint_epochs", "save_checkpoint_steps", "save_checkpoint_path"),
+    *("keep_checkpoint_max", "resume", "resume_changed", "log_interval", "stall_timeout", "calibration_interval"),
+    "graph_cache",
+    *("data_url", "train_url", "output_path", "data_path"),
+}
+Z_95 = 1.96  # two-sided 95 % of a normal distribution
+_T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+_ACCURACY = (
+    ("Top-1 accuracy, best epoch", "%", 3, "best_accuracy"),
+    ("Top-1 accuracy, last epoch", "%", 3, "last_accuracy"),
+)
+_SPEED = (
+    ("Time of a training step", "ms", 1, "step_time"),
+    ("Images per second, last epochs", "images/s", 2, "fps"),
+)
+
+
+def group_seeds(runs: Iterable[Run]) -> list[SeedGroup]:
+    """The groups of training runs with at least two seeds, in the order of their oldest runs."""
+    alike: list[tuple[object, list[Run]]] = []  # a list, since a configuration cannot be hashed
+    for run in sorted(runs, key=lambda run: (run.folder.name, run.folder.as_posix())):
+        if run.kind != "train" or unfit(run):
+            continue
+        conditions = _conditions(run)
+        members = next((members for found, members in alike if found == conditions), None)
+        if members is None:
+            alike.append((conditions, members := []))
+        members.append(run)
+    return [_group(members) for _, members in alike if len({run.config["seed"] for run in members}) > 1]
+
+
+def unfit(run: Run) -> str:
+    """Why this training run can be grouped with no other, or nothing. What is not recorded is not known to agree."""
+    if run.env.commit is None:
+        return "the commit of the code is not recorded"
+    if run.env.dirty is not False:
+        return "the code had uncommitted changes" if run.env.dirty else "changes of the code are not recorded"
+    if not all((data := run.env.datasets.get(split)) and data.hash for split in ("train", "eval")):
+        return "the hash of the data is not recorded"
+    if not isinstance(run.config.get("seed"), int):
+        return "the seed is not recorded"
+    if run.env.resumed_on:
+        return f"resumed on another footing: {', '.join(run.env.resumed_on)}"
+    return f"resumed with changed keys: {changed}" if (changed := changes(run)) else ""
+
+
+def changes(run: Run) -> str:
+    """What has other values since the run was resumed, in words, or nothing.
+
+    Its config.yml holds the new values alone, and part of it was made under others: no figure of it is clean.
+    """
+    return ", ".join(text for resumption in run.resumptions for text in resumption.changed)
+
+
+def student(freedom: int) -> float:
+    """Student's t for so many degrees of freedom, two-sided 95 %, to a thousandth."""
+    if freedom <= len(_T_95):
+        return _T_95[freedom - 1]
+    z = Z_95  # and the first terms of its expansion in 1 / freedom
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+
+
+def _conditions(run: Run) -> object:
+    """What the runs of a group share."""
+    env = run.env
+    config = {key: value for key, value in run.config.items() if key not in FREE}
+    cpu = env.cpu if env.target == "CPU" else None  # elsewhere the CPU is not what computes
+    devices = (env.target, sorted(env.device_names), env.device_count, cpu)
+    return config, env.commit, env.software, devices, env.datasets, run.eval_images, run.skipped_images
+
+
+def _group(members: Sequence[Run]) -> SeedGroup:
+    """The group of these runs, which come oldest first: of each seed the newest counts."""
+    newest = {run.config["seed"]: run for run in members}
+    runs = tuple(newest[seed] for seed in sorted(newest))
+    # No number of workers changes a weight, but each has its own wait for data, which the log's times hold.
+    one_speed = len({run.config.get("train_num_workers") for run in runs}) == 1
+    notes = [] if one_speed else ["speed left out, since train_num_workers differs"]
+    spreads = [_spread(runs, *measure) for measure in (*_ACCURACY, *(_SPEED if one_speed else ()))]
+    return SeedGroup(
+        runs=runs,
+        seeds=tuple(sorted(newest)),
+        repetitions=len(members) - len(runs),
+        spreads=tuple(spread for spread in spreads if spread),
+        notes=tuple(notes),
+    )
+
+
+def _spread(runs: Sequence[Run], title: str, unit: str, decimals: int, measure: str) -> Spread | None:
+    """One measure over the runs; None where one has it not or of its warm-up alone, nan where one is not finite."""
+    found = [MEASURES[measure](run.log) for run in runs]
+    values = [measured.value for measured in found if measured and measured.epochs != 0]
+    if len(values) < len(runs):
+        return None
+    numbers = (math.nan, math.nan, math.nan, math.nan)
+    if all(map(math.isfinite, values)):  # exact sums, so that the mean never leaves the range of the values
+        numbers = (mean(values), stdev(values), min(values), max(values))
+    return Spread(title, unit, decimals, len(values), *numbers, measure)

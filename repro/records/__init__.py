@@ -1,0 +1,1 @@
+"""Read what a run wrote down: folders, logs, metrics, seals."""

@@ -1,0 +1,251 @@
+"""Reads run folders. What is malformed, changed, missing or in disagreement is an error."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from repro.files import field, read_json, read_text
+from repro.records import seal
+from repro.records.logs import read_log
+from repro.records.metrics import Events, read_events
+from repro.records.schema import ClassScore, Confusion, DataSet, Environment, Log, ReproError, Run
+
+__all__ = ["read_folders", "read_log", "read_run", "read_runs"]
+
+_NAME = re.compile(r"\d{8}T\d{6}Z_.+")
+
+
+def read_runs(folder: Path) -> tuple[list[Run], list[Path]]:
+    """The sealed runs under `folder`, oldest first, and the folders of unfinished ones (without a seal).
+
+    Names that begin with a dot, links (to the newest run) and what belongs to a report's page are passed over.
+    Raises ReproError naming the folder when one is broken.
+    """
+    try:
+        found = [
+            path for path in folder.iterdir() if path.is_dir() and not path.is_symlink() and not _is_of_a_page(path)
+        ]
+    except OSError as error:
+        raise ReproError(f"{folder}: cannot be read: {error.strerror}; give the folder of the run folders") from None
+    return read_folders(path for path in found if not path.name.startswith("."))
+
+
+def _is_of_a_page(folder: Path) -> bool:
+    """Whether it holds the figures and tables of a report that was written beside the runs."""
+    return not _NAME.fullmatch(folder.name) and folder.with_name(f"{folder.name}.html").is_file()
+
+
+def read_folders(folders: Iterable[Path]) -> tuple[list[Run], list[Path]]:
+    """As `read_runs`, for run folders, or links to them, that are named one by one."""
+    real = {folder.resolve() if folder.is_symlink() else folder for folder in folders}
+    ordered = sorted(real, key=lambda folder: folder.name)
+    for folder in ordered:
+        if not folder.is_dir():
+            raise ReproError(f"{folder}: no such folder; give a run folder")
+        if not _NAME.fullmatch(folder.name):
+            raise ReproError(
+                f"{folder}: not the name of a run folder, expected 20260131T235959Z_...; move it elsewhere"
+            )
+    unfinished = [folder for folder in ordered if not seal.is_sealed(folder)]
+    return [read_run(folder) for folder in ordered if folder not in unfinished], unfinished
+
+
+def read_run(folder: Path) -> Run:
+    """Read one sealed run folder.
+
+    The seal is verified; absent files under ``checkpoints/`` are allowed and counted, since they are not kept
+    with the record. The log and metrics.jsonl must tell the same, at the log's precision.
+    Raises ReproError with the folder, and the file and line where there is one.
+    """
+    absent = seal.verify(folder)
+    found = read_json(folder / "env.json")
+    env = _environment(str(folder / "env.json"), found)
+    kind = field(str(folder / "env.json"), found, "kind", str)
+    if kind not in ("train", "eval"):
+        raise ReproError(f"{folder / 'env.json'}: kind: found {kind!r}, expected 'train' or 'eval'")
+    config = _read_config(folder / "config.yml")
+    log = read_log(folder / f"{kind}.log")
+    metrics = folder / "metrics.jsonl"
+    events = read_events(metrics)
+    common: dict[str, Any] = {
+        "folder": folder, "kind": kind, "config": config, "env": env, "log": log, "absent_checkpoints": absent
+    }  # fmt: skip
+    return _training(metrics, events, common) if kind == "train" else _evaluation(metrics, events, common)
+
+
+def _training(path: Path, events: Events, common: dict[str, Any]) -> Run:
+    """A run of kind "train", from the events of metrics.jsonl and the log."""
+    log: Log = common["log"]
+    start, end = events.only(path, "start"), events.only(path, "end")
+    ranks, devices = start["ranks"], common["env"].device_count
+    if ranks not in (None, devices):
+        raise ReproError(f"{path}: ranks: found {ranks}, but env.json has the device count {devices}")
+    epochs = [event for event in events.others if event["event"] == "epoch"]
+    logged, recorded = [epoch.epoch for epoch in log.epochs], [event["epoch"] for event in epochs]
+    if logged != recorded or not logged:
+        raise ReproError(f"{log.path}: found the epochs {_span(logged)}, but {path} has {_span(recorded)}")
+    for line, event in zip(log.epochs, epochs, strict=True):
+        where = f"{log.path}:{line.line}"
+        _agree(where, "epoch time", line.epoch_time_s, event["epoch_time_s"], 2)
+        _agree(where, "fps", line.fps, event["images_per_s"], 2)
+        _agree(where, "accuracy", line.accuracy, _fraction(event["top1_pct"]), 6)
+    _agree(str(log.path), "training time used", log.training_time_s, end["training_time_s"], 2)
+    _agree(str(log.path), "mean_fps", log.mean_fps, end["mean_images_per_s"], 2)
+    evaluated = [epoch.accuracy for epoch in log.epochs if epoch.accuracy is not None]
+    if evaluated:
+        _agree(str(log.path), "last_metric, the best accuracy", log.best_accuracy, max(evaluated), 6)
+    resumptions = tuple(event["resumption"] for event in events.others if event["event"] == "resume")
+    return Run(
+        **common,
+        skipped_images=end["skipped_images"],
+        eval_images=start["eval_images"],
+        top5_pct=epochs[-1]["top5_pct"],
+        resumptions=resumptions,
+        steps=events.steps,
+        calibrations=events.calibrations,
+    )
+
+
+def _evaluation(path: Path, events: Events, common: dict[str, Any]) -> Run:
+    """A run of kind "eval", from the event of metrics.jsonl, the log and eval.json."""
+    log: Log = common["log"]
+    event = events.only(path, "eval")
+    if log.evaluation is None:
+        raise ReproError(f"{log.path}: found no line 'accuracy=...', expected one; {path} has an evaluation")
+    where = f"{log.path}:{log.evaluation.line}"
+    _agree(where, "accuracy", log.evaluation.accuracy, _fraction(event["top1_pct"]), 6)
+    _agree(where, "total cost time", log.evaluation.total_s, event["total_time_s"], 4)
+
+    source = common["folder"] / "eval.json"
+    result = read_json(source)
+    images = field(str(source), result, "images", int)
+    correct = field(str(source), result, "correct_top1", int)
+    top1 = field(str(source), result, "top1_pct", float)
+    _agree(str(source), "top1_pct", top1, event["top1_pct"], 4)
+    _agree(str(source), "top1_pct", top1, 100 * correct / images if images else math.nan, 4)
+    if images != event["images"]:
+        raise ReproError(f"{source}: images: found {images}, but {path} has {event['images']}")
+    skipped = field(str(source), result, "skipped_images", int)
+    classes = tuple(_classes(str(source), result))
+    counted = sum(score.images for score in classes), sum(score.correct_top1 for score in classes)
+    if classes and counted != (images, correct):
+        raise ReproError(f"{source}: classes: {counted[0]} images, {counted[1]} right; but in all {images}, {correct}")
+    return Run(
+        **common,
+        skipped_images=skipped,
+        eval_images=images,
+        top5_pct=event["top5_pct"],
+        classes=classes,
+        confusions=tuple(_confusions(str(source), result)),
+    )
+
+
+def _classes(where: str, result: Mapping[str, Any]) -> Iterator[ClassScore]:
+    """Class by class; nothing where an evaluation was not counted so."""
+    for at, row in _objects(where, result, "classes"):
+        counts = [field(at, row, key, int) for key in ("images", "correct_top1", "correct_top5")]
+        yield ClassScore(field(at, row, "class", str), field(at, row, "name", str, optional=True) or "", *counts)
+
+
+def _confusions(where: str, result: Mapping[str, Any]) -> Iterator[Confusion]:
+    for at, row in _objects(where, result, "confused"):
+        key, taken_for = (field(at, row, name, str) for name in ("class", "taken_for"))
+        yield Confusion(key, taken_for, field(at, row, "images", int))
+
+
+def _objects(where: str, result: Mapping[str, Any], key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, row in enumerate(field(where, result, key, list, optional=True) or []):
+        at = f"{where}: {key}: {number}"
+        if not isinstance(row, dict):
+            raise ReproError(f"{at}: found {row!r}, expected an object")
+        yield at, row
+
+
+# ------------------------------------------------------------------------------------------------- files
+
+
+def _environment(where: str, found: dict[str, Any]) -> Environment:
+    device = field(where, found, "device", dict)
+    datasets = {}
+    for split, data in field(where, found, "dataset", dict).items():
+        if data is None:
+            continue
+        at = f"{where}: dataset: {split}"
+        if not isinstance(data, dict):
+            raise ReproError(f"{at}: found {data!r}, expected an object")
+        full = field(at, data, "hash", str, optional=True)
+        images, classes = field(at, data, "images", int), field(at, data, "classes", int)
+        datasets[split] = DataSet(images, classes, full.split(":")[0] if full else None, full)
+    packages = field(where, found, "packages", dict)
+    cpu = field(where, found, "cpu", dict)
+    return Environment(
+        commit=field(where, found, "commit", str, optional=True),
+        dirty=field(where, found, "dirty", bool, optional=True),
+        software=f"MindSpore {packages.get('mindspore') or 'of unknown version'}",
+        target=field(f"{where}: device", device, "target", str),
+        device_names=tuple(str(name) for name in field(f"{where}: device", device, "names", list)),
+        device_count=field(f"{where}: device", device, "count", int),
+        cpu=processor(f"{where}: cpu", cpu),
+        datasets=datasets,
+        parameters=field(where, found, "parameters", int, optional=True),
+        missing=tuple(str(text) for text in field(where, found, "missing", list)),
+        resumed_on=tuple(dict.fromkeys(_resumed_on(where, found))),
+        facts=found,
+    )
+
+
+def processor(where: str, cpu: Mapping[str, Any]) -> str:
+    """Name and kind; two of one name may compute otherwise. An older record has no kind.
+
+    Raises:
+        ReproError: the name is missing, or one of them is no text; ``where`` it is.
+    """
+    kind = field(where, cpu, "kind", str, optional=True)
+    return field(where, cpu, "model", str) + (f" ({kind})" if kind else "")
+
+
+def _resumed_on(where: str, found: dict[str, Any]) -> Iterator[str]:
+    for now in field(where, found, "resumed", list, optional=True) or []:
+        if not isinstance(now, dict):
+            raise ReproError(f"{where}: resumed: found {now!r}, expected objects")
+        for key in ("commit", "dirty", "packages", "cpu", "device"):
+            if now.get(key) != found.get(key):
+                yield f"{key} {found.get(key)} -> {now.get(key)}"
+
+
+def _read_config(path: Path) -> Mapping[str, Any]:
+    try:
+        config = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise ReproError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(config, dict):
+        raise ReproError(f"{path}: found {type(config).__name__}, expected lines of `key: value`")
+    return config
+
+
+# ------------------------------------------------------------------------------------------------- agreement
+
+
+def _agree(where: str, what: str, logged: float | None, recorded: float | None, digits: int) -> None:
+    """Raise ReproError unless both are the same number at `digits` behind the point, or both are absent."""
+    if logged is None or recorded is None:
+        same = logged is recorded
+    elif math.isfinite(logged) and math.isfinite(recorded):
+        # Half a unit, and a little for numbers that were rounded once before.
+        same = abs(logged - recorded) <= 0.55 * 10**-digits
+    else:
+        same = repr(logged) == repr(recorded)
+    if not same:
+        raise ReproError(f"{where}: {what}: found {logged}, but metrics.jsonl says {recorded}: one of them was altered")
+
+
+def _fraction(percent: float | None) -> float | None:
+    return None if percent is None else percent / 100
+
+
+def _span(epochs: list[int]) -> str:
+    return f"{epochs[0]} to {epochs[-1]} ({len(epochs)})" if epochs else "none"

@@ -1,0 +1,66 @@
+"""The seal of a run folder: a file of SHA-256 hashes, written last, so a folder without it is unfinished."""
+
+import hashlib
+import os
+import re
+from pathlib import Path, PurePosixPath
+
+from repro.records.schema import ReproError
+
+SEAL = "SHA256SUMS"
+NOT_KEPT = "checkpoints/"  # sealed with the rest, but too large to be kept with the record
+_SEALED = re.compile(r"(?P<hash>[0-9a-f]{64})  (?P<name>.+)")
+
+
+def is_sealed(folder: Path) -> bool:
+    """Whether the run was finished."""
+    return (folder / SEAL).is_file()
+
+
+def verify(folder: Path) -> int:
+    """Check every file against the seal; returns how many sealed checkpoints are absent, which is allowed.
+
+    Raises ReproError naming every file that was changed, is missing or is extra.
+    """
+    sealed: dict[str, str] = {}
+    for number, line in enumerate(_lines(folder / SEAL), 1):
+        match = _SEALED.fullmatch(line)
+        if not match or match["name"] in sealed or not _is_inside(match["name"]):
+            expected = "'<sha256>  <path in the folder>', each path once"
+            raise ReproError(f"{folder / SEAL}:{number}: found {line[:200]!r}, expected {expected}")
+        sealed[match["name"]] = match["hash"]
+
+    paths = (Path(at, name) for at, _, names in os.walk(folder) for name in names)
+    present = {path.relative_to(folder).as_posix() for path in paths}
+    absent = {name for name in sealed.keys() - present if name.startswith(NOT_KEPT)}
+    both = sorted(sealed.keys() & present)
+    problems = [f"changed {name}" for name in both if _sha256(folder / name) != sealed[name]]
+    problems += [f"missing {name}" for name in sorted(sealed.keys() - present - absent)]
+    problems += [f"extra {name}" for name in sorted(present - sealed.keys() - {SEAL})]
+    if problems:
+        problem = f"the seal is broken: {', '.join(problems)}"
+        raise ReproError(f"{folder}: {problem}; restore the files or remove the folder")
+    return len(absent)
+
+
+def _is_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and path.as_posix() == name
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                digest.update(block)
+    except OSError as error:
+        raise ReproError(f"{path}: cannot be read: {error.strerror}") from None
+    return digest.hexdigest()
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReproError(f"{path}: cannot be read: {error}") from None

@@ -1,0 +1,1 @@
+"""Charts of training runs, as SVG for the page and as files."""

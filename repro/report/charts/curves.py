@@ -1,0 +1,256 @@
+"""What the charts show, as numbers: how the newest training runs went, beside what was published.
+
+The published training and a run of six epochs stand on one axis, the share of the training that is done. Of the
+published training the last epochs are known, and nothing is made up between them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repro.published.figures import LAST_EPOCHS
+from repro.records.schema import Epoch, Log, Published, Run
+
+Values = NDArray[np.float64]
+
+MOST_RUNS = 6  # in one chart: as many as can be told apart without colours
+SECTIONS = 100  # of a curve of single steps: so that the curves of several runs can be told from their noise
+MOST_POINTS = 2000  # of any curve
+BEYOND = 1e30  # a value of this size is no more a number that can be drawn than infinity is
+MANY = 10**9  # epochs; more are not believed
+FAR = 10.0  # times: from this ratio on, an axis is logarithmic
+QUARTERS = (0.0, 25.0, 50.0, 75.0, 100.0)  # of the training, for the table beside a chart
+
+SHARE = "Share of the training (% of its epochs)"
+BEST = "published best epoch"
+
+
+@dataclass(frozen=True)
+class Series:
+    """What tells a run apart: `letter` in every chart, `label` in a legend."""
+
+    letter: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run that is drawn, and as what."""
+
+    run: Run
+    series: Series
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Values over the share of the training in percent; of a section of steps the mean, and its lowest and highest.
+
+    `lost`: how many values were not finite, or beyond all bounds. They are not drawn, and no mean holds them.
+    """
+
+    series: Series
+    x: Values
+    y: Values
+    low: Values | None = None
+    high: Values | None = None
+    lost: int = 0
+
+
+@dataclass(frozen=True)
+class Level:
+    """One published number, as a line across a chart."""
+
+    label: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Curves of one quantity beside its published values `x`, `y`. `form` is how a number of it is written."""
+
+    key: str
+    title: str
+    quantity: str
+    form: str
+    explanation: str
+    curves: tuple[Curve, ...]
+    x: Values
+    y: Values
+    level: Level | None = None
+    logarithmic: bool = False
+
+
+def drawn(runs: Iterable[Run]) -> tuple[tuple[Shown, ...], int]:
+    """The newest training runs, oldest first, and how many older ones are left out."""
+    training = sorted((run for run in runs if run.kind == "train"), key=lambda run: run.folder.name)
+    newest = training[-MOST_RUNS:]
+    letters = zip("ABCDEF", newest, strict=False)
+    return tuple(Shown(run, Series(letter, _label(letter, run))) for letter, run in letters), len(training) - len(
+        newest
+    )
+
+
+def charts(shown: Sequence[Shown], figures: Iterable[Published], logs: Mapping[str, Log]) -> tuple[Chart, ...]:
+    """Learning rate, loss, accuracy and throughput of the runs; a chart in which no run has a value is left out."""
+    published = {figure.measure: figure for figure in figures if figure.setting.kind == "train"}
+    epochs = [epoch for log in logs.values() for epoch in log.epochs]
+    planned = _planned(published.values())
+    x = _ends(epochs, planned)
+    found = (
+        Chart(
+            key="learning-rate",
+            title="Learning rate",
+            quantity="Learning rate",
+            form=".2e",
+            explanation=f"The rate of every step; where a run has more than {SECTIONS}, the mean of each section of "
+            "them. The published log prints six decimals, so that a rate below 0.0000005 stands in it as 0.",
+            curves=_by_step(shown, "lr"),
+            x=x,
+            y=_of(epochs, "lr"),
+            level=_peak(published.values()),
+        ),
+        Chart(
+            key="loss",
+            title="Training loss",
+            quantity="Training loss",
+            form=".4f",
+            explanation=f"Where a run has more steps than {SECTIONS}: the mean of each section of steps, and from its "
+            "lowest to its highest loss a band. A published value is that of the last step of an epoch, under label "
+            "smoothing and mixup; the loss of a run without these is another quantity.",
+            curves=_by_step(shown, "loss"),
+            x=x,
+            y=_of(epochs, "loss"),
+        ),
+        Chart(
+            key="accuracy",
+            title="Top-1 accuracy",
+            quantity="Top-1 accuracy (%)",
+            form=".3f",
+            explanation="After each epoch that was evaluated, on the evaluation images of the run.",
+            curves=_by_epoch(shown, "accuracy", 100.0),
+            x=x,
+            y=100 * _of(epochs, "accuracy"),
+            level=level(BEST, published.get("best_accuracy")),
+        ),
+        Chart(
+            key="throughput",
+            title="Throughput",
+            quantity="Throughput (images/s)",
+            form=",.2f",
+            explanation="Images per second of each epoch on all devices together, wall clock with the wait for data, "
+            "without evaluation.",
+            curves=(speeds := _by_epoch(shown, "fps", 1.0)),
+            x=x,
+            y=_of(epochs, "fps"),
+            level=level(f"published mean of the last {LAST_EPOCHS} epochs", published.get("fps")),
+            logarithmic=far([curve.y for curve in speeds] + [_of(epochs, "fps")]),
+        ),
+    )
+    return tuple(chart for chart in found if chart.curves)
+
+
+def at(curve: Curve, share: float) -> float | None:
+    """The last value of the curve at or before this share of the training in percent; at 0 the first one."""
+    before = int(np.searchsorted(curve.x, share * (1 + 1e-9), side="right"))
+    if before == 0:
+        return float(curve.y[0]) if share == 0 else None
+    return float(curve.y[before - 1])
+
+
+def ends(curve: Curve) -> tuple[float, float]:
+    """The lowest and the highest value, of single steps too."""
+    low, high = (curve.y if found is None else found for found in (curve.low, curve.high))
+    return float(low.min()), float(high.max())
+
+
+# ------------------------------------------------------------------------------------------------- of the runs
+
+
+def _label(letter: str, run: Run) -> str:
+    """Recipe and device from the name of the folder, without its time and commit, and the seed."""
+    name = run.folder.name.partition("_")[2].rpartition("_")[0] or run.folder.name
+    text = f"{name[:24]}, seed {str(run.config.get('seed', 'not recorded'))[:12]}"
+    # A legend is drawn in one font, which has ASCII for certain.
+    return f"{letter}  " + "".join(sign if sign.isascii() and sign.isprintable() else "?" for sign in text)
+
+
+def _by_step(shown: Iterable[Shown], name: str) -> tuple[Curve, ...]:
+    """A quantity of every step, in sections where there are many."""
+    found = []
+    for one in shown:
+        values = np.asarray(getattr(one.run.steps, name))
+        epochs = len(one.run.log.epochs)
+        done = 100 * epochs / _max_epoch(one.run)  # %
+        x = done * np.arange(1, values.size + 1) / max(values.size, 1)
+        found.append(thinned(one.series, x, values, SECTIONS))
+    return tuple(curve for curve in found if curve.y.size)
+
+
+def _by_epoch(shown: Iterable[Shown], name: str, factor: float) -> tuple[Curve, ...]:
+    """A quantity of every epoch that has it."""
+    found = []
+    for one in shown:
+        epochs = [epoch for epoch in one.run.log.epochs if getattr(epoch, name) is not None]
+        x = _ends(epochs, _max_epoch(one.run))
+        found.append(thinned(one.series, x, factor * _of(epochs, name), MOST_POINTS))
+    return tuple(curve for curve in found if curve.y.size)
+
+
+def thinned(series: Series, x: Values, y: Values, most: int) -> Curve:
+    """The curve of these values with at most `most` points, in the middle of as many sections of equal size.
+
+    What is not finite is left out, and so is a section that holds nothing else.
+    """
+    finite = np.abs(y) < BEYOND
+    lost = int(y.size - finite.sum())
+    if y.size <= most:
+        return Curve(series, x[finite], y[finite], lost=lost)
+    starts = np.linspace(0, y.size, most, endpoint=False).astype(np.intp)
+    count = np.add.reduceat(finite.astype(np.float64), starts)
+    some = count > 0
+    mean = np.add.reduceat(np.where(finite, y, 0.0), starts)[some] / count[some]
+    low = np.minimum.reduceat(np.where(finite, y, np.inf), starts)[some]
+    high = np.maximum.reduceat(np.where(finite, y, -np.inf), starts)[some]
+    middle = np.add.reduceat(x, starts)[some] / np.diff(np.append(starts, y.size))[some]
+    return Curve(series, middle, mean, low, high, lost)
+
+
+def _max_epoch(run: Run) -> int:
+    """How many epochs the training was to have. A sealed run has at least those that are in its log."""
+    planned, done = run.config.get("max_epoch"), run.log.epochs[-1].epoch + 1
+    return max(planned, done) if isinstance(planned, int) and planned < MANY else done
+
+
+# ------------------------------------------------------------------------------------------------- of the published
+
+
+def _planned(figures: Iterable[Published]) -> int:
+    """How many epochs the published training had."""
+    return next((int(f.setting.recipe["max_epoch"]) for f in figures if "max_epoch" in f.setting.recipe), 1)
+
+
+def _peak(figures: Iterable[Published]) -> Level | None:
+    rate = next((float(f.setting.recipe["lr_max"]) for f in figures if "lr_max" in f.setting.recipe), None)
+    return None if rate is None else Level(f"published lr_max {rate:g}", rate)
+
+
+def level(label: str, figure: Published | None) -> Level | None:
+    return Level(f"{label}, {figure.value:,} {figure.unit}", figure.value) if figure else None
+
+
+def _of(epochs: Sequence[Epoch], name: str) -> Values:
+    return np.array([getattr(epoch, name) for epoch in epochs], dtype=np.float64)
+
+
+def _ends(epochs: Sequence[Epoch], planned: int) -> Values:
+    """What share of the training was done when each epoch ended, in percent."""
+    return 100 * (np.array([min(epoch.epoch, MANY) for epoch in epochs], dtype=np.float64) + 1) / planned
+
+
+def far(groups: Iterable[Values]) -> bool:
+    """Whether so far apart that a linear axis would show one of them as zero."""
+    values = np.concatenate(list(groups))
+    values = values[np.isfinite(values) & (values > 0)]
+    return bool(values.size and values.max() > FAR * values.min())

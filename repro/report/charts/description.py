@@ -1,0 +1,88 @@
+"""The numbers of a chart as a table and as sentences, for those who do not see it and for those who want to know."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from repro.report.charts.curves import QUARTERS, Chart, Curve, at, ends
+from repro.report.charts.step_times import Distribution, StepTimes
+from repro.report.phrases import NONE
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A table, what is to be said about it, and the whole in one paragraph."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+    words: str
+
+
+def numbers(chart: Chart | Distribution) -> Numbers:
+    """What the chart shows."""
+    return _of_curves(chart) if isinstance(chart, Chart) else _of_step_times(chart)
+
+
+def _of_curves(chart: Chart) -> Numbers:
+    between = [f"At {share:g} %" for share in QUARTERS[1:-1]]
+    rows = tuple(_row(chart, curve) for curve in chart.curves)
+    notes = [*_published(chart)]
+    notes += [
+        f"{curve.series.label}: {curve.lost:,} values that are not finite are not drawn"
+        for curve in chart.curves
+        if curve.lost
+    ]
+    spoken = [f"{row[0]}: {row[1]} at first, {row[-3]} at last, {row[-2]} to {row[-1]} in all" for row in rows]
+    return Numbers(
+        caption=f"{chart.quantity} by the share of the training",
+        header=("Run", "First", *between, "Last", "Lowest", "Highest"),
+        rows=rows,
+        notes=tuple(notes),
+        words=_paragraph(f"{chart.quantity} over the share of the training", [*spoken, *notes]),
+    )
+
+
+def _row(chart: Chart, curve: Curve) -> tuple[str, ...]:
+    low, high = ends(curve)
+    values = (*(at(curve, share) for share in QUARTERS), low, high)
+    return (curve.series.label, *(NONE if value is None else format(value, chart.form) for value in values))
+
+
+def _published(chart: Chart) -> Iterable[str]:
+    if chart.x.size:
+        shares = ", ".join(f"{share:.1f}" for share in chart.x)
+        values = ", ".join(format(value, chart.form) for value in chart.y)
+        yield f"Published after {shares} % of the training: {values}"
+    if chart.level:
+        yield f"The line is the {chart.level.label}"
+
+
+def _of_step_times(chart: Distribution) -> Numbers:
+    rows = tuple(_times(found) for found in chart.runs)
+    notes = [f"The line is the {chart.level.label}"] if chart.level else []
+    for found in chart.runs:
+        if found.outside:
+            notes.append(f"{found.series.label}: {found.outside:,} steps lie outside of the chart")
+        if found.lost:
+            notes.append(f"{found.series.label}: {found.lost:,} numbers that can be no time are left out")
+    spoken = [f"{row[0]}: median {row[2]}, half of {row[1]} steps in {row[3]}, the slowest {row[5]}" for row in rows]
+    header = ("Run", "Steps", "Median", "Middle half", "Middle 90 %", "Slowest", "Median wait for data", "Left out")
+    return Numbers(
+        caption=f"{chart.quantity}",
+        header=header,
+        rows=rows,
+        notes=tuple(notes),
+        words=_paragraph(chart.quantity, [*spoken, *notes]),
+    )
+
+
+def _times(found: StepTimes) -> tuple[str, ...]:
+    p5, q1, median, q3, p95 = (f"{value:,.1f}" for value in found.quantiles)
+    out = NONE if found.first is None else f"{found.warm_up} first, up to {found.first:,.1f}"
+    half, most = f"{q1} to {q3}", f"{p5} to {p95}"
+    return found.series.label, f"{found.n:,}", median, half, most, f"{found.slowest:,.1f}", f"{found.wait:,.1f}", out
+
+
+def _paragraph(beginning: str, sentences: Iterable[str]) -> str:
+    return " ".join(f"{text}." for text in (beginning, *sentences))

@@ -1,0 +1,110 @@
+"""A training as NVIDIA's DLLogger writes it to its file: `DLLL` and one JSON object a line.
+
+Steps are named as there: "PARAMETER", [epoch, iteration], [epoch], and [] for the whole run. Epochs count from 0 as in
+our log, iterations within their epoch from 1. Lines of single steps are those for which our log has one too, by its
+log_interval, or the last of each epoch alone where these would be more than STEPS. Times are those of
+repro.report.exports.clock. Paths and addresses of the configuration are left out: they say nothing about the result.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import PurePosixPath, PureWindowsPath
+
+import numpy as np
+
+from repro.published.compare import hardware
+from repro.records.schema import Run
+from repro.report.exports.clock import Clock, clock
+from repro.report.exports.common import json_line, measured, setting, tidy
+
+STEPS = 10_000
+_UNITS = {
+    "train.step_time_ms": "ms",
+    "train.data_wait_ms": "ms",
+    "train.epoch_time_s": "s",
+    "train.images_per_s": "images/s",
+    "train.mean_images_per_s": "images/s",
+    "train.training_time_s": "s",
+    "val.time_s": "s",
+    "val.top1_pct": "%",
+    "val.best_top1_pct": "%",
+    "val.top5_pct": "%",
+}
+
+
+def text(run: Run) -> str | None:
+    """The log of a training; None for an evaluation, and where the record does not tell when what happened."""
+    times = clock(run)
+    if times is None:
+        return None
+    lines = [_log(times, times.started, "PARAMETER", _parameters(run))]
+    lines += [_line(times, times.started, type="METADATA", metric=k, metadata={"unit": v}) for k, v in _UNITS.items()]
+    steps = _steps(run, times)
+    for number, epoch in enumerate(run.log.epochs):
+        of_epoch = (steps >= number * times.steps_per_epoch) & (steps < (number + 1) * times.steps_per_epoch)
+        for step in steps[of_epoch].tolist():
+            data = {
+                "train.loss": run.steps.loss[step],
+                "train.lr": run.steps.lr[step],
+                "train.step_time_ms": run.steps.step_time_ms[step],
+                "train.data_wait_ms": run.steps.data_wait_ms[step],
+            }
+            lines.append(_log(times, float(times.steps[step]), [epoch.epoch, step % times.steps_per_epoch + 1], data))
+        data = {
+            "train.loss": epoch.loss,
+            "train.lr": epoch.lr,
+            "train.epoch_time_s": epoch.epoch_time_s,
+            "train.images_per_s": epoch.fps,
+        }
+        if epoch.accuracy is not None:
+            data["val.top1_pct"] = tidy(100 * epoch.accuracy)
+            data["val.time_s"] = epoch.eval_cost_s
+        lines.append(_log(times, times.ends[number], [epoch.epoch], data))
+    lines.append(_log(times, times.finished, [], _summary(run)))
+    return "".join(lines)
+
+
+def _parameters(run: Run) -> dict[str, object]:
+    data = {key: value for key, value in run.config.items() if not _elsewhere(value)}
+    data |= {"run": run.folder.name, "hardware": hardware(run), "software": run.env.software}
+    return data | {"commit": run.env.commit, "dirty": run.env.dirty, "parameters": run.env.parameters}
+
+
+def _elsewhere(value: object) -> bool:
+    """Whether this names a place on the machine of the run, or an address."""
+    if not isinstance(value, str):
+        return False
+    return "://" in value or PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()
+
+
+def _steps(run: Run, times: Clock) -> np.ndarray:
+    """Which steps have a line."""
+    number = np.arange(1, len(times.steps) + 1)
+    last = number % times.steps_per_epoch == 0
+    interval = int(setting(run, "log_interval") or 0)
+    steps = np.flatnonzero(last | (number % interval == 0)) if interval > 0 else np.flatnonzero(last)
+    return steps if len(steps) <= STEPS else np.flatnonzero(last)
+
+
+def _summary(run: Run) -> dict[str, object]:
+    found = {
+        "train.training_time_s": run.log.training_time_s,
+        "train.mean_images_per_s": run.log.mean_fps,
+        "val.best_top1_pct": measured(run, "best_accuracy"),
+        "val.top1_pct": measured(run, "last_accuracy"),
+        "val.top5_pct": tidy(run.top5_pct),
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _log(times: Clock, time: float, step: object, data: Mapping[str, object]) -> str:
+    return _line(times, time, type="LOG", step=step, data=data)
+
+
+def _line(times: Clock, time: float, **what: object) -> str:
+    stamp = {
+        "timestamp": str(round(time, 6)),
+        "datetime": str(datetime.fromtimestamp(round(time, 6), UTC)),
+        "elapsedtime": str(round(time - times.started, 6)),
+    }
+    return f"DLLL {json_line({**stamp, **what})}\n"

@@ -1,0 +1,51 @@
+"""Measured figures as github-action-benchmark charts them, for `customSmallerIsBetter` and `customBiggerIsBetter`.
+
+A name holds recipe and hardware, so that no line of a chart leads from one to another. Left out are figures of which
+nobody can say which direction is the better one, and values that are not finite, for which the action refuses a file.
+"""
+
+import math
+from collections.abc import Iterable
+
+from repro.published.compare import hardware
+from repro.records.schema import Claim, Measured, Published, Run
+from repro.report import phrases
+from repro.report.exports.common import json_text, recipe, tidy
+
+
+def text(claims: Iterable[Claim], better: str) -> str | None:
+    """The measured figures of which the "lower" or the "higher" is `better`; None without one."""
+    entries = [
+        _entry(claim, claim.run, claim.measured)
+        for claim in claims
+        if claim.run and claim.measured and math.isfinite(claim.measured.value)
+        if claim.figure.rule.kind != "unjudged" and claim.figure.rule.better == better
+    ]
+    return json_text(entries) if entries else None
+
+
+def _entry(claim: Claim, run: Run, measured: Measured) -> dict[str, object]:
+    figure = claim.figure
+    on = f"{recipe(run) or 'recipe not recorded'}, {hardware(run)}"
+    entry: dict[str, object] = {
+        "name": " ".join(f"{figure.title} ({on})".split()),
+        "unit": figure.unit,
+        "value": tidy(measured.value),
+        "extra": _extra(claim, run, measured),
+    }
+    return entry | _range(figure, measured)
+
+
+def _range(figure: Published, measured: Measured) -> dict[str, str]:
+    """The standard deviation between epochs, where there is one."""
+    if measured.spread is None or not math.isfinite(measured.spread):
+        return {}
+    return {"range": f"± {measured.spread:.{figure.decimals + 1}f}"}
+
+
+def _extra(claim: Claim, run: Run, measured: Measured) -> str:
+    row = phrases.row(claim)
+    lines = [f"published: {row.published}", f"verdict: {row.verdict}{f': {row.topics}' if row.topics else ''}"]
+    lines += [f"measured: {measured.n}", *claim.evidence]
+    lines += [f"run: {run.folder.name}", f"software: {run.env.software}", f"commit: {phrases.commit(run)}"]
+    return "\n".join(" ".join(line.split()) for line in lines)

@@ -1,0 +1,84 @@
+"""A training as MLPerf writes its log: `:::MLLOG` and one JSON object a line.
+
+It is no submission to MLPerf, whose benchmarks do not have this network: organisation, division, status and the
+clearing of caches are left out, and `status` says that the run finished, not that it reached a target. Epochs count
+from 1, as there, so that `epoch_num` of an accuracy is how many epochs were trained. `file` and `lineno` name where in
+the run folder a value stands. Times are those of repro.report.exports.clock.
+"""
+
+from typing import Any
+
+from repro.published.compare import hardware
+from repro.records.schema import Run
+from repro.report.exports.clock import clock
+from repro.report.exports.common import global_batch, json_line, setting, word
+
+_TOKEN = ":::MLLOG"
+_TOKEN_IN_TEXT = "\\u003a::MLLOG"  # the same for who reads the JSON
+
+
+def text(run: Run) -> str | None:
+    """The log of a training; None for an evaluation, and where the record does not tell when what happened."""
+    times = clock(run)
+    if times is None:
+        return None
+    lines = [_line(times.started, "init_start", None, file="env.json")]
+    lines += [
+        _line(times.started, key, value, file=file) for key, (value, file) in _facts(run).items() if value is not None
+    ]
+    lines += [_line(times.compiled, "init_stop", None, file=run.log.path.name)]
+    lines += [_line(times.compiled, "run_start", None, file=run.log.path.name)]
+    went_on = list(zip(times.resumed, run.resumptions, strict=True))
+    for number, epoch in enumerate(run.log.epochs):
+        at: dict[str, Any] = {"file": run.log.path.name, "lineno": epoch.line, "epoch_num": epoch.epoch + 1}
+        trained = float(times.steps[(number + 1) * times.steps_per_epoch - 1])
+        lines.append(_line(times.begins[number], "epoch_start", None, **at))
+        lines += [
+            _line(time, "resumed", found.step, file="metrics.jsonl", checkpoint=found.checkpoint, epoch_num=number + 1)
+            for time, found in went_on
+            if found.step // times.steps_per_epoch == number
+        ]
+        lines.append(_line(trained, "epoch_stop", None, **at))
+        if epoch.accuracy is not None:
+            lines.append(_line(trained, "eval_start", None, **at))
+            lines.append(_line(times.ends[number], "eval_accuracy", epoch.accuracy, **at))
+            lines.append(_line(times.ends[number], "eval_stop", None, **at))
+    meaning = "finished; no target was set"
+    lines.append(_line(times.finished, "run_stop", None, file=run.log.path.name, status="success", meaning=meaning))
+    return "".join(lines)
+
+
+def _facts(run: Run) -> dict[str, tuple[object, str]]:
+    """What is true of the run under MLPerf's keys, and the file that says so; None for what it does not say."""
+    train, name = run.env.datasets.get("train"), word(run, "opt")
+    facts: dict[str, tuple[object, str]] = {
+        "submission_benchmark": (word(run, "backbone"), "config.yml"),
+        "submission_platform": (hardware(run), "env.json"),
+        "seed": (setting(run, "seed"), "config.yml"),
+        "global_batch_size": (global_batch(run), "config.yml"),
+        "micro_batch_size": (setting(run, "batch_size"), "config.yml"),
+        "train_samples": (train and train.images, "env.json"),
+        "eval_samples": (run.eval_images, "metrics.jsonl"),
+        "opt_name": (name, "config.yml"),
+        "opt_base_learning_rate": (setting(run, "lr_max"), "config.yml"),
+        "opt_learning_rate_warmup_epochs": (setting(run, "warmup_epochs"), "config.yml"),
+        "opt_learning_rate_decay_schedule": (word(run, "lr_decay_mode"), "config.yml"),
+    }
+    if name == "adamw":
+        for key, ours in (("beta_1", "beta1"), ("beta_2", "beta2"), ("weight_decay", "weight_decay")):
+            facts[f"opt_adamw_{key}"] = (setting(run, ours), "config.yml")
+    return facts
+
+
+def _line(time_s: float, key: str, value: object, **metadata: object) -> str:
+    kinds = {"start": "INTERVAL_START", "stop": "INTERVAL_END"}
+    record = {
+        "namespace": "",
+        "time_ms": round(1000 * time_s),
+        "event_type": kinds.get(key.rpartition("_")[2], "POINT_IN_TIME"),
+        "key": key,
+        "value": value,
+        "metadata": metadata,
+    }
+    # MLPerf's parser looks for its token anywhere in a line: so that no text may hold it.
+    return f"{_TOKEN} {json_line(record).replace(_TOKEN, _TOKEN_IN_TEXT)}\n"

@@ -1,0 +1,73 @@
+"""The gate on real runs: each planted fault is found by what it harms."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from unittest.mock import patch
+
+import pytest
+
+from hlg.data.tiny.make import Request
+from hlg.data.tiny.make import make as draw
+from repro.check.baseline import make
+from repro.check.baselines import Baseline
+from repro.check.judge import judge
+from repro.records.run_folder import read_run, read_runs
+from repro.records.schema import Run, Verdict
+from tests.support import ROOT
+
+Train = Callable[[str], Run]
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
+    """Trains with a fault, or with none."""
+    folder = tmp_path_factory.mktemp("gate")
+    draw(folder / "data", Request(classes=3, train=32, val=32))
+
+    def call(fault: str) -> Run:
+        runs = folder / fault
+        before = set(runs.glob("2*"))
+        command = [sys.executable, "-m", "tests.drills.regressions.planted", fault, str(runs), str(folder / "data")]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert read_runs(runs)[1] == []
+        (new,) = set(runs.glob("2*")) - before
+        return read_run(new)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def baseline(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Baseline:
+    """Two repetitions. Code under development has changes, of which a baseline would not be made."""
+    runs = (train("none"), train("none"))
+    clean = [replace(run, env=replace(run.env, dirty=False)) for run in runs]
+    with patch(
+        "repro.check.baseline.NOISIEST", 10
+    ):  # steps as short as these scatter, and the planted delay is far beyond
+        return make(clean, tmp_path_factory.mktemp("baselines"))
+
+
+def verdicts(run: Run, baseline: Baseline) -> dict[str, Verdict]:
+    return {finding.name: finding.verdict for finding in judge(run, [baseline], baseline.path.parent).findings}
+
+
+def test_a_slower_step_is_found_by_its_speed_alone(train: Train, baseline: Baseline) -> None:
+    found = verdicts(train("slow_step"), baseline)
+    assert found == {
+        "losses": Verdict.MATCH,
+        "accuracy": Verdict.MATCH,
+        "convergence": Verdict.INCOMPARABLE,
+        "speed": Verdict.WORSE,
+    }
+
+
+def test_a_wrong_augmentation_is_found_by_the_losses(train: Train, baseline: Baseline) -> None:
+    assert verdicts(train("every_image_flipped"), baseline)["losses"] is Verdict.WORSE
+
+
+def test_a_lower_accuracy_is_found_where_no_loss_tells(train: Train, baseline: Baseline) -> None:
+    found = verdicts(train("other_labels"), baseline)
+    assert (found["losses"], found["accuracy"]) == (Verdict.MATCH, Verdict.WORSE)

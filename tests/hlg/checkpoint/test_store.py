@@ -1,0 +1,135 @@
+"""Checkpoints: written whole or not at all, known by their hash, kept by rule."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mindspore import Parameter, Tensor
+
+from hlg.checkpoint import store
+from hlg.checkpoint.store import State
+from hlg.errors import UserError
+
+STATE = State(
+    step=4,
+    epoch=1,
+    steps_per_epoch=4,
+    loss_scale=1024.0,
+    best_top1_pct=50.0,
+    best_epoch=0,
+    generator={"seed": 1},
+    elapsed_s=1.5,
+    log_bytes=0,
+    metrics_bytes=0,
+    skipped=[],
+    scheduled=True,
+)
+
+
+def _weights(value: float = 1.0) -> list[Parameter]:
+    return [Parameter(Tensor(np.full((300, 10), value, np.float32)), name=name) for name in ("w", "adam_mw")]
+
+
+def _save(folder: Path, epoch: int, scheduled: bool = True) -> Path:
+    state = replace(STATE, step=4 * epoch, epoch=epoch, scheduled=scheduled)
+    return store.save(folder / f"hlg_mobile-{epoch:04d}.ckpt", _weights(epoch), state)
+
+
+def test_a_checkpoint_comes_back_with_its_parameters_and_its_state(tmp_path: Path) -> None:
+    path = store.save(tmp_path / "c.ckpt", _weights(7), STATE)
+    parameters = _weights(0)
+    store.restore(path, parameters)
+    for parameter in parameters:
+        np.testing.assert_array_equal(parameter.asnumpy(), np.full((300, 10), 7, np.float32))
+    assert store.state(path) == STATE
+
+
+@pytest.mark.parametrize("fault", ["cut", "a flipped bit", "cut at a record"])
+def test_an_altered_file_is_refused_by_name_and_the_newest_good_one_is_offered(fault: str, tmp_path: Path) -> None:
+    paths = [_save(tmp_path, epoch) for epoch in (1, 2, 3)]
+    content = bytearray(paths[2].read_bytes())
+    if fault == "a flipped bit":
+        content[len(content) // 2] ^= 1
+    else:
+        # MindSpore alone would load a file cut between two records, with fewer parameters and without a word.
+        end = len(content) // 2 if fault == "cut at a record" else len(content) - 7
+        del content[end:]
+    paths[2].write_bytes(content)
+    with pytest.raises(UserError) as error:
+        store.restore(paths[2], _weights())
+    assert f"checkpoint {paths[2]}: altered or truncated" in str(error.value)
+    assert f"the newest good one is {paths[1]}" in str(error.value)
+
+
+def test_a_damaged_or_missing_state_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = _save(tmp_path, 1)
+    path.with_suffix(".json").write_text("{")
+    with pytest.raises(UserError, match=r"hlg_mobile-0001\.json: damaged"):
+        store.state(path)
+    path.with_suffix(".json").unlink()
+    with pytest.raises(UserError, match="is missing: it can't be resumed"):
+        store.state(path)
+
+
+def test_a_file_that_another_tool_left_beside_a_checkpoint_says_nothing_about_it(tmp_path: Path) -> None:
+    path = _save(tmp_path, 1)
+    path.with_suffix(".json").write_text('{"classes": 1000}')
+    assert store.read(path).keys() == {"w", "adam_mw"}
+
+
+def test_parameters_of_another_network_are_named(tmp_path: Path) -> None:
+    path = _save(tmp_path, 1)
+    other = [Parameter(Tensor(np.zeros((2, 2), np.float32)), name=name) for name in ("w", "v")]
+    with pytest.raises(UserError, match="these do not fit: adam_mw, v, w"):
+        store.restore(path, other)
+
+
+def test_the_newest_scheduled_ones_stay_and_the_last_and_the_best(tmp_path: Path) -> None:
+    for epoch in range(1, 8):
+        path = _save(tmp_path, epoch, scheduled=epoch % 2 == 0)
+        store.point(tmp_path, store.LAST, path)
+        if epoch == 1:
+            store.point(tmp_path, store.BEST, path)
+        store.prune(tmp_path, keep=2)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.suffix == ".ckpt" and not p.is_symlink()) == [
+        f"hlg_mobile-000{epoch}.ckpt" for epoch in (1, 4, 6, 7)
+    ]
+    assert {p.stem for p in tmp_path.glob("*.json")} == {f"hlg_mobile-000{epoch}" for epoch in (1, 4, 6, 7)}
+    assert (tmp_path / store.BEST).resolve().name == "hlg_mobile-0001.ckpt"
+    assert (tmp_path / store.LAST).resolve().name == "hlg_mobile-0007.ckpt"
+
+
+def test_going_back_to_a_step_removes_what_will_be_written_again_and_half_files(tmp_path: Path) -> None:
+    for epoch in (1, 2, 3):
+        _save(tmp_path, epoch)
+    (tmp_path / f"{store.PARTIAL}hlg_mobile-0004.ckpt").write_bytes(b"half")
+    for link in (store.LAST, store.BEST):
+        store.point(tmp_path, link, tmp_path / "hlg_mobile-0003.ckpt")
+    store.rewind(tmp_path, tmp_path / "hlg_mobile-0002.ckpt")
+    files = [f"hlg_mobile-000{epoch}.{suffix}" for epoch in (1, 2) for suffix in ("ckpt", "json")]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [*files, store.LAST]
+    assert (tmp_path / store.LAST).resolve().name == "hlg_mobile-0002.ckpt"
+
+
+def test_a_run_folder_stands_for_its_newest_checkpoint(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    for epoch in (1, 2):
+        store.point(folder, store.LAST, _save(folder, epoch))
+    assert store.find(tmp_path).resolve().name == "hlg_mobile-0002.ckpt"
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _save(tmp_path, 1)
+    before = path.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hlg.checkpoint.store.os.fsync", fail)
+    with pytest.raises(UserError, match=r"0002\.ckpt: can't be written \(No space left.*0001\.ckpt is intact"):
+        _save(tmp_path, 2)
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["hlg_mobile-0001.ckpt", "hlg_mobile-0001.json"]

@@ -1,0 +1,104 @@
+"""Weights from files: ours come back bit for bit, published ones load by their names, nothing is scored untrained."""
+
+import csv
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from hlg.checkpoint import store, weights
+from hlg.errors import UserError
+from hlg.fingerprint import synthetic
+from hlg.model.network import HLG
+from tests.conftest import FIXTURES
+from tests.hlg.checkpoint.test_store import STATE
+
+
+def _rows() -> list[dict[str, str]]:
+    with (FIXTURES / "parameters.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def network() -> HLG:
+    return HLG()
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with every parameter of a published checkpoint, and optimiser state as a training run leaves it."""
+    path = tmp_path_factory.mktemp("published") / "hlg_mobile.ckpt"
+    arrays = {
+        row["name"]: synthetic.parameter(row["name"], tuple(map(int, row["shape"].split("x")))) for row in _rows()
+    }
+    arrays["adam_m.head.bias"] = np.zeros(1001, np.float32)
+    ms.save_checkpoint([{"name": n, "data": Tensor(a.astype(np.float32))} for n, a in arrays.items()], str(path))
+    return path
+
+
+def test_every_parameter_of_the_network_has_a_published_name_and_shape(network: HLG) -> None:
+    shapes = {row["name"]: row["shape"] for row in _rows()}
+    ours = {weights.published_name(p.name): "x".join(map(str, p.shape)) for p in network.get_parameters()}
+    assert ours.items() <= shapes.items()
+    assert len(ours) == len(list(network.get_parameters()))
+
+
+def test_a_published_checkpoint_loads_by_its_names_and_the_report_says_what_was_not_used(
+    network: HLG, published: Path
+) -> None:
+    report = weights.load_weights(published, network)
+    for p in network.get_parameters():
+        expected = synthetic.parameter(weights.published_name(p.name), tuple(p.shape))
+        np.testing.assert_array_equal(p.asnumpy(), expected, err_msg=p.name)
+    assert report.naming == "published"
+    assert len(report.used) + len(report.unused) == 393 + 1
+    assert {"block4_0.norm0.gamma", "patch_embed2.conv1.weight", "adam_m.head.bias"} <= set(report.unused)
+    assert "published names" in str(report)
+    assert f"{len(report.unused)} stored but unused" in str(report)
+
+
+def test_our_own_checkpoint_comes_back_bit_for_bit(tmp_path: Path, network: HLG) -> None:
+    before = {p.name: p.asnumpy().copy() for p in network.get_parameters()}
+    path = store.save(tmp_path / "own.ckpt", network.get_parameters(), STATE)
+    for p in network.get_parameters():
+        p.set_data(Tensor(np.zeros(p.shape, np.float32)))
+    report = weights.load_weights(path, network)
+    assert report.naming == "hlg-repro"
+    assert not report.unused
+    for p in network.get_parameters():
+        np.testing.assert_array_equal(p.asnumpy(), before[p.name])
+
+
+def test_missing_and_misshapen_parameters_are_named_and_the_network_is_left_alone(tmp_path: Path, network: HLG) -> None:
+    path = tmp_path / "other.ckpt"
+    arrays = {p.name: p.asnumpy() for p in network.get_parameters()}
+    arrays.pop("stages.0.cls", None)
+    arrays.pop("stages.1.position")
+    arrays["head.weight"] = np.zeros((10, 384), np.float32)
+    ms.save_checkpoint([{"name": n, "data": Tensor(a)} for n, a in arrays.items()], str(path))
+    before = network.head.weight.asnumpy().copy()
+    with pytest.raises(UserError) as error:
+        weights.load_weights(path, network)
+    assert "1 parameters are missing: stages.1.position" in str(error.value)
+    assert "head.weight is 10x384 in the file, 1001x384 in the network" in str(error.value)
+    assert "is class_num the checkpoint's?" in str(error.value)
+    np.testing.assert_array_equal(network.head.weight.asnumpy(), before)
+
+
+@pytest.mark.parametrize("cut", [0, 1000, 200_000])
+def test_a_truncated_file_is_refused_by_name(cut: int, tmp_path: Path, published: Path, network: HLG) -> None:
+    path = tmp_path / "cut.ckpt"
+    path.write_bytes(published.read_bytes()[:cut])
+    with pytest.raises(UserError, match=r"checkpoint .*cut\.ckpt"):
+        weights.load_weights(path, network)
+
+
+def test_a_file_that_is_missing_is_an_error_and_never_random_weights(tmp_path: Path, network: HLG) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.ckpt: no such file"):
+        weights.load_weights(store.find(tmp_path / "nowhere.ckpt"), network)
+    with pytest.raises(UserError, match="pretrained: found nothing"):
+        store.find("")
+    with pytest.raises(UserError, match=r"holds no checkpoints"):
+        store.find(tmp_path)

@@ -1,0 +1,375 @@
+"""Batches: which images, in which order, augmented by which draws, whatever workers, ranks and restarts."""
+
+import io
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mindspore.dataset.vision as vision
+import numpy as np
+import pytest
+from PIL import Image
+
+from hlg.data import loader
+from hlg.data.augment import eval_resize_short, open_rgb, train_image
+from hlg.data.index import ImageIndex, scan
+from hlg.data.loader import (
+    BATCHES_AHEAD,
+    Batch,
+    EvalLoader,
+    TrainLoader,
+    epoch_order,
+    image_generator,
+    mixup_draw,
+)
+from hlg.errors import UserError
+
+CLASSES, PER_CLASS = 3, 5
+COUNT = CLASSES * PER_CLASS
+
+
+def photo(width: int, height: int, seed: int) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).resize((width, height))
+    grain = rng.integers(-12, 13, (height, width, 3))
+    return Image.fromarray((np.asarray(coarse) + grain).clip(0, 255).astype(np.uint8))
+
+
+def encoded(image: Image.Image, format: str = "JPEG") -> bytes:
+    file = io.BytesIO()
+    image.save(file, format)
+    return file.getvalue()
+
+
+ODDITIES: dict[int, Callable[[Image.Image], bytes]] = {  # by the image's number
+    2: lambda image: encoded(image.convert("CMYK")),
+    4: lambda image: encoded(image, "PNG"),
+    7: lambda image: encoded(image.convert("L")),
+    9: lambda image: encoded(image.convert("P"), "PNG"),
+    11: lambda image: encoded(image.crop((0, 0, 1, 300))),
+}
+
+
+def draw_data_set(root: Path) -> ImageIndex:
+    """15 files in 3 classes, all named .JPEG, ImageNet's oddities among them."""
+    for number in range(COUNT):
+        shape = (500, 375) if number % 2 else (333, 500)
+        folder = root / f"n{number // PER_CLASS:08}"
+        folder.mkdir(parents=True, exist_ok=True)
+        encode = ODDITIES.get(number, encoded)
+        (folder / f"{number:03}.JPEG").write_bytes(encode(photo(*shape, seed=number)))
+    return scan(root, CLASSES)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> ImageIndex:
+    return draw_data_set(tmp_path_factory.mktemp("imagenet"))
+
+
+@pytest.fixture
+def own_index(index: ImageIndex, tmp_path: Path) -> ImageIndex:
+    """A copy that a test may damage."""
+    shutil.copytree(index.root, tmp_path, dirs_exist_ok=True)
+    return scan(tmp_path, CLASSES)
+
+
+def train(index: ImageIndex, **changes: Any) -> TrainLoader:
+    settings: dict[str, Any] = {
+        "image_size": 32,
+        "batch_size": 4,
+        "crop_min": 0.05,
+        "autoaugment": True,
+        "seed": 1,
+        "workers": 2,
+        "total_steps": 6,
+    }
+    return TrainLoader(index, **settings | changes)
+
+
+def evaluate(index: ImageIndex, **changes: Any) -> EvalLoader:
+    return EvalLoader(index, **{"image_size": 112, "batch_size": 4, "workers": 2} | changes)
+
+
+def assert_same(ours: list[Batch], theirs: list[Batch]) -> None:
+    assert len(ours) == len(theirs) > 0
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a.indices, b.indices)
+        np.testing.assert_array_equal(a.labels, b.labels)
+        np.testing.assert_array_equal(a.images, b.images)
+
+
+def side_by_side(*shards: list[Batch]) -> list[Batch]:
+    """The global batches of several ranks."""
+    return [
+        Batch(*(np.concatenate([getattr(b, part) for b in step]) for part in ("images", "labels", "indices")))
+        for step in zip(*shards, strict=True)
+    ]
+
+
+def loader_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("images")]
+
+
+# Training
+
+
+def test_a_batch_holds_uint8_images_and_int_labels(index: ImageIndex) -> None:
+    batch = next(iter(train(index)))
+    assert (batch.images.shape, batch.images.dtype) == ((4, 32, 32, 3), np.uint8)
+    assert (batch.labels.shape, batch.labels.dtype) == ((4,), np.int32)
+    assert (batch.indices.shape, batch.indices.dtype) == ((4,), np.int64)
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_batches_are_bit_identical_for_any_number_of_workers(index: ImageIndex, workers: int) -> None:
+    assert_same(list(train(index, workers=workers)), list(train(index, workers=1)))
+
+
+@pytest.mark.parametrize("start", [1, 3, 5])
+def test_a_restart_gives_the_remaining_batches(index: ImageIndex, start: int) -> None:
+    assert_same(list(train(index, start_step=start)), list(train(index))[start:])
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_the_shards_of_a_step_together_are_the_global_batch(index: ImageIndex, ranks: int) -> None:
+    shards = [list(train(index, batch_size=8 // ranks, shard=(rank, ranks))) for rank in range(ranks)]
+    assert_same(side_by_side(*shards), list(train(index, batch_size=8)))
+
+
+def test_an_epoch_shows_no_image_twice_and_drops_the_remainder(index: ImageIndex) -> None:
+    loader = train(index)
+    assert (loader.steps_per_epoch, len(loader)) == (3, 6)
+    shown = np.stack([batch.indices for batch in loader]).reshape(2, 12)
+    for epoch in range(2):
+        np.testing.assert_array_equal(shown[epoch], epoch_order(1, epoch, COUNT)[:12])
+        assert len(set(shown[epoch])) == 12
+    assert (shown[0] != shown[1]).any()
+
+
+def test_an_image_depends_on_seed_epoch_and_index_alone(index: ImageIndex) -> None:
+    for step, batch in enumerate(train(index)):
+        for image, label, i in zip(batch.images, batch.labels, batch.indices, strict=True):
+            rng = image_generator(1, step // 3, int(i))
+            expected = train_image(open_rgb(index.root / index.files[i]), rng, 32, 0.05, autoaugment=True)
+            np.testing.assert_array_equal(image, expected)
+            assert label == index.labels[i] == i // PER_CLASS
+
+
+def test_another_seed_gives_another_order_and_other_crops(index: ImageIndex) -> None:
+    one, two = (next(iter(train(index, seed=seed, batch_size=COUNT))) for seed in (1, 2))
+    assert (one.indices != two.indices).any()
+    again = [one.images[np.argsort(one.indices)], two.images[np.argsort(two.indices)]]
+    assert all((a != b).any() for a, b in zip(*again, strict=True))
+
+
+def test_a_data_set_smaller_than_one_step_is_an_error_that_says_what_to_lower(index: ImageIndex) -> None:
+    with pytest.raises(UserError, match=r"15 training images are fewer.* 16 .*lower batch_size to 7 or less"):
+        train(index, batch_size=8, shard=(0, 2))
+
+
+def test_no_more_than_a_few_batches_are_under_way(index: ImageIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+
+    def counting(file: Path) -> np.ndarray:
+        opened.append(file)
+        return open_rgb(file)
+
+    monkeypatch.setattr(loader, "open_rgb", counting)
+    batches = iter(train(index, total_steps=100))
+    next(batches)
+    while len(opened) < 4 * BATCHES_AHEAD:  # what was submitted gets done
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert len(opened) == 4 * BATCHES_AHEAD
+
+
+# Evaluation
+
+
+@pytest.mark.parametrize("image_size", [112, 224])
+def test_evaluation_images_are_those_of_the_cpp_operators(index: ImageIndex, image_size: int) -> None:
+    (batch,) = evaluate(index, image_size=image_size, batch_size=COUNT)
+    operators = [
+        vision.Decode(),
+        vision.Resize(eval_resize_short(image_size), vision.Inter.BILINEAR),
+        vision.CenterCrop(image_size),
+    ]
+    for i, file in enumerate(index.files):
+        pixels = np.fromfile(index.root / file, np.uint8)
+        for operator in operators:
+            pixels = operator(pixels)
+        np.testing.assert_array_equal(batch.images[i], pixels)
+
+
+def test_evaluation_sees_every_image_once_in_order_and_pads_with_label_minus_one(index: ImageIndex) -> None:
+    batches = list(evaluate(index))
+    assert len(batches) == len(evaluate(index)) == 4
+    np.testing.assert_array_equal(np.concatenate([b.indices for b in batches]), [*range(COUNT), -1])
+    np.testing.assert_array_equal(np.concatenate([b.labels for b in batches]), [*index.labels, -1])
+    assert batches[-1].images.shape == (4, 112, 112, 3)
+    assert not batches[-1].images[-1].any()
+
+
+def test_evaluation_is_the_same_for_any_number_of_workers(index: ImageIndex) -> None:
+    assert_same(list(evaluate(index, workers=4)), list(evaluate(index, workers=1)))
+
+
+def test_evaluation_shards_have_equally_many_batches_and_together_see_all(index: ImageIndex) -> None:
+    shards = [list(evaluate(index, batch_size=3, shard=(rank, 4))) for rank in range(4)]
+    assert [len(shard) for shard in shards] == [2, 2, 2, 2]
+    together = np.concatenate([batch.indices for batch in side_by_side(*shards)])
+    np.testing.assert_array_equal(together, [*range(COUNT), *[-1] * 9])
+    assert_same(side_by_side(*shards), list(evaluate(index, batch_size=12)))
+
+
+# Unreadable files
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def remove(file: Path) -> None:
+    file.unlink()
+
+
+DAMAGES = {"truncated": truncate, "vanished": remove}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("make", [train, evaluate])
+def test_an_unreadable_file_is_an_error_that_names_it(own_index: ImageIndex, make: Any, damage: str) -> None:
+    DAMAGES[damage](own_index.root / own_index.files[6])
+    with pytest.raises(UserError, match=r"n00000001/006\.JPEG: cannot be read.*on_unreadable=skip"):
+        list(make(own_index, batch_size=15))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_training_puts_the_next_readable_image_in_the_place_of_a_skipped_one(
+    own_index: ImageIndex, damage: str
+) -> None:
+    whole = list(train(own_index, batch_size=COUNT, total_steps=2))
+    for bad in (5, 6, 14):  # 5 and 6 are followed by 7; 14 is the last and is followed by 0
+        DAMAGES[damage](own_index.root / own_index.files[bad])
+    loader = train(own_index, batch_size=COUNT, total_steps=2, on_unreadable="skip", workers=4)
+    instead = {5: 7, 6: 7, 14: 0}
+    for batch, before in zip(loader, whole, strict=True):
+        slot_of = {int(i): slot for slot, i in enumerate(before.indices)}
+        for slot, i in enumerate(before.indices):
+            taken = instead.get(int(i), int(i))
+            assert batch.indices[slot] == taken
+            assert batch.labels[slot] == own_index.labels[taken]
+            np.testing.assert_array_equal(batch.images[slot], before.images[slot_of[taken]])
+    assert loader.skipped == ["n00000001/005.JPEG", "n00000001/006.JPEG", "n00000002/014.JPEG"]
+
+
+def test_evaluation_leaves_the_slot_of_a_skipped_file_without_a_label(own_index: ImageIndex) -> None:
+    truncate(own_index.root / own_index.files[6])
+    loader = evaluate(own_index, batch_size=COUNT, on_unreadable="skip")
+    (batch,) = loader
+    expected = own_index.labels.copy()
+    expected[6] = -1
+    np.testing.assert_array_equal(batch.labels, expected)
+    np.testing.assert_array_equal(batch.indices, range(COUNT))
+    assert not batch.images[6].any()
+    assert loader.skipped == ["n00000001/006.JPEG"]
+
+
+def test_nothing_is_skipped_when_all_files_are_readable(index: ImageIndex) -> None:
+    loader = train(index, on_unreadable="skip")
+    list(loader)
+    assert loader.skipped == []
+
+
+def test_a_data_set_without_any_readable_image_is_an_error(own_index: ImageIndex) -> None:
+    for file in own_index.files:
+        (own_index.root / file).unlink()
+    with pytest.raises(UserError, match="none of its 15 images can be read"):
+        list(train(own_index, on_unreadable="skip"))
+
+
+# Threads
+
+
+@pytest.fixture
+def no_thread_left() -> Iterator[None]:
+    yield
+    assert loader_threads() == []
+
+
+@pytest.mark.usefixtures("no_thread_left")
+@pytest.mark.parametrize("make", [train, evaluate])
+def test_a_fault_in_a_worker_reaches_the_caller(index: ImageIndex, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "open_rgb", lambda file: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        list(make(index))
+
+
+@pytest.mark.usefixtures("no_thread_left")
+def test_a_fault_appears_at_its_own_batch_and_not_before(own_index: ImageIndex) -> None:
+    truncate(own_index.root / own_index.files[14])
+    batches = iter(evaluate(own_index))
+    for _ in range(3):
+        assert (next(batches).labels >= 0).all()
+    with pytest.raises(UserError, match="014"):
+        next(batches)
+
+
+@pytest.mark.usefixtures("no_thread_left")
+@pytest.mark.parametrize("make", [train, evaluate])
+def test_an_iteration_that_is_closed_early_leaves_no_thread(index: ImageIndex, make: Any) -> None:
+    batches = iter(make(index))
+    next(batches)
+    assert loader_threads() != []
+    batches.close()
+
+
+@pytest.mark.usefixtures("no_thread_left")
+def test_an_interrupt_in_the_loop_leaves_no_thread(index: ImageIndex) -> None:
+    def interrupted() -> None:
+        for _ in train(index, total_steps=1000):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+
+
+@pytest.mark.usefixtures("no_thread_left")
+def test_two_iterations_of_one_loader_do_not_disturb_each_other(index: ImageIndex) -> None:
+    both = train(index)
+    pairs = list(zip(both, both, strict=True))
+    assert_same([a for a, _ in pairs], [b for _, b in pairs])
+
+
+# Mixup
+
+
+def test_mixup_of_a_step_is_always_the_same_and_of_another_step_another() -> None:
+    (weight, order), (same, again), (other, _) = (mixup_draw(1, step, 128, 0.2) for step in (7, 7, 8))
+    assert weight == same != other
+    assert weight.dtype == np.float32
+    assert order.dtype == np.int32
+    np.testing.assert_array_equal(order, again)
+    np.testing.assert_array_equal(np.sort(order), np.arange(128))
+
+
+def test_mixup_weights_follow_the_beta_distribution() -> None:
+    weights = np.array([mixup_draw(1, step, 2, 0.2)[0] for step in range(2000)])
+    assert weights.min() >= 0
+    assert weights.max() <= 1
+    assert weights.mean() == pytest.approx(0.5, abs=0.04)
+    assert weights.var() == pytest.approx(0.25 / 1.4, abs=0.01)  # Beta(a, a): 1 / (4 (2 a + 1))
+
+
+def test_mixup_with_alpha_zero_mixes_nothing() -> None:
+    weight, order = mixup_draw(1, 7, 5, 0.0)
+    assert weight == 1
+    np.testing.assert_array_equal(order, range(5))
+
+
+def test_order_images_and_mixup_draw_from_separate_streams() -> None:
+    rngs = [loader._generator(1, stream, 3) for stream in (loader.ORDER, loader.IMAGE, loader.MIXUP)]
+    assert len({rng.random() for rng in rngs}) == 3

@@ -1,0 +1,47 @@
+"""The rates that are measured: of what they say, over the time they were asked for."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from hlg.data import throughput
+from hlg.data.throughput import Rate, described, drawn, measure, read_or_drawn
+from hlg.data.tiny import make
+from hlg.errors import UserError
+
+
+def test_a_rate_tells_wall_clock_and_processor_time_apart() -> None:
+    rate = Rate(images=600, wall_s=2.0, cpu_s=3.0)
+    assert (rate.images_per_s, rate.images_per_s_per_core) == (300, 200)
+
+
+def test_training_evaluation_and_decoding_are_measured_on_drawn_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throughput, "DRAWN", make.Request(classes=2, train=3, val=1))
+    index = drawn(tmp_path / "drawn")
+    assert len(index.files) == 6
+
+    rates = measure(index, workers=2, seconds=0.2, image_size=32, batch_size=4)
+
+    assert list(rates) == ["train", "eval", "decode"]
+    for rate in rates.values():
+        assert rate.images > 0
+        assert rate.wall_s >= 0.2
+        assert rate.cpu_s > 0
+
+
+def test_images_are_drawn_where_no_folder_is_named_and_never_where_one_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throughput, "DRAWN", make.Request(classes=2, train=3, val=1))
+    with ExitStack() as closing:
+        found = read_or_drawn("", 10, closing)
+        sizes = [(found.root / file).stat().st_size for file in found.files]
+        assert described(found, "") == {"drawn": True, "images": 6, "mean_file_bytes": sum(sizes) / 6}
+        again = read_or_drawn(str(found.root), 10, closing)
+        assert described(again, str(found.root))["drawn"] is False
+        with pytest.raises(UserError, match="none"):
+            read_or_drawn(str(tmp_path / "none"), 10, closing)
+    assert not found.root.exists()

@@ -1,0 +1,189 @@
+"""The rank table: what Huawei's tools write is read, and every mistake in it is named before anything is started."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hlg.errors import UserError
+from hlg.launch.rank_table import RankTable, own_server, read
+
+ELSEWHERE = ("240.0.0.1", "240.0.0.2")  # reserved for ever: no machine has them
+
+
+def table(*servers: str, devices: int = 8) -> dict[str, Any]:
+    """As hccl_tools.py writes it for one machine and merge_hccl.py for several."""
+    return {
+        "version": "1.0",
+        "server_count": str(len(servers)),
+        "server_list": [
+            {
+                "server_id": server,
+                "device": [
+                    {"device_id": str(i), "device_ip": f"192.168.{100 + i}.{node}", "rank_id": str(node * devices + i)}
+                    for i in range(devices)
+                ],
+                "host_nic_ip": "reserve",
+            }
+            for node, server in enumerate(servers)
+        ],
+        "status": "completed",
+    }
+
+
+def write(folder: Path, content: Any) -> Path:
+    path = folder / "hccl.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content, indent=4))
+    return path
+
+
+def test_the_table_of_one_machine_with_eight_devices_is_read(tmp_path: Path) -> None:
+    found = read(write(tmp_path, table("127.0.0.1")))
+    assert found.ranks == 8
+    (server,) = found.servers
+    assert (server.node, server.server_id) == (0, "127.0.0.1")
+    assert [(e.rank, e.device_id, e.device_ip) for e in server.entries[:2]] == [
+        (0, 0, "192.168.100.0"),
+        (1, 1, "192.168.101.0"),
+    ]
+
+
+def test_two_machines_and_any_order_of_ranks_are_read_by_rank(tmp_path: Path) -> None:
+    content = table(*ELSEWHERE, devices=2)
+    ranks = iter("3120")
+    for server in content["server_list"]:
+        for device in server["device"]:
+            device["rank_id"] = next(ranks)
+    found = read(write(tmp_path, content))
+    assert [[(e.rank, e.device_id) for e in server.entries] for server in found.servers] == [
+        [(1, 1), (3, 0)],
+        [(0, 1), (2, 0)],
+    ]
+
+
+def _set(*path: Any, to: Any) -> Callable[[dict[str, Any]], None]:
+    def change(content: Any) -> None:
+        for step in path[:-1]:
+            content = content[step]
+        content[path[-1]] = to
+
+    return change
+
+
+def _drop(*path: Any) -> Callable[[dict[str, Any]], None]:
+    def change(content: Any) -> None:
+        for step in path[:-1]:
+            content = content[step]
+        del content[path[-1]]
+
+    return change
+
+
+DEVICE = ("server_list", 0, "device", 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_drop("version"), "version: found nothing; allowed: '1.0'"),
+        (_set("version", to="1.2"), "version: found '1.2'; allowed: '1.0'"),
+        (_set("status", to="initializing"), "status: found 'initializing'; allowed: 'completed'"),
+        (_drop("server_list"), "server_list: found nothing; allowed: a list with at least one entry"),
+        (_set("server_list", to={}), "server_list: found an object; allowed: a list"),
+        (_set("server_count", to="3"), "server_count: found '3', but server_list has 2"),
+        (_set("server_count", to=2), "server_count: found 2, which is not text; allowed: a whole number as text, such"),
+        (_set("server_list", 1, to="240.0.0.2"), 'server_list[1]: found "240.0.0.2"; allowed: an object'),
+        (_drop("server_list", 1, "server_id"), "server_list[1].server_id: found nothing; allowed: the machine's"),
+        (_set("server_list", 1, "device", to=[]), "server_list[1].device: found an empty list; allowed: a list with"),
+        (_set(*DEVICE, to=[]), "server_list[0].device[3]: found an empty list; allowed: an object with device_id"),
+        (_drop(*DEVICE, "rank_id"), "server_list[0].device[3]: rank_id: found nothing"),
+        (
+            _set(*DEVICE, "rank_id", to="-1"),
+            "server_list[0].device[3] (rank -1): rank_id: found '-1'; allowed: a whole",
+        ),
+        (_drop(*DEVICE, "device_id"), "server_list[0].device[3] (rank 3): device_id: found nothing"),
+        (_set(*DEVICE, "device_id", to=3), "device[3] (rank 3): device_id: found 3, which is not text"),
+        (_set(*DEVICE, "device_ip", to="192.168.1"), "server_list[0].device[3] (rank 3): device_ip: found '192.168.1'"),
+        (_set(*DEVICE, "device_ip", to=1), "device[3] (rank 3): device_ip: found 1, which is not text"),
+        (_drop(*DEVICE, "device_ip"), "device[3] (rank 3): device_ip: found nothing; allowed: the address of the"),
+        (
+            _set("server_list", 1, "server_id", to="240.0.0.1"),
+            "server_list[1]: server_id: found '240.0.0.1', which server_list[0] has too; a machine is listed once",
+        ),
+        (
+            _set(*DEVICE, "device_id", to="2"),
+            "server_list[0].device[3] (rank 3): device_id: found '2', which server_list[0].device[2] (rank 2) has too",
+        ),
+        (
+            _set("server_list", 1, "device", 0, "device_ip", to="192.168.103.0"),
+            "server_list[1].device[0] (rank 8): device_ip: found '192.168.103.0', which server_list[0].device[3]",
+        ),
+        (
+            _set("server_list", 1, "device", 0, "rank_id", to="3"),
+            "server_list[1].device[0] (rank 3): rank_id: found '3', which server_list[0].device[3] (rank 3) has too",
+        ),
+        (
+            _set(*DEVICE, "rank_id", to="16"),
+            "server_list[0].device[3] (rank 16): rank_id: found '16', but the table lists 16 devices: their ranks are "
+            "0 to 15, and 3 is missing",
+        ),
+        (_set("group_list", to=[]), "group_list: this is the older format of rank tables"),
+    ],
+)
+def test_a_mistake_is_named_with_file_and_entry(
+    change: Callable[[dict[str, Any]], None], said: str, tmp_path: Path
+) -> None:
+    content = table(*ELSEWHERE)
+    change(content)
+    path = write(tmp_path, content)
+    with pytest.raises(UserError) as error:
+        read(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_missing_no_json_or_no_text_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"missing\.json: this rank table cannot be read: No such file"):
+        read(tmp_path / "missing.json")
+    with pytest.raises(UserError, match=r"hccl\.json:3: this rank table is not JSON: "):
+        read(write(tmp_path, '{\n"version": "1.0",\n// as in the manual\n"status": "completed"}'))
+    with pytest.raises(UserError, match=r"hccl\.json: found an empty list; allowed: an object"):
+        read(write(tmp_path, "[]"))
+    (tmp_path / "binary").write_bytes(b"\xff\xfe{")
+    with pytest.raises(UserError, match="binary: this rank table is not text in UTF-8"):
+        read(tmp_path / "binary")
+
+
+def _read(folder: Path, *servers: str) -> RankTable:
+    return read(write(folder, table(*servers)))
+
+
+def test_this_machine_is_found_by_its_address_whatever_its_node_rank(tmp_path: Path) -> None:
+    assert own_server(_read(tmp_path, "240.0.0.1", "127.0.0.1")).node == 1
+    assert own_server(_read(tmp_path, "240.0.0.1", "127.0.0.1"), node_rank=0).node == 1
+
+
+def test_this_machine_is_found_by_its_node_rank_where_addresses_do_not_tell(tmp_path: Path) -> None:
+    assert own_server(_read(tmp_path, *ELSEWHERE), node_rank=1).server_id == "240.0.0.2"
+    assert own_server(_read(tmp_path, "node_0", "node_1"), node_rank=0).server_id == "node_0"
+    assert own_server(_read(tmp_path, "127.0.0.1", "127.0.1.1"), node_rank=1).node == 1
+
+
+@pytest.mark.parametrize(
+    ("servers", "node_rank", "said"),
+    [
+        (ELSEWHERE, None, "hccl.json: no server_id is an address of this machine; say by --node_rank which it is "),
+        (("127.0.0.1", "127.0.1.1"), None, "hccl.json: more than one server_id is an address of this machine"),
+        (ELSEWHERE, 2, "--node_rank: found 2; allowed: a machine of"),
+    ],
+)
+def test_a_machine_that_can_not_be_told_is_an_error_that_lists_them_all(
+    servers: tuple[str, ...], node_rank: int | None, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError) as error:
+        own_server(_read(tmp_path, *servers), node_rank)
+    assert said in str(error.value)
+    assert f"(0: {servers[0]}, 1: {servers[1]})" in str(error.value)

@@ -1,0 +1,199 @@
+"""The network: shapes, regrouping, initialisation, precision. Its numbers are held in test_parity.py."""
+
+import csv
+import math
+
+import mindspore as ms
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mindspore import Tensor
+
+from hlg.errors import UserError
+from hlg.model.layers import parameter_count
+from hlg.model.loss import build_loss
+from hlg.model.network import DILATED, HLG, LOCAL, Attention, StageConfig, group_dilated, group_local
+from hlg.model.optimizer import AdamW
+from hlg.training.step import Update, build_network, draw_drop_scales
+from tests.conftest import FIXTURES
+
+SMALL = (
+    StageConfig(dim=8, heads=2, mlp_ratio=2, blocks=(LOCAL,)),
+    StageConfig(dim=16, heads=2, mlp_ratio=2, blocks=(DILATED,)),
+    StageConfig(dim=16, heads=2, mlp_ratio=2, blocks=(LOCAL,)),
+    StageConfig(dim=16, heads=2, mlp_ratio=2, blocks=(None,), class_token=True),
+)
+pytestmark = pytest.mark.usefixtures("graph_mode")
+
+
+@pytest.fixture(scope="module")
+def mobile() -> HLG:
+    ms.set_seed(1)
+    return HLG()
+
+
+def test_hlg_mobile_has_the_used_parameters_of_the_published_checkpoint(mobile: HLG) -> None:
+    unused = 620_544  # patch embeddings' other paths, and the first norm and smoothing of stage 4
+    assert parameter_count(mobile) == 6_768_201 - unused == 6_147_657
+
+
+def test_every_parameter_takes_part_in_the_forward_pass() -> None:
+    with (FIXTURES / "parameters.csv").open() as file:
+        shapes = {row["name"]: tuple(map(int, row["shape"].split("x"))) for row in csv.DictReader(file)}
+    with np.load(FIXTURES / "golden.npz") as golden:
+        idle = [name for name, norm in zip(golden["grad_names"], golden["grad_norms"], strict=True) if norm == 0]
+    assert sum(math.prod(shapes[name]) for name in idle) == 620_544
+
+
+@pytest.mark.parametrize("regroup", [LOCAL, DILATED], ids=["local", "dilated"])
+@given(batch=st.integers(1, 3), windows=st.integers(1, 4), channels=st.integers(1, 5))
+def test_a_map_regrouped_and_back_is_its_tokens(regroup: tuple, batch: int, windows: int, channels: int) -> None:  # type: ignore[type-arg]
+    grid = 7 * windows
+    x = np.arange(batch * channels * grid * grid).reshape(batch, channels, grid, grid)
+    group, ungroup = regroup
+    windowed = group(x, grid)
+    assert windowed.shape == (batch * windows**2, 49, channels)
+    assert (ungroup(windowed, grid) == x.reshape(batch, channels, grid * grid).transpose(0, 2, 1)).all()
+
+
+def test_a_local_window_holds_neighbours_and_a_dilated_one_spans_the_grid() -> None:
+    rows = np.repeat(np.arange(14), 14).reshape(1, 1, 14, 14)  # each token knows its row, on a 14 x 14 grid
+    assert sorted(set(group_local(rows, 14)[0].ravel())) == [0, 1, 2, 3, 4, 5, 6]
+    assert sorted(set(group_dilated(rows, 14)[0].ravel())) == [0, 2, 4, 6, 8, 10, 12]
+
+
+@pytest.mark.parametrize(
+    ("image_size", "grids"), [(112, (28, 14, 7, 4)), (224, (56, 28, 14, 7)), (336, (84, 42, 21, 11))]
+)
+def test_position_embeddings_follow_the_image_size(image_size: int, grids: tuple[int, ...]) -> None:
+    network = HLG(2, image_size, SMALL)
+    tokens = [stage.position.shape[1] for stage in network.stages]
+    assert tokens == [grids[0] ** 2, grids[1] ** 2, grids[2] ** 2, grids[3] ** 2 + 1]
+
+
+@pytest.mark.parametrize("image_size", [0, 100, 200, 225])
+def test_an_image_size_that_does_not_fit_names_those_that_do(image_size: int) -> None:
+    with pytest.raises(UserError, match=r"multiple of 112 \(112, 224, 336"):
+        HLG(2, image_size)
+
+
+def test_initialisation_is_the_published_runs(mobile: HLG) -> None:
+    for p in mobile.get_parameters():
+        value = p.asnumpy()
+        leaf = p.name.rsplit(".", 1)[-1]
+        if leaf in ("bias", "beta", "moving_mean"):
+            assert not value.any(), p.name
+        elif leaf in ("gamma", "moving_variance"):
+            assert (value == 1).all(), p.name
+        elif leaf in ("position", "cls"):
+            assert value.std() == pytest.approx(1, rel=0.1), p.name
+        elif ".conv." in p.name:  # He-uniform with negative slope sqrt(5)
+            bound = math.sqrt(6 / (1 + 5) / math.prod(value.shape[1:]))
+            assert 0.9 * bound < abs(value).max() <= bound * (1 + 1e-6), p.name
+        else:  # truncated at two deviations
+            assert abs(value).max() <= 0.04 + 1e-6, p.name
+            assert value.std() == pytest.approx(0.02 * 0.8796, rel=0.1), p.name
+
+
+def test_stochastic_depth_rises_from_zero_and_drops_each_window_on_its_own(mobile: HLG) -> None:
+    windows = [0, 64, 16, 16, 4, 4, 0, 0]  # block 0 has rate 0 and so no columns
+    expected = [i / 70 for i, count in enumerate(windows) for _ in range(count + 2) if i > 0]
+    np.testing.assert_allclose(np.sort(mobile.drop_rates), expected, rtol=1e-6)
+
+
+def test_drop_scales_depend_on_seed_and_step_alone_and_keep_the_mean() -> None:
+    rates = np.array([0.05, 0.1], np.float32)
+    one, again = draw_drop_scales(rates, 1, 7, 4000), draw_drop_scales(rates, 1, 7, 4000)
+    assert (one == again).all()
+    assert (one != draw_drop_scales(rates, 1, 8, 4000)).any()
+    assert (one != draw_drop_scales(rates, 2, 7, 4000)).any()
+    assert set(np.unique(one)) == {np.float32(0), np.float32(1 / 0.95), np.float32(1 / np.float32(0.9))}
+    np.testing.assert_allclose(one.mean(0), 1, atol=0.02)
+
+
+def test_a_dropped_branch_leaves_the_residual_as_it_was() -> None:
+    network = HLG(2, 112, SMALL, drop_rate=0.5)
+    x = Tensor(np.random.default_rng(0).standard_normal((2, 3, 112, 112)).astype(np.float32))
+    network.set_train(False)
+    kept = np.ones((2, len(network.drop_rates)), np.float32)
+    assert (network(x, Tensor(kept)).asnumpy() == network(x).asnumpy()).all()
+    kept[1] = 0
+    dropped = network(x, Tensor(kept)).asnumpy()
+    assert (dropped[0] == network(x).asnumpy()[0]).all()
+    assert (dropped[1] != network(x).asnumpy()[1]).any()
+
+
+def test_attention_is_the_textbook_formula() -> None:
+    ms.set_seed(0)
+    attention = Attention(8, 2)
+    rng = np.random.default_rng(0)
+    x, context = (rng.standard_normal((2, n, 8)).astype(np.float32) for n in (5, 3))
+    w = {p.name: p.asnumpy().astype(np.float64) for p in attention.get_parameters()}
+    q, k, v = (
+        (t @ w[f"{name}.weight"].T + w[f"{name}.bias"]).reshape(2, -1, 2, 4).transpose(0, 2, 1, 3)
+        for name, t in (("query", x), ("key", context), ("value", context))
+    )
+    scores = np.exp(q @ k.transpose(0, 1, 3, 2) / 2)
+    y = (scores / scores.sum(-1, keepdims=True) @ v).transpose(0, 2, 1, 3).reshape(2, 5, 8)
+    expected = y @ w["project.weight"].T + w["project.bias"]
+    np.testing.assert_allclose(attention(Tensor(x), Tensor(context)).asnumpy(), expected, rtol=1e-4, atol=1e-7)
+
+
+def _losses(mode: int, amp_level: str, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Two training steps of a small network."""
+    monkeypatch.setattr("hlg.training.step.HLG", lambda class_num, size: HLG(class_num, size, SMALL, drop_rate=0.5))
+    ms.set_context(mode=mode)
+    ms.set_seed(3)
+    network = build_network(4, 112, amp_level)
+    update = Update(network, build_loss("ce_smooth_mixup", 4), AdamW(network.trainable_params()), loss_scale=256.0)
+    update.set_train(True)
+    rng = np.random.default_rng(5)
+    x = Tensor(rng.standard_normal((3, 3, 112, 112)).astype(np.float32))
+    labels, mixed = Tensor(np.array([0, 1, 2], np.int32)), Tensor(np.array([1, 1, 3], np.int32))
+    lam, lr = Tensor(0.7, ms.float32), Tensor(1e-3, ms.float32)
+    losses = []
+    for step in range(2):
+        scales = Tensor(draw_drop_scales(network.drop_rates, 1, step, 3))
+        loss, overflow = update(x, labels, mixed, lam, scales, lr)
+        assert not overflow.asnumpy()
+        losses.append(float(loss.asnumpy()))
+    return losses
+
+
+@pytest.fixture(scope="module")
+def float32_losses() -> list[float]:
+    with pytest.MonkeyPatch.context() as patch:
+        return _losses(ms.GRAPH_MODE, "O0", patch)
+
+
+def test_pynative_mode_trains_as_graph_mode_does(float32_losses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    np.testing.assert_allclose(_losses(ms.PYNATIVE_MODE, "O0", monkeypatch), float32_losses, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("mode", "amp_level"),
+    [(ms.GRAPH_MODE, "O2"), (ms.GRAPH_MODE, "O3"), (ms.PYNATIVE_MODE, "O2"), (ms.PYNATIVE_MODE, "O3")],
+)
+def test_half_precision_trains_near_float32_but_not_in_it(
+    mode: int, amp_level: str, float32_losses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = _losses(mode, amp_level, monkeypatch)
+    np.testing.assert_allclose(losses, float32_losses, rtol=0.01)
+    assert losses != float32_losses
+
+
+def test_a_step_whose_float16_gradients_overflow_says_so_and_moves_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hlg.training.step.HLG", lambda class_num, size: HLG(class_num, size, SMALL))
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    network = build_network(4, 112, "O3")
+    weights = {p.name: p.asnumpy().copy() for p in network.trainable_params()}
+    update = Update(network, build_loss("ce_smooth_mixup", 4), AdamW(network.trainable_params()), loss_scale=1e9)
+    update.set_train(True)
+    x = Tensor(np.random.default_rng(5).standard_normal((2, 3, 112, 112)).astype(np.float32))
+    labels = Tensor(np.array([0, 1], np.int32))
+    loss, overflow = update(x, labels, labels, Tensor(1.0, ms.float32), None, Tensor(1e-3, ms.float32))
+    assert overflow.asnumpy()
+    assert np.isfinite(loss.asnumpy())
+    for p in network.trainable_params():
+        np.testing.assert_array_equal(p.asnumpy(), weights[p.name], err_msg=p.name)

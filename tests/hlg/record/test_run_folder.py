@@ -1,0 +1,195 @@
+"""The run folder: published lines to the character, the same facts as JSON, the seal."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from hlg import cli
+from hlg.errors import DivergedError, UserError
+from hlg.record import run_folder
+from hlg.record.journal import Journal
+from hlg.record.run_folder import RunFolder
+
+
+def test_lines_are_the_published_ones_to_the_character() -> None:
+    assert run_folder.step_line(299, 299, 2.325288) == "epoch[299], step_num[299], loss=2.325288"
+    facts = {"epoch_time_s": 466.71, "steps": 1251, "loss": 2.325288, "lr": 2.7e-8, "images_per_s": 2744.82}
+    assert run_folder.epoch_line(299, **facts, accuracy=0.75502, eval_time_s=7.99) == (
+        "epoch[299], epoch time: 466.71s, per step time: 0.3731s, loss=2.325288, lr=0.000000, fps=2744.82, "
+        "accuracy=0.755020, eval_cost=7.99"
+    )
+    assert run_folder.epoch_line(0, **facts).endswith("fps=2744.82")
+    assert run_folder.eval_line(0.75488, 0.2441, 95.4355) == (
+        "accuracy=0.754880, per step time: 0.2441s, total cost time: 95.4355s"
+    )
+
+
+def _journal(run: RunFolder, steps: int = 2, log_interval: int = 0) -> Journal:
+    return Journal(run, steps, 8, log_interval, say=lambda line: None)
+
+
+def _run(tmp_path: Path) -> RunFolder:
+    return RunFolder.create(tmp_path, "train", "tiny", "CPU")
+
+
+def _events(run: RunFolder) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_training_run_leaves_log_and_metrics_that_say_the_same(tmp_path: Path) -> None:
+    with _run(tmp_path) as run:
+        journal = _journal(run)
+        for step in range(4):
+            journal.step(step, loss=2.0 - step / 4, lr=1e-3, overflow=step == 1, wait_s=0.5, busy_s=1.5)
+            if step % 2:
+                journal.epoch(step // 2, 60.0 - 10 * (step // 2), 90.0, 0.25)
+        journal.end(skipped_images=0)
+    log = (run.path / "train.log").read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d:INFO:", line) for line in log)
+    assert log[1].endswith(
+        "INFO:epoch[0], epoch time: 4.00s, per step time: 2.0000s, loss=1.750000, lr=0.001000, fps=4.00, "
+        "accuracy=0.600000, eval_cost=0.25"
+    )
+    assert log[-2].endswith("INFO:last_metric[0.6]")  # the best, not the last, as published
+    events = _events(run)
+    epoch = next(e for e in events if e["event"] == "epoch")
+    assert epoch["step_time_ms"] == 1500
+    assert epoch["data_wait_ms"] == 500
+    assert epoch["epoch_time_s"] == 4
+    assert epoch["overflow_steps"] == 1
+    end = events[-1]
+    assert (end["best_top1_pct"], end["best_epoch"], end["last_top1_pct"]) == (60.0, 0, 50.0)
+
+
+def test_step_lines_come_once_an_epoch_as_published_or_as_often_as_asked(tmp_path: Path) -> None:
+    for log_interval, lines in ((0, 1), (2, 3), (1, 5)):
+        with _run(tmp_path) as run:
+            journal = _journal(run, steps=5, log_interval=log_interval)
+            for step in range(5):
+                journal.step(step, 1.0, 1e-3, False, 0.1, 0.1)
+        assert (run.path / "train.log").read_text().count("step_num") == lines
+        assert len(_events(run)) == 5
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_rate(loss: float, tmp_path: Path) -> None:
+    with (
+        pytest.raises(DivergedError, match=r"step 3 \(epoch 1\), learning rate 0.002: the loss is .*lower lr_max"),
+        _run(tmp_path) as run,
+    ):
+        journal = _journal(run)
+        journal.step(3, loss, 2e-3, False, 0.1, 0.1)
+    assert _events(run)[-1]["loss"] == str(loss)  # recorded before the stop, as text: JSON has no nan
+    assert not (run.path / "SHA256SUMS").exists()
+
+
+def test_an_epoch_in_which_every_step_overflowed_stops_the_run(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="all 2 steps of this epoch overflowed"), _run(tmp_path) as run:
+        journal = _journal(run)
+        journal.step(0, 1.0, 1e-3, True, 0.1, 0.1)
+        journal.step(1, 1.0, 1e-3, True, 0.1, 0.1)
+
+
+def test_the_seal_is_written_last_and_holds_every_file(tmp_path: Path) -> None:
+    with _run(tmp_path) as run:
+        run.write("env.json", {"seed": 1})
+        run.log("hello")
+        assert not (run.path / "SHA256SUMS").exists()
+    sums = dict(reversed(line.split("  ")) for line in (run.path / "SHA256SUMS").read_text().splitlines())
+    assert set(sums) == {"env.json", "train.log", "metrics.jsonl"}
+    for name, digest in sums.items():
+        assert hashlib.sha256((run.path / name).read_bytes()).hexdigest() == digest
+
+
+def test_an_interrupted_run_is_left_readable_and_unsealed(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), _run(tmp_path) as run:
+        run.log("one line")
+        raise KeyboardInterrupt
+    assert "one line" in (run.path / "train.log").read_text()
+    assert not (run.path / "SHA256SUMS").exists()
+
+
+def _half(run: RunFolder, journal: Journal) -> dict[str, int]:
+    """Three steps of two epochs, and how far the records then are."""
+    for step in range(3):
+        journal.step(step, loss=2.0 - step / 4, lr=1e-3, overflow=False, wait_s=0.5, busy_s=1.5)
+        if step == 1:
+            journal.epoch(0, 60.0, 90.0, 0.25)
+    return run.positions()
+
+
+def test_a_run_that_goes_on_reads_as_one_and_keeps_what_was_cut_off(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    at = _half(run, _journal(run))
+    _journal(run).step(3, loss=9.0, lr=1e-3, overflow=False, wait_s=0.5, busy_s=1.5)
+    with pytest.raises(KeyboardInterrupt), run:
+        raise KeyboardInterrupt
+    with RunFolder.reopen(run.path, "train", **at) as again:
+        assert again.cut_steps == 1
+        journal = _journal(again)
+        journal.restore(_events(again))
+        assert journal.best == (0, 60.0, 90.0)
+        journal.step(3, loss=1.0, lr=1e-3, overflow=False, wait_s=1.5, busy_s=2.5)
+        journal.epoch(1, 70.0, 95.0, 0.25)
+        journal.end(skipped_images=0)
+    losses = [event["loss"] for event in _events(run) if event["event"] == "step"]
+    assert losses == [2.0, 1.75, 1.5, 1.0]
+    last = [event for event in _events(run) if event["event"] == "epoch"][-1]
+    assert last["epoch_time_s"] == 0.5 + 1.5 + 1.5 + 2.5  # of the step before the cut as well
+    assert _events(run)[-1]["mean_images_per_s"] == pytest.approx((16 / 4 + 16 / 6) / 2)
+    assert "loss=9.000000" not in (run.path / "train.log").read_text()
+    assert "loss=9.000000" in (run.path / "train.cut-1.log").read_text()
+    assert '"loss": 9.0' in (run.path / "metrics.cut-1.jsonl").read_text()
+    assert "metrics.cut-1.jsonl" in (run.path / "SHA256SUMS").read_text()
+
+
+def test_records_that_are_shorter_than_the_checkpoint_knows_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), _run(tmp_path) as run:
+        at = _half(run, _journal(run))
+        raise KeyboardInterrupt
+    content = (run.path / "metrics.jsonl").read_bytes()
+    (run.path / "metrics.jsonl").write_bytes(content[:-5])
+    with pytest.raises(UserError, match=r"metrics\.jsonl: is not what it was when the checkpoint was written"):
+        RunFolder.reopen(run.path, "train", **at)
+
+
+def test_a_run_that_is_being_written_cannot_be_opened_a_second_time(tmp_path: Path) -> None:
+    with _run(tmp_path) as run:
+        at = _half(run, _journal(run))
+        with pytest.raises(UserError, match="another process is writing this run"):
+            RunFolder.reopen(run.path, "train", **at)
+    assert len(_events(run)) == 4
+
+
+def test_a_run_folder_is_named_by_date_recipe_device_and_commit_and_never_reused(tmp_path: Path) -> None:
+    first, second = _run(tmp_path), _run(tmp_path)
+    assert first.path != second.path
+    assert re.fullmatch(r"\d{8}T\d{6}Z_tiny_cpux1_([0-9a-f]{8}|nogit)(-\d)?", first.path.name)
+
+
+def test_a_place_where_no_folder_can_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"save_checkpoint_path .*file: can't make a run folder"):
+        RunFolder.create(tmp_path / "file", "train", "tiny", "CPU")
+
+
+def test_the_latest_link_moves_to_the_newest_run(tmp_path: Path) -> None:
+    first, second = _run(tmp_path), _run(tmp_path)
+    run_folder.link_latest(first.path, "tiny")
+    run_folder.link_latest(second.path, "tiny")
+    assert (tmp_path / "latest_tiny").resolve() == second.path.resolve()
+
+
+def test_a_disk_that_fills_up_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(config: object, stem: str) -> None:
+        with Path("/dev/full").open("w") as full:  # a real device on which every write fails
+            full.write("a line")
+            full.flush()
+
+    assert cli.run(work, [], need=()) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "No space left on device" in said

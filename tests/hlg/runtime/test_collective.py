@@ -1,0 +1,68 @@
+"""What ranks do together, without ranks; with real ones: test_ranks.py."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mindspore import Parameter, Tensor
+
+from hlg.errors import LostRankError
+from hlg.model.loss import build_loss
+from hlg.model.network import HLG
+from hlg.runtime.collective import BUCKET, broadcast, buckets, in_company, total
+from hlg.training.step import Gradients
+from repro.plan.model import AVERAGED, AVERAGES
+
+
+def test_small_tensors_share_a_bucket_and_a_large_one_has_its_own() -> None:
+    assert buckets([3, 4, 50, 2, 2], bucket=10) == ((0, 2, (0, 3)), (2, 3, (0,)), (3, 5, (0, 2)))
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=50), st.integers(1, 60))
+def test_buckets_hold_every_tensor_once_in_order_and_are_filled_without_gaps(sizes: list[int], bucket: int) -> None:
+    found = buckets(sizes, bucket)
+    assert [i for first, last, _ in found for i in range(first, last)] == list(range(len(sizes)))
+    for first, last, starts in found:
+        inside = sizes[first:last]
+        assert list(starts) == [sum(inside[:i]) for i in range(len(inside))]
+        assert sum(inside) <= bucket or len(inside) == 1
+
+
+def test_alone_counts_and_parameters_stay_as_they_are() -> None:
+    np.testing.assert_array_equal(total([3, 2**40], ranks=1), [3, 2**40])
+    parameter = Parameter(Tensor(np.ones(2, np.float32)))
+    broadcast([parameter], ranks=1)
+    np.testing.assert_array_equal(parameter.asnumpy(), [1, 1])
+
+
+def test_the_gradients_of_the_whole_network_need_few_all_reduces() -> None:
+    sizes = [p.size for p in HLG().trainable_params()]
+    assert len(sizes) == 245
+    assert len(buckets(sizes, BUCKET)) <= 6
+
+
+CLUSTER = "The state of the cluster is error, total nodes num: 2, abnormal nodes num: 1\n\n- C++ Call Stack: ..."
+
+
+def test_a_collective_that_another_rank_has_left_is_an_error_that_says_so() -> None:
+    said = r"^rank 0 of 2 has lost another one \(The state .* num: 1\)"
+    with pytest.raises(LostRankError, match=said) as error, in_company(0, 2):
+        raise RuntimeError(CLUSTER)
+    assert error.value.exit_code == 1
+
+
+@pytest.mark.parametrize(("message", "ranks"), [("Memory not enough", 2), (CLUSTER, 1)])
+def test_any_other_failure_stays_what_it_is(message: str, ranks: int) -> None:
+    with pytest.raises(RuntimeError, match=message[:10]), in_company(0, ranks):
+        raise RuntimeError(message)
+
+
+def test_a_step_averages_every_gradient_every_moving_statistic_and_the_loss_in_float32() -> None:
+    network = HLG()
+    gradients, moving = (
+        sum(p.size for p in network.get_parameters() if p.requires_grad == trained) for trained in (True, False)
+    )
+    assert (gradients, moving) == (6_147_657, 3_200)
+    average = Gradients(network, build_loss("ce_smooth_mixup", 1001, 0.1, 255)).average
+    assert average.bytes == 4 * (gradients + moving + 1) == AVERAGED
+    assert len(average.buckets) == AVERAGES

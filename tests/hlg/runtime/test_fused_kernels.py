@@ -1,0 +1,118 @@
+"""Fused kernels: the same numbers to rounding, the same bits again, and a plain word where they can't be had."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hlg.config import Config
+from hlg.data.tiny.make import Request, make
+from hlg.errors import UserError
+from hlg.runtime import fused_kernels
+from tests.hlg.runtime.test_graph_cache import ROOT, train
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "tiny"
+    make(out, Request(classes=3, train=6, val=3))
+    return out
+
+
+@pytest.fixture
+def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that a test prepares is left for the tests after it."""
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr("hlg.runtime.fused_kernels.atexit.register", lambda *args, **keys: None)
+
+
+def _gradients(out: Path, graph_kernel: str) -> dict[str, np.ndarray]:
+    command = [sys.executable, "-m", "tests.support.gradients", str(out), graph_kernel]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=500)
+    return dict(np.load(out))
+
+
+def test_loss_and_gradients_of_the_network_are_those_of_mindspores_own_kernels(tmp_path: Path) -> None:
+    own, fused = _gradients(tmp_path / "own.npz", "0"), _gradients(tmp_path / "fused.npz", "1")
+    np.testing.assert_allclose(fused.pop("loss"), own.pop("loss"), rtol=1e-5)
+    assert any((fused[name] != own[name]).any() for name in own)  # they were fused
+    norm = np.sqrt(sum(float(np.square(gradient).sum()) for gradient in own.values()))
+    for name, gradient in own.items():
+        # Of a bias before a batch norm the gradient is zero, and what is found is rounding.
+        error = np.linalg.norm(fused[name] - gradient)
+        assert error <= 1e-4 * np.linalg.norm(gradient) + 1e-6 * norm, name
+
+
+def test_kernels_are_kept_give_the_same_bits_again_and_a_broken_one_is_made_anew(data: Path, tmp_path: Path) -> None:
+    fused = ("--graph_kernel=1", f"--graph_cache={tmp_path / 'graphs'}")
+    first = train(data, tmp_path / "1", *fused)
+    kept = sorted((tmp_path / "graphs" / fused_kernels.KEPT).glob("*/akg_kernel_meta/*.so"))
+    assert len(kept) > 100
+    # Bias and GELU of an MLP are one kernel, which writes what both are and nothing that lies between.
+    kernel = [json.loads(path.with_suffix(".info").read_text()) for path in kept]
+    gelu = [k for k in kernel if {"Add", "Maximum", "RealDiv"} <= {operator["name"] for operator in k["op_desc"]}]
+    assert any(len(k["input_desc"]) == 2 for k in gelu)
+    assert all(len(k["output_desc"]) <= 2 for k in gelu)
+    whole = kept[0].stat().st_size
+    os.truncate(kept[0], whole // 2)
+    made = {path: path.stat().st_mtime_ns for path in kept}
+    assert train(data, tmp_path / "2", *fused) == first
+    assert [path for path in kept if path.stat().st_mtime_ns != made[path]] == [kept[0]]
+    assert kept[0].stat().st_size == whole
+    assert not (ROOT / fused_kernels.SCRATCH).exists()
+
+
+@pytest.mark.parametrize("other", [{"device_target": "GPU"}, {"context_mode": 1}, {"amp_level": "O2"}])
+def test_they_are_for_compiled_float32_graphs_on_a_cpu(other: dict[str, str]) -> None:
+    (name,) = other
+    with pytest.raises(UserError, match=f"graph_kernel: found 1 with {name} {other[name]}.*set it to 0"):
+        fused_kernels.prepare(Config(graph_kernel=True, **other))  # type: ignore[arg-type]
+
+
+def test_what_they_are_made_with_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hlg.runtime.fused_kernels.shutil.which", lambda name: None)
+    monkeypatch.setattr("hlg.runtime.fused_kernels.Path.is_dir", lambda path: False)
+    with pytest.raises(UserError, match=r"there is no g\+\+, which links .*; no AKG, .*CPU image.*or set it to 0"):
+        fused_kernels.prepare(Config(graph_kernel=True))
+
+
+def test_a_linker_that_fails_is_one_line_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "g++").write_text("#!/bin/sh\necho out of order >&2\nexit 1\n")
+    (tmp_path / "g++").chmod(0o755)
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.narrow.bench",
+        "forward",
+        "--graph_kernel=1",
+        "--batch_size=1",
+        "--steps=1",
+    ]
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == UserError.exit_code
+    assert "out of order" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: graph_kernel: the fused kernels could not be compiled")
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_folder_that_cannot_hold_them_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"graph_cache .*file.*can't keep kernels in this folder \(Not a directory\)"):
+        fused_kernels.prepare(Config(graph_kernel=True, graph_cache=str(tmp_path / "file")))
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_record_of_a_kernel_that_a_power_cut_left_is_put_away(tmp_path: Path) -> None:
+    config = Config(graph_kernel=True, graph_cache=str(tmp_path))
+    fused_kernels.prepare(config)
+    folder = Path(os.environ["MS_COMPILER_CACHE_PATH"], "akg_kernel_meta")
+    folder.mkdir()
+    (folder / "broken.json").write_text('{"sha256":"d3')
+    (folder / "whole.json").write_text('{"sha256":"d3"}')
+    fused_kernels.prepare(config)
+    assert [path.name for path in folder.iterdir()] == ["whole.json"]

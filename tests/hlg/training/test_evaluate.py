@@ -1,0 +1,126 @@
+"""Accuracy counts real images exactly, whatever the size of the set and of the batch."""
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor, nn
+
+from hlg.data.loader import Batch
+from hlg.errors import UserError
+from hlg.training.confusion import Confusion
+from hlg.training.evaluate import evaluate
+from hlg.training.step import MEAN, STD, Normalize, RankStep
+
+
+class Fixed(nn.Cell):
+    """A network whose logits are given: image i has its row number as its grey value."""
+
+    def __init__(self, logits: np.ndarray) -> None:
+        super().__init__()
+        self.table = Tensor(logits, ms.float32)
+
+    def construct(self, x: Tensor) -> Tensor:
+        grey = x[:, 0, 0, 0] * STD[0] + MEAN[0]
+        return self.table[ops_round(grey)]
+
+
+def ops_round(x: Tensor) -> Tensor:
+    return (x + 0.5).astype(ms.int32)
+
+
+@pytest.fixture(autouse=True)
+def _pynative_mode() -> object:
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    yield
+    ms.set_context(mode=ms.GRAPH_MODE)
+
+
+def _batches(labels: np.ndarray, batch_size: int) -> list[Batch]:
+    count = -(-len(labels) // batch_size)
+    batches = []
+    for b in range(count):
+        rows = np.arange(b * batch_size, (b + 1) * batch_size)
+        real = rows < len(labels)
+        images = np.zeros((batch_size, 1, 1, 3), np.uint8)
+        images[real] = rows[real].reshape(-1, 1, 1, 1)
+        padded = np.where(real, labels[np.minimum(rows, len(labels) - 1)], -1).astype(np.int32)
+        batches.append(Batch(images, padded, np.where(real, rows, -1)))
+    return batches
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 32, 100])
+def test_top1_and_top5_are_exact_for_any_set_and_batch_size(batch_size: int) -> None:
+    rng = np.random.default_rng(0)
+    logits, labels = rng.standard_normal((53, 11)), rng.integers(0, 11, 53)
+    order = np.argsort(-logits, 1)
+    result = evaluate(RankStep(Fixed(logits)), _batches(labels, batch_size))
+    assert result.images == 53
+    assert result.correct_top1 == (order[:, 0] == labels).sum()
+    assert result.correct_top5 == (order[:, :5] == labels[:, None]).any(1).sum()
+    assert result.top1_pct == pytest.approx(100 * result.correct_top1 / 53)
+
+
+def test_every_class_is_counted_and_what_it_is_taken_for() -> None:
+    rng = np.random.default_rng(1)
+    logits, labels = rng.standard_normal((200, 9)), rng.integers(0, 8, 200)  # an output more than there are classes
+    confusion = Confusion([f"n{i}" for i in range(8)], 9)
+    result = evaluate(RankStep(Fixed(logits)), _batches(labels, 32), confusion=confusion)
+    facts = confusion.facts({"n3": "tench"})
+    order = np.argsort(-logits, 1)
+    for label, row in enumerate(facts["classes"]):
+        own = order[labels == label]
+        assert row["images"] == len(own)
+        assert row["correct_top1"] == (own[:, 0] == label).sum()
+        assert row["correct_top5"] == (own[:, :5] == label).any(1).sum()
+    assert sum(row["correct_top1"] for row in facts["classes"]) == result.correct_top1
+    assert [row.get("name") for row in facts["classes"]][2:5] == [None, "tench", None]
+    found = {(pair["class"], pair["taken_for"]): pair["images"] for pair in facts["confused"]}
+    titles = [*confusion.classes, "output 8"]
+    assert found == {
+        (titles[label], titles[taken]): count
+        for label in range(8)
+        for taken in range(9)
+        if label != taken and (count := ((labels == label) & (order[:, 0] == taken)).sum())
+    }
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_a_class_that_scores_nan_is_not_taken_for_itself() -> None:
+    logits = np.array([[np.nan, 0.0, 1.0]])
+    confusion = Confusion(["a", "b", "c"], 3)
+    evaluate(RankStep(Fixed(logits)), _batches(np.array([0]), 1), confusion=confusion)
+    facts = confusion.facts({})
+    assert (facts["classes"][0]["images"], facts["classes"][0]["correct_top1"]) == (1, 0)
+    assert ("a", "a") not in {(pair["class"], pair["taken_for"]) for pair in facts["confused"]}
+
+
+def test_a_skipped_image_is_in_no_count() -> None:
+    batches = _batches(np.array([0, 0, 1]), 4)
+    batches[0].labels[1] = -1
+    result = evaluate(RankStep(Fixed(np.eye(3))), batches)
+    assert result.images == 2
+
+
+def test_a_set_without_a_readable_image_is_an_error_and_not_an_accuracy() -> None:
+    batches = _batches(np.array([0]), 1)
+    batches[0].labels[0] = -1
+    with pytest.raises(UserError, match="not one of its images"):
+        evaluate(RankStep(Fixed(np.eye(3))), batches)
+
+
+def test_of_equal_scores_the_lower_class_wins_as_in_an_argmax() -> None:
+    step = RankStep(Fixed(np.zeros((2, 4))))
+    images = np.zeros((2, 1, 1, 3), np.uint8)
+    assert step(Tensor(images), Tensor(np.array([0, 3], np.int32)))[0].asnumpy().tolist() == [0, 3]
+
+
+def test_logits_that_are_not_numbers_never_hit() -> None:
+    logits = np.full((1, 10), np.nan)
+    result = evaluate(RankStep(Fixed(logits)), _batches(np.array([0]), 1))
+    assert (result.images, result.correct_top1, result.correct_top5) == (1, 0, 0)
+
+
+def test_normalisation_takes_imagenets_mean_and_deviation_channel_by_channel() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 3), dtype=np.uint8)
+    expected = ((images / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(Normalize()(Tensor(images)).asnumpy(), expected, atol=1e-5)

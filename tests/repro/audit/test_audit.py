@@ -1,0 +1,232 @@
+"""The audit: what is printed from true numbers is consistent, what was altered is not."""
+
+import math
+import random
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from repro.audit import __main__ as audit
+from repro.audit.consistency import Agreement, Check, Known, audit_log
+from repro.published.document import read_statements
+from repro.published.figures import read_published, verify_published
+from repro.records.logs import read_log
+from repro.records.schema import Epoch, EvalLine, Log
+from repro.statistics import Interval, common
+from tests.support import ROOT
+
+PUBLISHED = ROOT / "results/published"
+KEPT = sorted((ROOT / "results/kept").iterdir())
+CONSISTENT, CONTRADICTORY, UNTOLD = Agreement
+
+
+def trained(seed: int, epochs: int, steps: int, batch: int, images: int) -> tuple[Log, Known]:
+    """A training's log as its program would print it, and what is known of it."""
+    draw = random.Random(seed)
+    times = [draw.uniform(0.2, 2.0) * steps for _ in range(epochs)]
+    costs = [draw.uniform(0.5, 20.0) for _ in range(epochs)]
+    scores = [draw.randint(0, images) / images for _ in range(epochs)]
+    lines = [
+        Epoch(
+            line=i + 1,
+            epoch=i,
+            epoch_time_s=round(times[i], 2),
+            step_time_s=round(times[i] / steps, 4),
+            loss=round(draw.uniform(0.1, 5.0), 6),
+            lr=0.0,
+            fps=round(steps * batch / times[i], 2),
+            accuracy=round(scores[i], 6),
+            eval_cost_s=round(costs[i], 2),
+        )
+        for i in range(epochs)
+    ]
+    log = Log(
+        path=Path("train.log"),
+        epochs=tuple(lines),
+        evaluation=None,
+        step_lines=epochs,
+        compile_time_s=None,
+        training_time_s=round(sum(times) + sum(costs) + draw.uniform(0, 9), 2),
+        best_accuracy=max(scores),
+        mean_fps=round(sum(steps * batch / time for time in times) / epochs, 2),
+        foreign_lines=0,
+    )
+    left_over = draw.randrange(batch)  # what is no whole batch is left out
+    return log, Known(batch, steps * batch + left_over, images, batch, epochs)
+
+
+def verdicts(log: Log, known: Known) -> dict[str, Check]:
+    return {check.claim: check for check in audit_log(log, known)}
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    epochs=st.integers(1, 40),
+    steps=st.integers(2, 2000),
+    batch=st.integers(1, 2048),
+    images=st.integers(10, 50_000),
+    excerpt=st.booleans(),
+    beside=st.booleans(),
+)
+def test_what_is_printed_from_true_numbers_is_consistent(
+    seed: int, epochs: int, steps: int, batch: int, images: int, excerpt: bool, beside: bool
+) -> None:
+    log, known = trained(seed, epochs, steps, batch, images)
+    if excerpt and epochs > 4:  # the end of a log alone; its other epochs may have been quicker
+        log = replace(log, epochs=log.epochs[-4:], training_time_s=(log.training_time_s or 0) + 30.0 * epochs * steps)
+    found = verdicts(log, known if beside else Known())
+    assert all(check.agreement is not CONTRADICTORY for check in found.values()), found
+    assert found["fps"].agreement is CONSISTENT
+
+
+@pytest.mark.parametrize(
+    ("name", "altered", "claims"),
+    [
+        ("an epoch's images/s", {"fps": 1.02}, {"fps", "mean_fps"}),
+        ("an epoch's step time", {"step_time_s": 1.02}, {"fps", "epoch time"}),
+        ("an epoch's time", {"epoch_time_s": 0.9}, {"epoch time"}),
+        ("an epoch's evaluation time", {"eval_cost_s": 100}, {"training time used"}),
+        ("an epoch's accuracy", {"accuracy": 0.9999}, {"accuracy"}),
+    ],
+)
+def test_an_altered_number_is_caught_by_the_checks_that_hold_it(
+    name: str, altered: dict[str, float], claims: set[str]
+) -> None:
+    log, known = trained(seed=3, epochs=6, steps=80, batch=16, images=320)
+    lowest = min(log.epochs, key=lambda epoch: epoch.accuracy or 0)
+    changed = {key: getattr(lowest, key) * factor for key, factor in altered.items()}
+    epochs = tuple(replace(epoch, **changed) if epoch is lowest else epoch for epoch in log.epochs)
+    found = verdicts(replace(log, epochs=epochs), known)
+    assert {claim for claim, check in found.items() if check.agreement is CONTRADICTORY} == claims
+
+
+@pytest.mark.parametrize(
+    ("altered", "claim", "by"),
+    [
+        ({"best_accuracy": 0.99}, "last_metric", "points"),
+        ({"mean_fps": 1.0}, "mean_fps", "images/s"),
+        ({"training_time_s": 10.0}, "training time used", "s, "),
+    ],
+)
+def test_an_altered_closing_line_is_caught(altered: dict[str, float], claim: str, by: str) -> None:
+    log, known = trained(seed=4, epochs=6, steps=80, batch=16, images=320)
+    found = verdicts(replace(log, **altered), known)
+    assert {name for name, check in found.items() if check.agreement is CONTRADICTORY} == {claim}
+    assert by in found[claim].by
+
+
+def test_a_log_of_another_batch_or_fewer_epochs_than_asked_for_is_caught() -> None:
+    log, known = trained(seed=5, epochs=6, steps=80, batch=16, images=320)
+    assert verdicts(log, replace(known, global_batch=32))["fps"].by == "16 images a step, 50 %"
+    assert verdicts(log, replace(known, epochs=7))["epochs"].by == "1 epochs"
+
+
+def test_a_number_that_is_not_finite_leaves_its_checks_untold() -> None:
+    log, known = trained(seed=6, epochs=2, steps=80, batch=16, images=320)
+    broken = replace(log.epochs[1], fps=math.nan, step_time_s=math.nan)
+    found = verdicts(replace(log, epochs=(log.epochs[0], broken)), known)
+    assert {claim for claim, check in found.items() if check.agreement is UNTOLD} == {"fps", "epoch time", "mean_fps"}
+
+
+ODD = st.sampled_from([0.0, math.nan, math.inf, 1.0, 0.5])
+
+
+@given(numbers=st.lists(ODD, min_size=11, max_size=11), known=st.booleans(), first=st.sampled_from([0, 3]))
+def test_no_number_however_odd_breaks_the_audit(numbers: list[float], known: bool, first: int) -> None:
+    log, beside = trained(seed=7, epochs=2, steps=80, batch=16, images=320)
+    names = ("epoch_time_s", "step_time_s", "loss", "fps", "accuracy", "eval_cost_s")
+    odd = replace(log.epochs[1], epoch=first, **dict(zip(names, numbers, strict=False)))  # type: ignore[arg-type]
+    line = EvalLine(9, *numbers[6:9])
+    broken = replace(log, epochs=(odd,), evaluation=line, training_time_s=numbers[9], best_accuracy=numbers[10])
+    assert list(audit_log(broken, beside if known else Known()))
+
+
+def test_an_evaluation_holds_all_images_in_whole_steps() -> None:
+    line = EvalLine(1, 0.754880, 0.2441, 95.4355)
+    empty = replace(trained(1, 1, 2, 1, 10)[0], epochs=(), evaluation=line)
+    known = Known(eval_images=50_000, eval_batch=128)
+    assert {check.agreement for check in audit_log(empty, known)} == {CONSISTENT}
+    found = verdicts(replace(empty, evaluation=replace(line, total_s=96.0)), known)
+    assert found["total cost time"].agreement is CONTRADICTORY
+    found = verdicts(replace(empty, evaluation=replace(line, accuracy=0.754889)), known)
+    assert found["accuracy"].by == "0.42 images (the evaluation)"
+
+
+def test_the_published_text_contradicts_itself_where_it_is_known_to() -> None:
+    figures = read_published()
+    checks = list(audit.audit_published(read_statements(), figures, verify_published(figures, PUBLISHED)))
+    wrong = [f"{check.claim.split(' (')[0]}: {check.check}" for check in checks if check.agreement is CONTRADICTORY]
+    assert wrong == [
+        "1.2 million training images: ImageNet2012 as it is distributed",
+        "batch_size = 256: as the batch of all devices",
+        "batch_size = 256: as the batch of each device",
+        "41 hours on 8 devices: against the log's training time",
+        "6.0 M parameters: parameters stored",
+        "6.0 M parameters: parameters used in the forward pass",
+        "accuracy 75.61 %: as the last epoch, rounded",
+        "accuracy 75.61 %: as the best epoch, rounded",
+        "lr_min = 0.00005, the learning rate of the last step: against the log's last learning rate",
+        "lr_min = 1e-5: against the log's last learning rate",
+        "lr_min = 0.00005, the learning rate of the last step: against the published code's own files",
+        "loss 1.0: against the log's losses",
+    ]
+    assert len(checks) == 28
+
+
+def test_the_kept_audit_of_what_was_published_is_up_to_date(tmp_path: Path) -> None:
+    assert audit.main(["--published", str(PUBLISHED), "--check"]) == 0
+    copy = tmp_path / "published"
+    shutil.copytree(PUBLISHED, copy)
+    (copy / "audit.md").write_text("old")
+    assert audit.main(["--published", str(copy), "--check"]) == 1
+    assert audit.main(["--published", str(copy)]) == 0
+    assert (copy / "audit.md").read_text() == (PUBLISHED / "audit.md").read_text()
+
+
+@pytest.mark.parametrize("run", KEPT, ids=lambda run: run.name)
+def test_the_kept_runs_are_consistent_as_folders_and_as_bare_logs(run: Path) -> None:
+    (log,) = run.glob("*.log")
+    for record in (run, log):
+        done = subprocess.run(
+            [sys.executable, "-m", "repro.audit", str(record)], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert " 0 contradictory" in done.stdout
+
+
+def test_a_log_that_contradicts_itself_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (PUBLISHED / "train_ascend910x8.log").read_text().replace("fps=2745.00", "fps=2845.00")
+    (tmp_path / "colleague.log").write_text(text)
+    assert audit.main([str(tmp_path / "colleague.log")]) == 1
+    assert "contradictory by" in capsys.readouterr().out
+
+
+def test_what_cannot_be_audited_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("nothing of the kind\n")
+    for record, said in ((tmp_path / "notes.txt", "found no epoch"), (tmp_path / "missing.log", "cannot be read")):
+        assert audit.main([str(record)]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ")
+        assert said in error
+
+
+@given(value=st.floats(0, 1e6), decimals=st.integers(0, 6))
+def test_a_printed_number_stands_for_all_that_print_so(value: float, decimals: int) -> None:
+    shown = float(f"{value:.{decimals}f}")
+    assert Interval.printed(shown, decimals).gap(Interval.exactly(value)) <= 1e-9 * max(1.0, value)
+
+
+def test_intervals_that_have_nothing_in_common_are_empty() -> None:
+    assert common([Interval(1, 2), Interval(3, 4)]).empty
+    assert not common([Interval(1, 3), Interval(2, 4)]).empty
+    assert Interval(1, 2).gap(Interval(4, 5)) == 2
+    assert math.isnan(Interval(math.nan, 1).gap(Interval(4, 5)))
+    assert Interval(1.2, 1.9).whole() is False
+    assert Interval(1.2, 2.0).whole() is True
+    assert read_log(PUBLISHED / "eval_gpu_rtx3090.log").evaluation

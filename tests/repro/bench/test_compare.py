@@ -1,0 +1,128 @@
+"""Two commits by turns, in a repository made for it, and two kept files side by side."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from repro.bench.compare import main
+
+PROGRAM = """
+import sys
+print("ready", flush=True)
+for _ in sys.stdin:
+    print({seconds}, flush=True)
+"""
+
+
+def git(*arguments: str) -> None:
+    identity = ("-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two commits: the first takes 2 s a repetition, the second 1 s; and 0.5 s in what is not committed."""
+    monkeypatch.chdir(tmp_path)
+    git("init", "--quiet", "--initial-branch=main")
+    (tmp_path / "hlg").mkdir()
+    for seconds in (2.0, 1.0):
+        (tmp_path / "hlg/bench.py").write_text(PROGRAM.format(seconds=seconds))
+        git("add", "hlg")
+        git("commit", "--quiet", "--message", f"{seconds}")
+    (tmp_path / "hlg/bench.py").write_text(PROGRAM.format(seconds=0.5))
+    return tmp_path
+
+
+def test_commits_and_the_code_as_it_stands_are_measured_by_turns(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["main~1", "main", "--rounds", "2"]) == 0
+    found = capsys.readouterr().out.splitlines()
+    assert found[1].split()[:3] == ["A", "main~1", "2.0000"]
+    assert found[2].split()[:3] == ["B", "main", "1.0000"]
+    assert "0.500" in found[2]
+    assert main(["main", ".", "--rounds", "1"]) == 0
+    assert "0.500" in capsys.readouterr().out
+    assert not list((repository / "build/compare").iterdir())  # nothing is left behind
+
+
+def test_what_stands_behind_two_dashes_reaches_the_measurement(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "hlg/bench.py").write_text("import sys\nsys.exit(len(sys.argv))\n")
+    assert main([".", ".", "--what", "forward", "--rounds", "1", "--", "--batch_size", "8"]) == 2
+    told = len(["bench.py", "forward", "--paced", "--batch_size", "8"])
+    assert f"has ended with exit code {told}" in capsys.readouterr().err
+
+
+def test_a_commit_without_the_measurement_is_named_and_nothing_is_left(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git("rm", "--quiet", "--force", "hlg/bench.py")
+    git("commit", "--quiet", "--message", "none")
+    assert main(["main~1", "main", "--rounds", "1"]) == 2
+    assert "B main: has ended with exit code 1" in capsys.readouterr().err
+    assert not list((repository / "build/compare").iterdir())
+
+
+def test_ctrl_c_is_one_line_and_leaves_no_folder(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ctrl_c(*_: object) -> NoReturn:
+        assert len(list((repository / "build/compare").iterdir())) == 2
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("repro.bench.turns.pace", ctrl_c)
+    assert main(["main~1", "main"]) == 130
+    assert capsys.readouterr().err == "stopped by Ctrl-C: no result, and the folders of the commits are gone\n"
+    assert not list((repository / "build/compare").iterdir())
+
+
+def kept(path: Path, **changes: Any) -> str:
+    found = {
+        "what": "step",
+        "batch_size": 8,
+        "median_s": 1.5,
+        "images_per_s": 5.0,
+        "times_s": [1.0, 1.5, 3.0],
+        "environment": {"cpu": {"model": "this"}, "packages": {"mindspore": "2.10.0"}},
+    }
+    path.write_text(json.dumps(found | changes))
+    return str(path)
+
+
+def test_files_stand_side_by_side_with_what_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = {"cpu": {"model": "that"}, "packages": {"mindspore": "2.10.0"}}
+    assert main([kept(tmp_path / "a"), kept(tmp_path / "b", median_s=3.0, environment=other)]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["median_s", "1.5", "3", "2.000"] in rows
+    assert ["cpu", "model", "this", "that"] in rows
+    assert not any("mindspore" in row for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"what": "input"}, "A measured step and B input"), ({"environment": None}, None)],
+)
+def test_files_of_other_things_are_refused(
+    change: dict[str, Any], reason: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Path(kept(tmp_path / "b", **change))
+    if reason is None:
+        other.write_text("[]")
+    assert main([kept(tmp_path / "a"), str(other)]) == 2
+    assert (reason or "is no file of python -m hlg.bench") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [(["nowhere", "."], "nowhere: is no commit and no file"), ([".", ".", "--rounds", "0"], "--rounds: found 0")],
+)
+def test_mistakes_are_said_in_a_line(
+    arguments: list[str], reason: str, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert reason in capsys.readouterr().err

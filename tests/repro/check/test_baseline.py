@@ -1,0 +1,148 @@
+"""What a baseline is made of, and what makes none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro.check.baseline import main, make
+from repro.check.baselines import read, read_all, write
+from repro.check.short_run import speed
+from repro.records.run_folder import read_run
+from repro.records.schema import ReproError
+from tests.support.checks import LOSSES, baseline, check_run, off, sse
+
+
+def test_a_baseline_holds_losses_accuracy_speeds_and_the_measured_band(tmp_path: Path) -> None:
+    found = baseline(tmp_path)
+    assert found.losses == LOSSES
+    assert (found.top1_pct, found.images) == (30.0, 640)
+    assert [speed.ratio for speed in found.speeds] == [20.0, 20.0]
+    assert found.band is not None
+    assert found.band.losses[9:11] == pytest.approx((0.0, 0.001))
+    assert (found.band.top1_points, found.band.variants) == (1.0, ("ONEDNN_MAX_CPU_ISA AVX2 -> SSE41",))
+
+
+def test_it_is_named_by_recipe_device_and_versions(tmp_path: Path) -> None:
+    name = baseline(tmp_path / "a").path.name
+    assert name.startswith("check_cpux1_intel-xeon_2cores_mindspore-2.10.0_")
+    assert baseline(tmp_path / "b", config={"seed": 2}).path.name != name
+
+
+def test_no_text_of_a_record_leads_out_of_the_folder(tmp_path: Path) -> None:
+    env = {"recipe": "../../evil", "cpu": {"model": "/x" * 500, "cores": 2}}
+    runs = [read_run(check_run(tmp_path, n, env=env)) for n in (1, 2)]
+    path = make(runs, tmp_path).path
+    assert path.parent == tmp_path
+    assert len(path.name) < 255
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    made = baseline(tmp_path)
+    write(made)
+    assert read_all(tmp_path / "baselines") == [made]
+
+
+def test_the_band_grows_with_the_steps_and_never_shrinks(tmp_path: Path) -> None:
+    losses = [loss + (0.01 if step == 5 else 0.001 if step > 5 else 0) for step, loss in enumerate(LOSSES)]
+    runs = [check_run(tmp_path, 1), check_run(tmp_path, 2), check_run(tmp_path, 3, losses=losses, env=sse())]
+    band = make([read_run(run) for run in runs], tmp_path).band
+    assert band
+    assert band.losses[4] == 0
+    assert band.losses[5:] == pytest.approx((0.01,) * (len(LOSSES) - 5))
+
+
+def test_without_a_run_that_rounds_otherwise_there_is_no_band(tmp_path: Path) -> None:
+    runs = [read_run(check_run(tmp_path, n)) for n in (1, 2)]
+    assert make(runs, tmp_path).band is None
+
+
+def test_a_speed_is_that_of_calm_moments(tmp_path: Path) -> None:
+    calm = speed(read_run(check_run(tmp_path, 1)))
+    disturbed = speed(read_run(check_run(tmp_path, 2, slow_moments=range(10, 25))))
+    assert calm
+    assert disturbed
+    assert disturbed.ratio == pytest.approx(calm.ratio, rel=0.01)
+
+
+@pytest.mark.parametrize("changes", [{"calibration_ms": None}, {"losses": LOSSES[:10]}])
+def test_without_calibrations_or_with_few_steps_there_is_no_speed(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert speed(read_run(check_run(tmp_path, **changes))) is None
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({"losses": off(1e-9, since=7)}, "its loss of step 7 is not that of .*does not repeat itself"),
+        ({"env": {"dirty": True}}, "the code had uncommitted changes; make the runs again from a commit"),
+        ({"env": {"commit": None}}, "the commit of the code is not recorded"),
+        ({"losses": LOSSES[:30]}, "found 30 steps, but 40 in"),
+        ({"losses": (*LOSSES[:30], float("nan"), *LOSSES[31:])}, "a loss that is not finite"),
+        ({"calibration_ms": None}, "found no speed: too few steps, or calibration_interval was 0"),
+        ({"top1_pct": 80.0}, "its accuracy is not that of .*does not repeat itself"),
+        ({"step_ms": 1200.0}, "20.0 to 30.0 calibrations, which is too much noise"),
+        ({"env": {"commit": "0" * 40}}, "its commit is not that of .*take runs of one commit"),
+        ({"config": {"lr_max": 0.5}}, "lr_max: found 0.5, but 0.001 in"),
+        ({"env": {"cpu": {"model": "Intel Xeon", "cores": 8}}}, "found 1 run in one environment, expected 2 or more"),
+    ],
+)
+def test_runs_that_do_not_belong_together_make_no_baseline(
+    tmp_path: Path, second: dict[str, Any], message: str
+) -> None:
+    runs = [read_run(check_run(tmp_path, 1)), read_run(check_run(tmp_path, 2, **second))]
+    with pytest.raises(ReproError, match=message):
+        make(runs, tmp_path)
+
+
+def test_the_program_takes_a_folder_of_runs_and_says_what_it_has_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_run(tmp_path / "runs", 1)
+    check_run(tmp_path / "runs", 2, slow_moments=[20])
+    assert main([str(tmp_path / "runs"), "--out", str(tmp_path / "kept")]) == 0
+    said = capsys.readouterr().out
+    assert "losses: 40 steps, the same in 2 runs" in said
+    assert "accuracy: 30.000 % of 640 images" in said
+    assert "speed: a step takes 20.00 to 20.00 calibrations (n = 2 runs)" in said
+    assert len(read_all(tmp_path / "kept")) == 1
+
+
+def test_an_unfinished_run_and_an_empty_folder_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path), "--out", str(tmp_path / "kept")]) == 2
+    assert "no finished training run" in capsys.readouterr().err
+    (check_run(tmp_path) / "SHA256SUMS").unlink()
+    assert main([str(tmp_path), "--out", str(tmp_path / "kept")]) == 2
+    assert "not finished; remove it" in capsys.readouterr().err
+    assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "message"),
+    [
+        ("recipe", None, "recipe: found None, expected text"),
+        ("losses", [], "losses: expected a list of numbers; make it again: make baseline"),
+        ("losses", ["1"] * 40, "losses: expected a list of numbers"),
+        ("top1_pct", 300, "top1_pct: found 300.0, expected 0 to 100"),
+        ("top1_pct", "x", "top1_pct: found 'x', expected a number"),
+        ("images", 0, "images: found 0.0, expected 1 to inf"),
+        ("speeds", [], "speeds: found none"),
+        ("speeds", [7], "speeds: 0: found 7, expected an object"),
+        ("speeds", [{"ratio": 0}], "speeds: 0: ratio: found 0.0, expected 1e-06 to inf"),
+        ("speeds", [{"ratio": "x"}], "speeds: 0: ratio: found 'x', expected a number"),
+        ("band", {"losses": [1.0]}, "band: losses: found 1, expected 40 as there are losses"),
+        ("band", {"losses": ["x"] * 40}, "band: losses: expected a list of numbers"),
+    ],
+)
+def test_a_broken_baseline_is_an_error_with_file_and_key(tmp_path: Path, where: str, value: Any, message: str) -> None:
+    kept = baseline(tmp_path)
+    write(kept)
+    kept.path.write_text(json.dumps(json.loads(kept.path.read_text()) | {where: value}))
+    with pytest.raises(ReproError, match=rf"\.json: {message}"):
+        read(kept.path)
+
+
+def test_an_empty_file_is_no_baseline(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("")
+    with pytest.raises(ReproError, match="expected one JSON object"):
+        read(tmp_path / "a.json")

@@ -1,0 +1,228 @@
+"""Logs that are broken on purpose or by accident: a correct result or an error with file and line, nothing skipped."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from repro.records.logs import LONGEST, read_log
+from repro.records.metrics import read_events
+from repro.records.schema import Log, ReproError
+from tests.support import ROOT
+
+PUBLISHED = ROOT / "results/published"
+TRAINED = (PUBLISHED / "train_ascend910x8.log").read_text()
+EVALUATED = (PUBLISHED / "eval_gpu_rtx3090.log").read_text()
+
+
+def counts(log: Log) -> tuple[object, ...]:
+    """How many records of each kind a log has."""
+    once = (log.evaluation, log.compile_time_s, log.training_time_s, log.best_accuracy, log.mean_fps)
+    return (len(log.epochs), log.step_lines, *(value is not None for value in once))
+
+
+def read(folder: Path, content: str | bytes) -> Log:
+    path = folder / "some.log"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_log(path)
+
+
+def outcome(folder: Path, content: str | bytes) -> Log | str:
+    """The log, or what the error says."""
+    try:
+        return read(folder, content)
+    except ReproError as error:
+        return str(error)
+
+
+SIZE = 60_000_000  # bytes; a pipe gives them, so that nothing can know how many will come
+# Reads what comes and prints by how many kB its memory grew at most, then what was found.
+MEASURED = """
+import re
+from pathlib import Path
+from repro.{module} import {read}
+from repro.schema import ReproError
+
+def peak():
+    return int(re.search("VmHWM:.*?([0-9]+)", Path("/proc/self/status").read_text())[1])
+
+before = peak()
+try:
+    found = {read}(Path("/dev/stdin"))
+    said = f"{{found.step_lines}} steps, {{len(found.epochs)}} epochs, {{found.foreign_lines}} foreign"
+except ReproError as error:
+    said = str(error)
+print(peak() - before, said, sep=": ")
+"""
+
+
+def growth(content: bytes, module: str = "logs", read: str = "read_log") -> tuple[int, str]:
+    """By how many kB the memory of a process grows that reads this, and what it says."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED.format(module=module, read=read)],
+        cwd=ROOT,
+        input=content,
+        capture_output=True,
+        check=True,
+        timeout=120,  # a minute is many times what it takes, and nothing beside what a square of the length would
+    )
+    kilobytes, _, said = done.stdout.decode().strip().partition(": ")
+    return int(kilobytes), said
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("logs")
+
+
+@given(
+    text=st.sampled_from([TRAINED, EVALUATED]),
+    place=st.floats(0, 1, exclude_max=True),
+    other=st.characters(codec="utf-8"),
+)
+@example(text=TRAINED, place=0.0, other="\x1b")
+def test_a_character_that_is_wrong_loses_no_record_in_silence(
+    folder: Path, text: str, place: float, other: str
+) -> None:
+    at = int(place * len(text))
+    if "\n" in (text[at], other) or "\r" in (text[at], other) or other in "\x85\u2028\u2029":
+        return  # lines that are joined or cut: see below
+    line = text[:at].count("\n") + 1
+    for broken in (text[:at] + other + text[at + 1 :], text[:at] + other + text[at:], text[:at] + text[at + 1 :]):
+        found = outcome(folder, broken)
+        if isinstance(found, Log):
+            assert counts(found) == counts(read(folder, text))
+        else:  # a wrong number of an epoch shows in the next one
+            assert f"some.log:{line}: found" in found or "expected the next one" in found
+
+
+@given(content=st.binary(max_size=2000))
+def test_any_bytes_give_a_log_or_a_clear_error(folder: Path, content: bytes) -> None:
+    found = outcome(folder, content)
+    assert isinstance(found, Log) or found.startswith(f"{folder}/some.log:")
+
+
+@given(seed=st.integers(0, 10**6))
+def test_pieces_of_logs_in_any_order_give_a_log_or_a_clear_error(folder: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    pieces = [text[: draw.randrange(len(text))] for text in (TRAINED, EVALUATED) for _ in range(2)]
+    draw.shuffle(pieces)
+    found = outcome(folder, draw.choice(["", "\n", "\r\n"]).join(pieces))
+    assert isinstance(found, Log) or found.startswith(f"{folder}/some.log:")
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        pytest.param(TRAINED.replace("\n", "\r\n"), id="Windows line ends"),
+        pytest.param("\ufeff" + TRAINED, id="a byte order mark"),
+        pytest.param(TRAINED.replace("2022", "\x1b[32m2022").replace("\n", "\x1b[0m\n"), id="colours"),
+        pytest.param(TRAINED.replace("\n", "\n 45%|####5     | 36/80\r"), id="a progress bar between"),
+        pytest.param("x" * 25 * LONGEST + "\n" + TRAINED, id="a line beyond all bounds"),
+    ],
+)
+def test_what_surrounds_records_changes_none(folder: Path, same: str) -> None:
+    found, plain = read(folder, same), read(folder, TRAINED)
+    assert [epoch.accuracy for epoch in found.epochs] == [epoch.accuracy for epoch in plain.epochs]
+    assert counts(found) == counts(plain)
+
+
+@pytest.mark.parametrize(
+    ("broken", "line"),
+    [
+        pytest.param(TRAINED[: TRAINED.rindex("mean_fps") + 12], 11, id="cut off within a record"),
+        pytest.param(TRAINED.replace("2022", "[1,0]<stdout>:2022"), 1, id="mpirun's prefixes"),
+        pytest.param(TRAINED + TRAINED, 13, id="two ranks or two runs in one file"),
+        pytest.param("".join(2 * (line + "\n") for line in TRAINED.splitlines()), 4, id="two ranks line by line"),
+        pytest.param(TRAINED.encode("utf-16"), 1, id="UTF-16"),
+        pytest.param(TRAINED.replace(":INFO:training", ":INFO:trianing"), 9, id="a letter that was swapped"),
+        pytest.param("x" * 3 * LONGEST + TRAINED, 1, id="a record behind a line beyond all bounds"),
+    ],
+)
+def test_a_log_that_cannot_be_trusted_is_an_error_with_its_line(folder: Path, broken: str | bytes, line: int) -> None:
+    with pytest.raises(ReproError, match=rf"some\.log:{line}: found"):
+        read(folder, broken)
+
+
+# ------------------------------------------------------------------------------------- larger than memory
+
+
+STEP = b"2022-07-27 16:40:13:INFO:epoch[296], step_num[296], loss=2.671882\n"
+
+
+@pytest.mark.parametrize(
+    ("piece", "size", "end", "found"),
+    [
+        pytest.param(STEP, SIZE, TRAINED, f"{SIZE // len(STEP) + 4} steps, 4 epochs, 0 foreign", id="lines of steps"),
+        pytest.param(b"x", SIZE, "\n" + TRAINED, "4 steps, 4 epochs, ", id="one endless line"),
+        pytest.param(STEP[:-1], SIZE, "", "/dev/stdin:1: found 'epoch[296], step", id="an endless line of records"),
+        pytest.param(b"\x1b[3", SIZE // 6, "\n" + TRAINED, "4 steps, 4 epochs, ", id="colours without end"),
+        pytest.param(b" 45%|##5  | 36/80\r", SIZE // 6, "\n" + TRAINED, "4 steps, 4 epochs, ", id="a progress bar"),
+        pytest.param(STEP[:25] + b"a message\n", SIZE // 6, TRAINED, "4 steps, 4 epochs, 0 foreign", id="messages"),
+    ],
+)
+def test_a_log_of_any_length_takes_no_more_memory(piece: bytes, size: int, end: str, found: str) -> None:
+    grown, said = growth(piece * (size // len(piece)) + end.encode())
+    assert said.startswith(found)
+    assert grown < 4_000  # kB, of up to 60,000 that were read
+
+
+def test_an_endless_line_of_metrics_is_refused_before_it_fills_the_memory() -> None:
+    grown, said = growth(b'{"event": "' + b"x" * SIZE, "events", "read_events")
+    assert said == "/dev/stdin:1: found a line of 1,000,000 characters or more"
+    assert grown < 20_000
+
+
+def test_the_steps_of_a_long_run_take_four_numbers_each() -> None:
+    numbers = '"loss": 2.5, "lr": 0.001, "step_time_ms": 373.1, "data_wait_ms": 1'
+    line = f'{{{{"event": "step", "epoch": 0, "step": {{}}, {numbers}}}}}'
+    steps = 200_000
+    grown, said = growth("\n".join([*map(line.format, range(steps)), "{}"]).encode(), "events", "read_events")
+    assert said.startswith(f"/dev/stdin:{steps + 1}: event: found None")
+    assert grown < 2 * 4 * 8 * steps / 1000  # kB; twice, since an array grows ahead of what is in it
+
+
+def test_more_epochs_than_any_training_has_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repro.records.logs.MOST", 3)
+    with pytest.raises(ReproError, match=r"some\.log:8: found more than 3 epochs, expected the log of one run"):
+        read(folder, TRAINED)
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "1" * 10])
+def test_an_epoch_of_an_absurd_number_is_malformed(folder: Path, number: str) -> None:
+    with pytest.raises(ReproError, match=r"some\.log:2: found 'epoch\["):
+        read(folder, TRAINED.replace("epoch[296], epoch", f"epoch[{number}], epoch"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("[" * 100_000, id="nested deeper than can be read"),
+        pytest.param('{"event": "start", "eval_images": ' + "9" * 5000 + "}", id="more digits than can be read"),
+        pytest.param('{"event": "epoch", "epoch": 0, "epoch_time_s": ' + "9" * 400 + "}", id="beyond all numbers"),
+        pytest.param('{"event": ["step"]}', id="an event that is a list"),
+        pytest.param('{"event": "compile"} {"event": "compile"}', id="two events in one line"),
+        pytest.param("", id="an empty line"),
+    ],
+)
+def test_an_event_that_cannot_be_read_is_an_error_with_its_line(folder: Path, line: str) -> None:
+    path = folder / "metrics.jsonl"
+    path.write_text('{"event": "compile"}\n' + line + "\n")
+    with pytest.raises(ReproError, match=r"metrics\.jsonl:2: .*found"):
+        read_events(path)
+
+
+@given(content=st.binary(max_size=500))
+def test_any_bytes_give_events_or_a_clear_error(folder: Path, content: bytes) -> None:
+    path = folder / "metrics.jsonl"
+    path.write_bytes(b'{"event": "compile"}\n' + content)
+    said = ""
+    try:
+        read_events(path)
+    except ReproError as error:
+        said = str(error)
+    assert not said or said.startswith(f"{path}:")

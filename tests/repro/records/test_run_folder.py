@@ -1,0 +1,346 @@
+"""Run folders: the seal is verified, the records must agree, and nothing broken passes."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+
+from repro.records.run_folder import read_folders, read_run, read_runs
+from repro.records.schema import DataSet, ReproError, Resumption
+from tests.support.folders import TINY, environment, eval_run, resume, seal, tiny_eval_run, tiny_train_run, train_run
+
+
+def rewrite(path: Path, old: str, new: str) -> Path:
+    """Change a file and seal the folder again: the seal holds, and what it holds is wrong."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return seal(path.parent)
+
+
+def test_a_training_run_is_read_whole(tmp_path: Path) -> None:
+    run = read_run(tiny_train_run(tmp_path))
+    assert (run.kind, run.config["batch_size"], len(run.log.epochs)) == ("train", 32, 10)
+    assert (run.env.software, run.env.cpu) == ("MindSpore 2.10.0", "Intel Xeon")
+    assert (run.env.device_names, run.env.device_count) == (("x86_64",), 1)
+    assert run.env.datasets["train"] == DataSet(2560, 10, "content", "content:sha256:33")
+    assert (run.env.parameters, run.eval_images, run.skipped_images) == (6147657, 640, 0)
+    assert run.log.best_accuracy == 0.84375
+
+
+def test_an_evaluation_run_is_read_whole(tmp_path: Path) -> None:
+    run = read_run(eval_run(tmp_path))
+    assert (run.kind, run.eval_images) == ("eval", 50000)
+    assert run.log.evaluation
+    assert run.log.evaluation.accuracy == 0.75488
+
+
+def test_nan_in_the_metrics_stays_nan_and_agrees_with_nan_in_the_log(tmp_path: Path) -> None:
+    run = read_run(tiny_train_run(tmp_path, fps=math.nan))
+    assert math.isnan(run.log.epochs[0].fps)
+
+
+# ------------------------------------------------------------------------------------------------- seal
+
+
+def test_a_changed_a_missing_and_an_extra_file_are_all_named(tmp_path: Path) -> None:
+    folder = tiny_train_run(tmp_path)
+    (folder / "train.log").write_text("better\n")
+    (folder / "env.json").unlink()
+    (folder / "notes.txt").write_text("")
+    with pytest.raises(ReproError, match=r"tiny_cpux1.*changed train\.log, missing env\.json, extra notes\.txt"):
+        read_run(folder)
+
+
+def test_checkpoints_may_be_absent_and_are_counted(tmp_path: Path) -> None:
+    folder = tiny_train_run(tmp_path)
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "epoch_8.ckpt").write_text("large")
+    seal(folder)
+    assert read_run(folder).absent_checkpoints == 0
+    shutil.rmtree(folder / "checkpoints")
+    assert read_run(folder).absent_checkpoints == 1
+
+
+def test_a_checkpoint_that_is_there_must_be_the_sealed_one(tmp_path: Path) -> None:
+    folder = tiny_train_run(tmp_path)
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "epoch_8.ckpt").write_text("large")
+    seal(folder)
+    (folder / "checkpoints" / "epoch_8.ckpt").write_text("other")
+    with pytest.raises(ReproError, match=r"changed checkpoints/epoch_8\.ckpt"):
+        read_run(folder)
+
+
+@pytest.mark.parametrize("line", ["", "12  config.yml", f"{'0' * 64} config.yml", f"{'0' * 64}  ../secret"])
+def test_a_malformed_seal_is_an_error_with_its_line(tmp_path: Path, line: str) -> None:
+    folder = tiny_train_run(tmp_path)
+    (folder / "SHA256SUMS").write_text(f"{line}\n")
+    with pytest.raises(ReproError, match=r"SHA256SUMS:1: found .*expected '<sha256>"):
+        read_run(folder)
+
+
+def test_a_sealed_folder_without_a_record_is_an_error(tmp_path: Path) -> None:
+    folder = tiny_train_run(tmp_path)
+    (folder / "metrics.jsonl").unlink()
+    with pytest.raises(ReproError, match=r"metrics\.jsonl: missing"):
+        read_run(seal(folder))
+
+
+def test_unfinished_folders_are_listed_and_not_read(tmp_path: Path) -> None:
+    sealed, unfinished = tiny_train_run(tmp_path), tiny_eval_run(tmp_path)
+    (unfinished / "SHA256SUMS").unlink()
+    (unfinished / "env.json").write_text("not even JSON")
+    runs, left = read_runs(tmp_path)
+    assert [run.folder for run in runs] == [sealed]
+    assert left == [unfinished]
+
+
+def test_runs_come_oldest_first_whatever_the_order_they_are_named_in(tmp_path: Path) -> None:
+    train, evaluation = tiny_train_run(tmp_path), tiny_eval_run(tmp_path)
+    runs, _ = read_folders([evaluation, train])
+    assert [run.folder for run in runs] == [train, evaluation]
+
+
+def test_a_link_to_the_newest_run_counts_once_and_can_be_named(tmp_path: Path) -> None:
+    folder = tiny_train_run(tmp_path)
+    (tmp_path / "latest_tiny").symlink_to(folder.name)
+    assert [run.folder for run in read_runs(tmp_path)[0]] == [folder]
+    assert [run.folder for run in read_folders([tmp_path / "latest_tiny", folder])[0]] == [folder]
+
+
+def test_files_beside_the_run_folders_and_hidden_folders_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / ".scratch").mkdir()
+    (tmp_path / "README.md").write_text("")
+    assert read_runs(tmp_path) == ([], [])
+
+
+def test_what_is_no_run_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "backup").mkdir()
+    with pytest.raises(ReproError, match=r"backup: not the name of a run folder"):
+        read_runs(tmp_path)
+    with pytest.raises(ReproError, match=r"none: cannot be read"):
+        read_runs(tmp_path / "none")
+    with pytest.raises(ReproError, match=r"none: no such folder"):
+        read_folders([tmp_path / "none"])
+
+
+# ------------------------------------------------------------------------------------------------- agreement
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ('"top1_pct": 83.90625', '"top1_pct": 83.91625', r"train\.log:8: accuracy"),
+        ('"images_per_s": 2744.82', '"images_per_s": 2744.83', r"train\.log:6: fps"),
+        ('"epoch_time_s": 466.71', '"epoch_time_s": 466.72', r"train\.log:6: epoch time"),
+        ('"training_time_s": 143108.96', '"training_time_s": 143100.0', r"train\.log: training time used"),
+        ('"mean_images_per_s": 2739.62', '"mean_images_per_s": 2739.5', r"train\.log: mean_fps"),
+        (
+            '"epoch": 9, "epoch_time_s"',
+            '"epoch": 10, "epoch_time_s"',
+            r"train\.log: found the epochs 0 to 9 \(10\)",
+        ),
+    ],
+)
+def test_a_log_and_metrics_that_disagree_are_an_error(tmp_path: Path, old: str, new: str, what: str) -> None:
+    folder = rewrite(tiny_train_run(tmp_path) / "metrics.jsonl", old, new)
+    with pytest.raises(ReproError, match=what):
+        read_run(folder)
+
+
+def test_metrics_may_be_more_precise_than_the_log(tmp_path: Path) -> None:
+    folder = rewrite(tiny_train_run(tmp_path) / "metrics.jsonl", '"images_per_s": 2744.82', '"images_per_s": 2744.8249')
+    assert read_run(folder).log.epochs[0].fps == 2744.82
+
+
+def test_last_metric_must_be_the_best_of_the_epochs(tmp_path: Path) -> None:
+    folder = rewrite(tiny_train_run(tmp_path) / "train.log", "last_metric[0.84375]", "last_metric[0.9]")
+    with pytest.raises(ReproError, match=r"last_metric, the best accuracy: found 0\.9"):
+        read_run(folder)
+
+
+def test_an_evaluation_must_say_the_same_in_all_its_files(tmp_path: Path) -> None:
+    folder = rewrite(eval_run(tmp_path) / "eval.json", '"correct_top1": 37744', '"correct_top1": 37745')
+    with pytest.raises(ReproError, match=r"eval\.json: top1_pct"):
+        read_run(folder)
+
+
+# ------------------------------------------------------------------------------------------------- resumed
+
+
+def test_a_resumed_run_reads_as_one_run_and_keeps_where_it_went_on(tmp_path: Path) -> None:
+    folder = tiny_train_run(tmp_path, resumed=[resume(4, changed=["max_epoch 8 -> 10"])])
+    run = read_run(folder)
+    assert [epoch.epoch for epoch in run.log.epochs] == list(range(10))
+    assert run.resumptions == (
+        Resumption("2026-11-23T09:00:00Z", 4, 4, "hlg_mobile-0004.ckpt", 3, ("max_epoch 8 -> 10",), 25.1),
+    )
+
+
+def test_a_run_that_was_never_interrupted_has_no_resumptions(tmp_path: Path) -> None:
+    assert read_run(tiny_train_run(tmp_path)).resumptions == ()
+
+
+def test_a_run_may_be_resumed_several_times_even_at_the_same_step_and_after_the_last(tmp_path: Path) -> None:
+    events = [resume(2), resume(2, repeated_steps=0), resume(7)]
+    folder = tiny_train_run(tmp_path, resumed=events)
+    at_the_end = json.dumps(resume(10)) + '\n{"event": "end"'
+    run = read_run(rewrite(folder / "metrics.jsonl", '{"event": "end"', at_the_end))
+    assert [resumption.step for resumption in run.resumptions] == [2, 2, 7, 10]
+
+
+def test_a_resumption_without_compilation_has_no_time_of_it(tmp_path: Path) -> None:
+    event = resume(4)
+    del event["compile_time_s"]
+    (resumption,) = read_run(tiny_train_run(tmp_path, resumed=[event])).resumptions
+    assert resumption.compile_time_s is None
+
+
+def test_what_a_resumption_cut_off_is_sealed_and_never_read(tmp_path: Path) -> None:
+    folder = tiny_train_run(tmp_path, resumed=[resume(4)])
+    (folder / "metrics.cut-1.jsonl").write_text("half a li")
+    (folder / "train.cut-1.log").write_text("epoch[4], epoch time")
+    assert read_run(seal(folder)).resumptions
+    (folder / "train.cut-1.log").write_text("better")
+    with pytest.raises(ReproError, match=r"changed train\.cut-1\.log"):
+        read_run(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"step": 3}, r"metrics\.jsonl:11: step: found 3, expected 4: every step once"),
+        ({"step": "4"}, r"metrics\.jsonl:11: step: found '4', expected a whole number"),
+        ({"epoch": 3}, r"metrics\.jsonl:12: epoch: found 4, expected 3, in which the run was resumed"),
+        ({"repeated_steps": -1}, r"metrics\.jsonl:11: repeated_steps: found -1, expected 0 or more"),
+        ({"checkpoint": None}, r"metrics\.jsonl:11: checkpoint: found None, expected text"),
+        ({"time": 12}, r"metrics\.jsonl:11: time: found 12, expected text"),
+        ({"changed": "seed"}, r"metrics\.jsonl:11: changed: found 'seed', expected a list"),
+        ({"changed": [["seed", 1, 2]]}, r"changed: found \['seed', 1, 2\], expected texts such as 'max_epoch"),
+        ({"compile_time_s": "long"}, r"compile_time_s: found 'long', expected a number"),
+    ],
+)
+def test_a_malformed_resumption_is_an_error_with_line_and_key(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    folder = tiny_train_run(tmp_path, resumed=[resume(4)])
+    rewrite(folder / "metrics.jsonl", json.dumps(resume(4)), json.dumps(resume(4) | change))
+    with pytest.raises(ReproError, match=message):
+        read_run(folder)
+
+
+def test_code_software_and_machine_of_a_resumption_are_kept_where_they_were_others(tmp_path: Path) -> None:
+    as_before = environment("train", ["x86_64"], 1, TINY) | {"at_step": 4}
+    folder = tiny_train_run(tmp_path / "same", resumed=[resume(4)], env={"resumed": [as_before]})
+    assert read_run(folder).env.resumed_on == ()
+    other = as_before | {"commit": "f" * 40, "packages": {"mindspore": "2.9.0"}}
+    env = {"resumed": [as_before, other, other]}
+    folder = tiny_train_run(tmp_path / "other", resumed=[resume(4), resume(6), resume(8)], env=env)
+    assert read_run(folder).env.resumed_on == (
+        f"commit 1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d -> {'f' * 40}",
+        "packages {'mindspore': '2.10.0'} -> {'mindspore': '2.9.0'}",
+    )
+    with pytest.raises(ReproError, match=r"env\.json: resumed: found 4, expected objects"):
+        read_run(tiny_train_run(tmp_path / "broken", env={"resumed": [4]}))
+
+
+@pytest.mark.parametrize(("old", "new"), [('"step": 5', '"step": 4'), ('"step": 5', '"step": 6')])
+def test_a_step_that_stands_there_twice_or_is_missing_is_an_error(tmp_path: Path, old: str, new: str) -> None:
+    folder = rewrite(tiny_train_run(tmp_path) / "metrics.jsonl", old, new)
+    with pytest.raises(ReproError, match=rf"metrics\.jsonl:13: step: found {new[-1]}, expected 5: every step once"):
+        read_run(folder)
+
+
+def test_the_number_of_ranks_must_be_that_of_the_devices_and_may_be_absent(tmp_path: Path) -> None:
+    assert read_run(train_run(tmp_path / "old")).env.device_count == 8
+    assert read_run(train_run(tmp_path / "new", start={"ranks": 8})).env.device_count == 8
+    with pytest.raises(ReproError, match=r"metrics\.jsonl: ranks: found 2, but env\.json has the device count 8"):
+        read_run(train_run(tmp_path / "wrong", start={"ranks": 2}))
+
+
+# ------------------------------------------------------------------------------------------------- malformed
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        (
+            "metrics.jsonl",
+            '{"event": "compile"',
+            '{"event": "pause"',
+            r"metrics\.jsonl:2: event: found 'pause'",
+        ),
+        (
+            "metrics.jsonl",
+            '{"event": "compile"',
+            '["event": "compile"',
+            r"metrics\.jsonl:2: found .* one JSON object",
+        ),
+        (
+            "metrics.jsonl",
+            '"images_per_s": 2744.82',
+            '"images_per_s": NaN',
+            r"metrics\.jsonl:4: .*NaN is not JSON",
+        ),
+        (
+            "metrics.jsonl",
+            '"images_per_s": 2744.82',
+            '"images_per_s": "fast"',
+            r"images_per_s: found 'fast', expected a",
+        ),
+        (
+            "metrics.jsonl",
+            '"images_per_s": 2744.82',
+            '"images": 1',
+            r"metrics\.jsonl:4: images_per_s: found nothing",
+        ),
+        ("metrics.jsonl", '{"event": "end"', '{"event": "compile"', r"found 0 events 'end' in a sealed run"),
+        (
+            "env.json",
+            '"kind": "train"',
+            '"kind": "test"',
+            r"env\.json: kind: found 'test', expected 'train' or 'eval'",
+        ),
+        (
+            "env.json",
+            '"count": 1',
+            '"count": true',
+            r"env\.json: device: count: found True, expected a whole number",
+        ),
+        (
+            "env.json",
+            '"images": 2560',
+            '"images": "many"',
+            r"env\.json: dataset: train: images: found 'many'",
+        ),
+        ("config.yml", "batch_size: 32", "batch_size: [32", r"config\.yml: not YAML"),
+    ],
+)
+def test_a_malformed_record_is_an_error_with_file_and_key(
+    tmp_path: Path, file: str, old: str, new: str, message: str
+) -> None:
+    folder = rewrite(tiny_train_run(tmp_path) / file, old, new)
+    with pytest.raises(ReproError, match=message):
+        read_run(folder)
+
+
+def test_an_evaluation_without_its_log_line_is_an_error(tmp_path: Path) -> None:
+    folder = eval_run(tmp_path)
+    (folder / "eval.log").write_text("")
+    with pytest.raises(ReproError, match=r"eval\.log: found no line 'accuracy=\.\.\.'"):
+        read_run(seal(folder))
+
+
+def test_what_could_not_be_found_out_is_kept_as_unknown(tmp_path: Path) -> None:
+    unknown = {"commit": None, "dirty": None, "missing": ["commit: no git"]}
+    env = read_run(tiny_train_run(tmp_path, env=unknown)).env
+    assert (env.commit, env.dirty, env.missing) == (None, None, ("commit: no git",))
+
+
+def test_the_fixture_writes_what_a_run_writes(tmp_path: Path) -> None:
+    """Guards the tests themselves: every line of the metrics is a JSON object that begins with its event."""
+    lines = (train_run(tmp_path) / "metrics.jsonl").read_text().splitlines()
+    assert all(next(iter(json.loads(line))) == "event" for line in lines)

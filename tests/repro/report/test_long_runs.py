@@ -1,0 +1,283 @@
+"""Runs that kept every step: the short ways by which many lines are read and drawn give what the long ways give."""
+
+import json
+import os
+import re
+import select
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import active_children
+from pathlib import Path
+from time import sleep
+from typing import Any, NoReturn
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markupsafe import Markup
+
+from repro.records.logs import read_log
+from repro.records.metrics import read_events
+from repro.records.run_folder import read_run
+from repro.records.schema import ReproError
+from repro.records.seal import SEAL
+from repro.report.__main__ import main
+from repro.report.charts import painter
+from repro.report.charts.curves import Chart
+from repro.report.charts.drawing import draw
+from repro.report.charts.painter import Painter
+from tests.support import ROOT
+from tests.support.long_run import long_run
+
+PUBLISHED = str(ROOT / "results/published")
+EPOCHS, STEPS = 3, 50
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return long_run(tmp_path_factory.mktemp("runs"), EPOCHS, STEPS)
+
+
+@contextmanager
+def changed(target: str, value: object) -> Iterator[None]:
+    """Within one example of many, where pytest's own would change it for all of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(target, value)
+        yield
+
+
+def outcome(read: Callable[[Path], Any], path: Path) -> str:
+    """What was read, with all its digits, or what the error says."""
+    try:
+        return repr(read(path))
+    except ReproError as error:
+        return f"error: {error}"
+
+
+def test_every_step_is_read_with_all_its_digits(folder: Path) -> None:
+    run = read_run(folder)
+    events = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    steps = [event for event in events if event["event"] == "step"]
+    assert len(steps) == EPOCHS * STEPS == run.log.step_lines
+    for name in ("loss", "lr", "step_time_ms", "data_wait_ms"):
+        assert getattr(run.steps, name).tolist() == [step[name] for step in steps]
+
+
+# ------------------------------------------------------------------------------------------------- metrics.jsonl
+
+
+def take_none(line: str) -> NoReturn:
+    raise msgspec.DecodeError
+
+
+STEP = (
+    '{"event": "step", "epoch": 0, "step": 0, "loss": 6.951729774475098, "lr": 3.999999975690116e-08, '
+    '"step_time_ms": 464.0636166350796, "data_wait_ms": 0.28474603839343277, "overflow": false}'
+)
+ODD = (
+    *("0", "-0", "-0.0", "0.0", "1", "-1", "1e400", "-1e400", "1e-400", "9" * 20, "9" * 302, "9" * 400, "9" * 5000),
+    *("1.7976931348623157e308", "5e-324", "1E5", "1e+5", "1.0", "01", "1.", ".5", "+1", "1e", "0x1", "1_0", "\u0663"),
+    *('"nan"', '"inf"', '"-inf"', '"NaN"', "NaN", "Infinity", "null", "true", "false", "[]", "{}", '""', '"1.5"', ""),
+)
+ANY = st.sampled_from(ODD) | st.floats().map(repr) | st.integers().map(str) | st.text(max_size=3)
+VALUE = re.compile(r'(?<=": )[^,}]+')  # of a key
+COUNT = len(VALUE.findall(STEP))
+
+
+def replaced(value: int, other: str) -> str:
+    """The step with another text in the place of this one of its values."""
+    found = [*VALUE.finditer(STEP)][value]
+    return STEP[: found.start()] + other + STEP[found.end() :]
+
+
+def read_both_ways(path: Path, line: str) -> str:
+    """What comes of a file in which `line` stands before a plain step, one way or the other."""
+    path.write_text(
+        f'{{"event": "compile"}}\n{line}\n{STEP.replace("step" + chr(34) + ": 0", "step" + chr(34) + ": 1")}\n'
+    )
+    short = outcome(read_events, path)
+    with changed("repro.records.metrics._plain_step", take_none):
+        assert outcome(read_events, path) == short
+    return short
+
+
+@given(value=st.integers(0, COUNT - 1), other=ANY)
+@example(value=3, other="-0")
+@example(value=4, other="9" * 302)
+@example(value=2, other='5, "step": 0')
+@example(value=0, other='"compile", "event": "step"')
+@example(value=0, other='"st\\u0065p"')
+@example(value=7, other="true, \r")
+@example(value=7, other='true, "more": {"a": [1]}')
+def test_a_step_with_another_value_is_read_as_by_the_careful_way(
+    tmp_path_factory: pytest.TempPathFactory, value: int, other: str
+) -> None:
+    read_both_ways(tmp_path_factory.getbasetemp() / "metrics.jsonl", replaced(value, other))
+
+
+@given(
+    at=st.integers(0, len(STEP)), gone=st.integers(0, 3), other=st.text('\r\n\t "{}[],:.0e-\\u\0\x85\ufeff', max_size=2)
+)
+def test_a_step_with_other_characters_is_read_as_by_the_careful_way(
+    tmp_path_factory: pytest.TempPathFactory, at: int, gone: int, other: str
+) -> None:
+    read_both_ways(tmp_path_factory.getbasetemp() / "metrics.jsonl", STEP[:at] + other + STEP[at + gone :])
+
+
+def test_a_plain_step_takes_the_short_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(STEP + "\n")
+    monkeypatch.setattr("repro.records.metrics.json_object", take_none)
+    assert read_events(path).steps.lr.tolist() == [3.999999975690116e-08]
+
+
+# ------------------------------------------------------------------------------------------------- the log
+
+
+@given(at=st.floats(0, 1), gone=st.integers(0, 80), other=st.text("\r\n 0123456789:-,.[]naINF\0\x1b\u0663", max_size=3))
+@example(at=0.5, gone=0, other="\n")
+def test_a_log_is_read_in_blocks_as_it_is_line_by_line(folder: Path, at: float, gone: int, other: str) -> None:
+    text = (folder / "train.log").read_text()
+    place = int(at * len(text))
+    path = folder.parent / "some.log"
+    path.write_text(text[:place] + other + text[place + gone :])
+    whole = outcome(read_log, path)
+    with changed("repro.records.logs.BLOCK", 100):  # so that lines are cut by blocks, and no two are in one
+        assert outcome(read_log, path) == whole
+    with changed("repro.records.logs._STEP_LINES", re.compile("(?!)")):  # so that each is looked at by itself
+        assert outcome(read_log, path) == whole
+
+
+@pytest.mark.parametrize(
+    "time", ["2026-11-31 06:20:00", "2026-11-23 24:20:00", "0000-11-23 06:20:00", "2026-11-23 06:60:00"]
+)
+def test_a_step_at_a_time_that_does_not_exist_is_an_error_with_its_line(folder: Path, time: str) -> None:
+    lines = (folder / "train.log").read_text().splitlines(keepends=True)
+    number = next(n for n, line in enumerate(lines) if "step_num[70]" in line)
+    lines[number] = time + lines[number][len(time) :]
+    path = folder.parent / "some.log"
+    path.write_text("".join(lines))
+    with pytest.raises(ReproError, match=rf"some\.log:{number + 1}: found the time '{time}'"):
+        read_log(path)
+
+
+# ------------------------------------------------------------------------------------------------- the report
+
+
+def written(runs: Path, out: Path) -> dict[str, bytes]:
+    """Every file that the report of these runs consists of."""
+    assert main(["--runs", str(runs), "--published", PUBLISHED, "--out", str(out / "report.md")]) == 0
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def draw_elsewhere(here: int, order: painter.Order) -> painter.Picture:
+    assert os.getpid() != here
+    return draw(*order)
+
+
+def test_charts_that_are_drawn_aside_are_the_same_to_the_byte(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = written(folder.parent, tmp_path / "a")
+    monkeypatch.setattr("repro.report.__main__.MUCH", 0)
+    monkeypatch.setattr("repro.report.charts.painter._draw", partial(draw_elsewhere, os.getpid()))
+    assert written(folder.parent, tmp_path / "b") == here
+    assert len([name for name in here if name.endswith(".png")]) == 5
+
+
+def test_a_painter_that_is_asked_for_nothing_ends_with_what_it_was_for(capfd: pytest.CaptureFixture[str]) -> None:
+    with Painter(aside=True) as waiting:
+        pass
+    assert waiting._process is not None
+    assert waiting._process.exitcode is not None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_unfinished_run_of_many_steps_is_a_report_without_charts(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, tmp_path / "runs" / folder.name, ignore=shutil.ignore_patterns(SEAL))
+    monkeypatch.setattr("repro.report.__main__.MUCH", 0)
+    made = written(tmp_path / "runs", tmp_path / "out")
+    assert folder.name in made["report.md"].decode()
+    assert not [name for name in made if "figures" in name]
+
+
+def test_a_painter_whose_report_was_killed_ends_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    chart = Chart("loss", "Loss", "Loss", ".3f", "", (), np.ones(1), np.ones(1))
+    with Painter(aside=True) as drawing:
+        assert drawing._process is not None
+        drawing._line.send([(chart, "")])
+        drawing._line.close()
+        drawing._process.join(60)
+        assert drawing._process.exitcode == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def ctrl_c(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_is_one_line_and_leaves_nothing_behind(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("repro.report.__main__.MUCH", 0)
+    monkeypatch.setattr("repro.report.__main__.charts", ctrl_c)
+    out = tmp_path / "report.md"
+    assert main(["--runs", str(folder.parent), "--published", PUBLISHED, "--out", str(out)]) == 130
+    assert capfd.readouterr().err == (
+        "stopped by Ctrl-C: every file of the report is the older one or the new one, as a whole\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+    assert active_children() == []
+
+
+def test_who_captures_the_output_of_a_painter_that_is_killed_hears_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repro.report.charts.painter.os.sched_getaffinity", lambda _: {0, 1, 2, 3})
+    chart = Chart("loss", "Loss", "Loss", ".3f", "", (), np.ones(1), np.ones(1))
+    output, what_all_of_them_hold = os.pipe()
+    with Painter(aside=True) as drawing:
+        os.close(what_all_of_them_hold)
+        assert drawing._process is not None
+        drawing._line.send([(chart, "")] * 8)
+        helpers = Path(f"/proc/{drawing._process.pid}/task/{drawing._process.pid}/children")
+        while not helpers.read_text():
+            sleep(0.01)
+    assert select.select([output], [], [], 60)[0], "a process of the painter outlives it"
+    assert os.read(output, 1) == b""
+    os.close(output)
+
+
+def test_a_painter_that_dies_is_an_error_in_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("repro.report.__main__.MUCH", 0)
+    monkeypatch.setattr("repro.report.charts.painter._load", partial(os._exit, 1))
+    out = tmp_path / "report.md"
+    assert main(["--runs", str(folder.parent), "--published", PUBLISHED, "--out", str(out)]) == 2
+    assert capsys.readouterr().err == "error: the process that draws the charts ended with 1\n"
+    assert not out.exists()
+
+
+def test_what_draws_for_the_painter_and_dies_is_that_line_too(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    report = os.getpid()
+
+    def killed_in_a_helper(order: painter.Order) -> painter.Picture:
+        if os.getppid() != report:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return painter.Picture("", b"", b"", Markup())
+
+    monkeypatch.setattr("repro.report.__main__.MUCH", 0)
+    monkeypatch.setattr("repro.report.charts.painter.os.sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr("repro.report.charts.painter._draw", killed_in_a_helper)
+    out = tmp_path / "report.md"
+    assert main(["--runs", str(folder.parent), "--published", PUBLISHED, "--out", str(out)]) == 2
+    assert capfd.readouterr().err == "error: the process that draws the charts ended with 1\n"
+    assert not out.exists()

@@ -1,0 +1,78 @@
+"""Writes run folders as configs/check.yml leaves them: one epoch with its losses, its times and its calibrations."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from repro.check.baseline import make
+from repro.check.baselines import Baseline
+from repro.records.run_folder import read_run
+from tests.support.folders import RECIPE, STAMP, TINY, environment, number, seal, write
+
+STEPS = 40
+LOSSES = tuple(2.3 - step / 100 for step in range(STEPS))
+ENV = {
+    "recipe": "check",
+    "packages": {"mindspore": "2.10.0", "numpy": "1.26.4", "pillow": "13.0.0"},
+    "cpu": {"model": "Intel Xeon", "cores": 2},
+    "variables": {"ONEDNN_MAX_CPU_ISA": "AVX2"},
+}
+
+
+def check_run(
+    root: Path,
+    number_of: int = 1,
+    *,
+    losses: Sequence[float] = LOSSES,
+    step_ms: float = 800.0,
+    calibration_ms: float | None = 40.0,
+    slow_moments: Sequence[int] = (),
+    top1_pct: float = 30.0,
+    env: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> Path:
+    """Step and calibration take five times as long in `slow_moments`: somebody else was at work."""
+    events: list[dict[str, Any]] = [
+        {"event": "start", "eval_images": TINY["eval"]["images"]},
+        {"event": "compile", "compile_time_s": 30.0},
+    ]
+    for step, loss in enumerate(losses):
+        load = 5 if step in slow_moments else 1
+        if calibration_ms is not None:
+            events.append({"event": "calibration", "step": step, "calibration_ms": load * calibration_ms})
+        times = {"step_time_ms": load * step_ms, "data_wait_ms": 0.1}
+        events.append({"event": "step", "epoch": 0, "step": step, "loss": number(loss), "lr": 0.001, **times})
+    time, speed, share = 32.0, 20.0, top1_pct / 100
+    summary = {"epoch_time_s": time, "images_per_s": speed, "top1_pct": top1_pct}
+    events.append({"event": "epoch", "epoch": 0, **summary})
+    events.append({"event": "end", "training_time_s": 40.0, "mean_images_per_s": speed, "skipped_images": 0})
+    facts = environment("train", ("x86_64",), 1, TINY) | ENV | dict(env or {})
+    settings = {**RECIPE, "max_epoch": 1, "seed": 1, **(config or {})}
+    folder = write(root / f"20261123T{number_of:06}Z_check_cpux1_1a2b3c4d", settings, facts, events)
+    lines = [
+        f"epoch[0], epoch time: {time:.2f}s, per step time: 0.8000s, loss={losses[-1]:.6f}, lr=0.001000, "
+        f"fps={speed:.2f}, accuracy={share:.6f}, eval_cost=5.00",
+        "training time used=40.00s",
+        f"last_metric[{share}]",
+        f"ip[127.0.0.1], mean_fps[{speed:.2f}]",
+    ]
+    (folder / "train.log").write_text("".join(f"{STAMP}{line}\n" for line in lines))
+    return seal(folder)
+
+
+def off(by: float, since: int = 0) -> tuple[float, ...]:
+    """The losses, another by so much since a step."""
+    return tuple(loss + by * (step >= since) for step, loss in enumerate(LOSSES))
+
+
+def sse() -> dict[str, Any]:
+    """The environment in which another instruction set rounds otherwise."""
+    return {"variables": {"ONEDNN_MAX_CPU_ISA": "SSE41"}}
+
+
+def baseline(root: Path, **changes: Any) -> Baseline:
+    """Of two repetitions and one that rounds otherwise: its losses are up to 0.001 off, its accuracy 1 point."""
+    folders = [check_run(root, 1, **changes), check_run(root, 2, **changes)]
+    rounded = {"losses": off(0.001, since=10), "top1_pct": 31.0, "env": {**changes.get("env", {}), **sse()}}
+    folders.append(check_run(root, 3, **{**changes, **rounded}))
+    return make([read_run(folder) for folder in folders], root / "baselines")

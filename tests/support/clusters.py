@@ -1,0 +1,70 @@
+"""What the tests of cluster files share: how the files are rendered, and what the Makefile would run."""
+
+import os
+import subprocess
+from typing import Any
+
+from repro import cluster
+from tests.support import ROOT
+
+IMAGE = "registry.example:5000/hlg-repro:1"
+ODD = '/data/it\'s "a" #folder `x` (y) \\n ü @RUNS@'  # what a path can hold
+DIGEST = "sha256:" + "ab" * 32
+
+# Python, as the nodes run it. It notes its words, waits if told so, and notes the signals that come.
+PYTHON = """#!{python}
+import json, os, pathlib, signal, sys, time
+out, node = pathlib.Path(os.environ["OUT"]), os.environ.get("SLURM_NODEID", os.environ.get("VC_TASK_INDEX"))
+def stop(number, frame):
+    (out / f"signal-{{node}}").write_text(signal.Signals(number).name)
+    sys.exit(int(os.environ.get("CODE_STOPPED", "75")))
+signal.signal(signal.SIGTERM, stop)
+partial = out / f".words-{{node}}"
+partial.write_text(json.dumps([sys.argv[1:], os.environ.get("IMAGE")]))
+partial.rename(out / f"words-{{node}}")
+end = time.monotonic() + float(os.environ.get("SECONDS_TO_RUN", "0"))
+while time.monotonic() < end:
+    time.sleep(0.02)
+sys.exit(int(os.environ.get("CODE", "0")))
+"""
+
+
+def options(*more: str, nodes: int = 2, image: str = IMAGE) -> Any:
+    """The options of a complete command line; later ones go before earlier ones."""
+    base = ["--nodes", str(nodes), "--imagenet", "/data/imagenet", "--runs", "/results", "--image", image]
+    return cluster.read_options([*base, *more])
+
+
+def render(*more: str, **known: Any) -> dict[str, str]:
+    return cluster.render(options(*more, **known), "python -m repro.cluster ...", "c0ffee")
+
+
+def split(command: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The options of the launcher and the keys of the program in a command."""
+    launch, program = command.index("hlg.launch"), command.index("hlg.train")
+    return _pairs(command[launch + 1 : program]), _pairs(command[program + 1 :])
+
+
+def _pairs(words: list[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
+        name, equals, value = word.removeprefix("--").partition("=")
+        pairs[name] = value if equals else next(rest)
+    return pairs
+
+
+def make(target: str, *arguments: str) -> list[str]:
+    """The words of the command that a target of the Makefile runs, from the first -m on."""
+    done = subprocess.run(
+        ["make", "--dry-run", target, "CONTAINER=0", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = [line for line in done.stdout.replace("\\\n", " ").splitlines() if "hlg.train" in line]
+    said = subprocess.run(["bash", "-c", f"printf '%s\\n' {line}"], capture_output=True, text=True, check=True)
+    words = said.stdout.splitlines()
+    return words[words.index("-m") :]

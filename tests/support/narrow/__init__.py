@@ -1,0 +1,20 @@
+"""The programs with a network a tenth as wide and with few blocks, which starts in seconds; all else is the program.
+
+``python -m tests.support.narrow.train`` and ``python -m tests.support.narrow.eval`` take what the real ones take.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import hlg.training.step
+from hlg.model.network import HLG, MOBILE
+
+STAGES = tuple(
+    replace(stage, dim=dim, heads=2, mlp_ratio=1, blocks=stage.blocks[:count])
+    for stage, dim, count in zip(MOBILE, (8, 8, 16, 16), (0, 0, 1, 1), strict=True)
+)
+
+
+def narrow() -> None:
+    """From now on in this process, networks are built narrow."""
+    hlg.training.step.HLG = partial(HLG, stages=STAGES)  # type: ignore[misc]

@@ -1,0 +1,166 @@
+"""Holds predictions of make plan against real short runs on this machine's CPU, by turns: measure, predict, train.
+
+    python -m tests.support.plan_check --rounds 3      # quarter of an hour; writes results/benchmarks/plan.json
+    python -m tests.support.plan_check --check         # whether README.md says what that file and make plan say
+    python -m tests.support.plan_check --write         # has it say so
+
+The runs are the tiny recipe's, two epochs long, on one rank and, with half the batch on each, on two. Each prediction
+knows only what hlg.bench has measured before its run. The first epoch of a run holds its slow first steps. What other
+work had of the cores is written beside each.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from repro.markdown import grid, read_table, write_table
+from tests.support import ROOT
+
+KEPT = ROOT / "results/benchmarks/plan.json"
+RECIPE = ("--config_path", "configs/tiny.yml")
+EPOCHS, STEPS = 2, 15
+
+
+def busy_s() -> float:
+    """Processor time that all of this machine has spent since it started."""
+    user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text().split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def own_s() -> float:
+    """Processor time of this process and of those that it has waited for."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+@contextmanager
+def beside(found: dict[str, float], name: str) -> Iterator[None]:
+    """How many cores other work had within it, on average."""
+    busy, own, start = busy_s(), own_s(), time.perf_counter()
+    yield
+    found[name] = (busy_s() - busy - own_s() + own) / (time.perf_counter() - start)
+
+
+def run(*command: str) -> float:
+    """Run a module of this project; the most memory that its process had, in bytes."""
+    process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"python -m {' '.join(command)}: exit code {process.returncode}")
+    return 1024 * usage.ru_maxrss
+
+
+def one(folder: Path, ranks: int) -> dict[str, Any]:
+    """What was predicted of one run, and what it did."""
+    files = {what: folder / f"{what}.json" for what in ("step", "evaluate", "input")}
+    batch = 16 // ranks
+    others: dict[str, float] = {}
+    with beside(others, "measuring"):
+        for what, steps, size in (("step", STEPS, batch), ("evaluate", 2, 32), ("input", 4, batch)):
+            words = ("--batch_size", str(size), "--steps", str(steps), "--json", str(files[what]))
+            run("hlg.bench", what, *RECIPE, *words)
+    plan = folder / "plan.json"
+    own = [word for what, file in files.items() for word in (f"--{what}", str(file))]
+    run("repro.plan", *own, "--cards", str(ranks), "--epochs", str(EPOCHS), "--json", str(plan))
+    found = json.loads(plan.read_text())
+    train = ["hlg.train", *RECIPE, "--batch_size", str(batch), "--max_epoch", str(EPOCHS)]
+    train += ["--save_checkpoint_path", str(folder / "runs")]
+    if ranks > 1:
+        train = ["hlg.launch", "--ranks", str(ranks), "--logs", str(folder / "ranks"), *train]
+    with beside(others, "running"):
+        memory = run(*train)
+    (metrics,) = folder.glob("runs/2*/metrics.jsonl")
+    events = [json.loads(line) for line in metrics.read_text().splitlines()]
+    epochs = [event for event in events if event["event"] == "epoch"]
+    total = sum(event.get("compile_time_s", 0.0) + event.get("training_time_s", 0.0) for event in events)
+    predicted = found["prediction"]
+    return {
+        "ranks": ranks,
+        "cores_of_others": others,
+        "measured": {name: round(value["value"], 4) for name, value in found["inputs"].items()},
+        "predicted": {key: predicted[key] for key in ("step_s", "input_s", "steps", "epoch_s", "eval_s", "total_s")}
+        | {"bound": predicted["bound"], "memory_bytes": 1e9 * found["inputs"]["memory"]["value"]},
+        "run": {
+            "epoch_s": [event["epoch_time_s"] for event in epochs],
+            "step_ms": [event["step_time_ms"] for event in epochs],
+            "data_wait_ms": [event["data_wait_ms"] for event in epochs],
+            "eval_s": [event["eval_time_s"] for event in epochs],
+            "total_s": total,
+            "memory_bytes": memory if ranks == 1 else None,  # of several ranks, wait4 tells that of the launcher
+        },
+    }
+
+
+def errors(r: dict[str, Any]) -> dict[str, float]:
+    """In percent of what the run took, above 0 where too long was predicted: of the second epoch, and of the run."""
+    return {
+        "epoch": 100 * (r["predicted"]["epoch_s"] / r["run"]["epoch_s"][-1] - 1),
+        "total": 100 * (r["predicted"]["total_s"] / r["run"]["total_s"] - 1),
+    }
+
+
+def table(kept: dict[str, Any]) -> str:
+    """Of the README, as Markdown."""
+    header = ("Run", "Cores that others had, measuring", "running", "Epoch predicted", "measured", "error")
+    rows = []
+    for number, r in enumerate(kept["rounds"], 1):
+        off = {name: f"{value:+.1f} %" for name, value in errors(r).items()}
+        cells = [f"{number}: {r['ranks']} rank{'s' if r['ranks'] > 1 else ''}"]
+        cells += [f"{r['cores_of_others'][what]:.2f}" for what in ("measuring", "running")]
+        cells += [f"{r['predicted']['epoch_s']:.1f} s", f"{r['run']['epoch_s'][-1]:.1f} s", off["epoch"]]
+        cells += [f"{r['predicted']['total_s']:.0f} s", f"{r['run']['total_s']:.0f} s", off["total"]]
+        rows.append(cells)
+    return "\n".join(grid((*header, "Run predicted", "measured", "error"), rows)) + "\n"
+
+
+def page() -> str:
+    """What make plan says where nothing is measured."""
+    done = subprocess.run(
+        [sys.executable, "-m", "repro.plan"], cwd=ROOT, capture_output=True, text=True, check=True, env={}
+    )
+    return f"```\n{done.stdout}```\n"
+
+
+def main() -> int:
+    """The program; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.plan_check", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3, help="runs on one rank (%(default)s); one on two follows")
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    if options.check or options.write:
+        made = {"plan": page(), "plan-error": table(json.loads(KEPT.read_text()))}
+        stale = [name for name, text in made.items() if read_table(ROOT / "README.md", name) != text]
+        for name in stale if options.write else ():
+            write_table(ROOT / "README.md", name, made[name])
+        if stale and not options.write:
+            print(f"README.md: {', '.join(stale)} is out of date; run python -m tests.support.plan_check --write")
+        return int(bool(stale) and not options.write)
+    kept: dict[str, Any] = {
+        "what": "epochs of the tiny recipe on a CPU, predicted by repro.plan and run",
+        "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "rounds": [],
+    }
+    for ranks in [1] * options.rounds + [2]:
+        with tempfile.TemporaryDirectory(prefix="plan-check-") as folder:
+            found = one(Path(folder), ranks)
+            machine = json.loads(Path(folder, "step.json").read_text())["environment"]
+        kept |= {key: machine[key] for key in ("commit", "cpu", "packages")}
+        kept["rounds"].append({**found, "errors_pct": errors(found)})
+        KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+        print(ranks, found["cores_of_others"], errors(found), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
