@@ -120,3 +120,12 @@ def test_the_report_runs_where_mindspore_is_not_installed(tmp_path: Path) -> Non
 def test_the_top_of_each_package_can_be_read_at_a_glance() -> None:
     assert len(list((ROOT / "hlg").glob("*.*"))) <= 13
     assert len(list((ROOT / "repro").glob("*.*"))) <= 9
+
+
+def test_a_public_name_means_one_thing_in_the_whole_house() -> None:
+    rooms: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                rooms.setdefault(node.name, set()).add(".".join(module.split(".")[:2]))
+    assert {name: places for name, places in rooms.items() if len(places) > 1 and name != "main"} == {}
