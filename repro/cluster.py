@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from repro.records.schema import ReproError
+from repro.errors import ReproError
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = ROOT / "docker" / "cluster"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from repro.records.schema import ReproError
+from repro.errors import ReproError
 
 BEYOND = 2.0**1000  # no number of a record is so large, and not every int is a float from there on
 LONGEST = 1_000_000  # characters of a line; no event has a thousandth of them

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from repro.errors import ReproError
 from repro.files import field, read_json
 from repro.markdown import columns
-from repro.records.schema import ReproError
 
 FORMAT = 1
 VERDICTS = ("ok", "out", "not done")

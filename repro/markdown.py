@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from repro.records.schema import ReproError
+from repro.errors import ReproError
 
 END = "<!-- end -->"
 

@@ -14,12 +14,14 @@ from itertools import pairwise
 from pathlib import Path
 
 from repro.audit.consistency import Agreement, Check, Known, audit_log, held, known_of
+from repro.errors import ReproError
 from repro.markdown import columns, grid, md
 from repro.published.document import Statement, read_statements
 from repro.published.figures import read_published, verify_published
+from repro.published.schema import Published
 from repro.records.logs import read_log
 from repro.records.run_folder import read_folders
-from repro.records.schema import Log, Published, ReproError
+from repro.records.schema import Log
 from repro.statistics import Interval, total
 
 TRAIN_LOG, EVAL_LOG = "train_ascend910x8.log", "eval_gpu_rtx3090.log"

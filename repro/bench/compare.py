@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from repro.bench import turns
+from repro.errors import ReproError
 from repro.markdown import columns
-from repro.records.schema import ReproError
 
 CHECKOUTS = Path("build/compare")
 HERE = "."

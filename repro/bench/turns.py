@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from repro.errors import ReproError
 from repro.files import write_whole
 from repro.markdown import columns
-from repro.records.schema import ReproError
 
 READY = "ready"
 

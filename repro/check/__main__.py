@@ -19,10 +19,11 @@ from repro.check import convergence
 from repro.check.baselines import read_all
 from repro.check.judge import Judgement, judge
 from repro.check.short_run import environment, speed
+from repro.errors import ReproError
 from repro.files import write_whole
 from repro.markdown import columns, grid, md
+from repro.published.schema import Verdict
 from repro.records.run_folder import read_folders
-from repro.records.schema import ReproError, Verdict
 
 EXIT_CODES = {Verdict.MATCH: 0, Verdict.WORSE: 1, Verdict.NOT_MEASURED: 3, Verdict.INCOMPARABLE: 3}
 

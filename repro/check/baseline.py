@@ -18,9 +18,10 @@ import numpy as np
 
 from repro.check.baselines import Band, Baseline, write
 from repro.check.short_run import changed, differences, environment, file_stem, recipe, speed, top1_pct, workload
+from repro.errors import ReproError
 from repro.published.seeds import unfit
 from repro.records.run_folder import read_folders, read_runs
-from repro.records.schema import ReproError, Run
+from repro.records.schema import Run
 
 REPEATS = 2  # fewer runs than these say nothing about noise
 NOISIEST = 1.3  # the slowest repetition over the fastest: beyond it a slower step could not be told from noise

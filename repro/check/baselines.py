@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from repro.check.short_run import Speed
+from repro.errors import ReproError
 from repro.files import field, number_list, read_json, write_whole
-from repro.records.schema import ReproError
 
 AGAIN = "make it again: make baseline"
 

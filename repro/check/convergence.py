@@ -21,11 +21,12 @@ from statistics import mean, stdev
 from typing import Any
 
 from repro.check.short_run import differences, environment, file_stem, recipe, top1_pct, workload
+from repro.errors import ReproError
 from repro.files import field, number_list, read_json, write_whole
 from repro.markdown import columns, grid, write_table
 from repro.published.seeds import group_seeds, unfit
 from repro.records.run_folder import read_runs
-from repro.records.schema import ReproError, Run
+from repro.records.schema import Run
 
 NAME = "convergence"  # of the table in the README
 STRETCHES = 4  # of the steps, each with the mean of its losses

@@ -13,8 +13,9 @@ import numpy as np
 from repro.check.baselines import Baseline
 from repro.check.convergence import LEVEL, Reference, numbers, reference_of
 from repro.check.short_run import OPENBLAS, Speed, changed, differences, environment, recipe, speed, top1_pct, workload
+from repro.published.schema import Verdict
 from repro.published.seeds import Z_95, changes
-from repro.records.schema import Run, Verdict
+from repro.records.schema import Run
 
 BAND_FACTOR = 4  # times the measured band: few variants have not shown the largest difference that there can be
 ROUNDING = 1e-5  # of a loss, wherever the band is smaller: some ten roundings of float32

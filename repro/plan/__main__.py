@@ -14,11 +14,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from repro.errors import ReproError
 from repro.files import write_whole
 from repro.plan.inputs import LATENCY_US, LINK_GBPS, read_inputs
 from repro.plan.page import page
 from repro.plan.plan import facts_of, make_plan
-from repro.records.schema import ReproError
 
 
 def read_options(argv: Sequence[str] | None) -> argparse.Namespace:

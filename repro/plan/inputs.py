@@ -10,11 +10,11 @@ from statistics import fmean
 from typing import Any
 
 from repro.doctor.host import MEMORY
+from repro.errors import ReproError
 from repro.files import field, read_json
 from repro.plan.model import AVERAGED, AVERAGES, Facts
 from repro.published.document import read_statements
 from repro.published.figures import read_published
-from repro.records.schema import ReproError
 
 LINK_GBPS, LATENCY_US = 100.0, 5.0  # where nothing is given
 PUBLISHED_CARDS = 8

@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from repro.published.figures import MEASURES, in_unit
+from repro.published.schema import Claim, Measured, Published, Reason, SeedGroup, Setting, Spread, Verdict
 from repro.published.seeds import Z_95, changes, group_seeds, student
-from repro.records.schema import Claim, DataSet, Measured, Published, Reason, Run, SeedGroup, Setting, Spread, Verdict
+from repro.records.schema import DataSet, Run
 
 # The one word that stands in the table for a config key that differs; all others are of the recipe.
 _TOPICS = {

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
+from repro.errors import ReproError
 from repro.published.figures import PUBLISHED
-from repro.records.schema import ReproError
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from typing import Any
 
 import yaml
 
+from repro.errors import ReproError
+from repro.published.schema import Measured, Published, Rule, Setting
 from repro.records.logs import read_log
-from repro.records.schema import DataSet, Epoch, Log, Measured, Published, ReproError, Rule, Setting
+from repro.records.schema import DataSet, Epoch, Log
 
 PUBLISHED = Path(__file__).with_name("published.yml")
 LAST_EPOCHS = 4  # as many as the published excerpt of the log holds

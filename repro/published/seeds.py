@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from statistics import mean, stdev
 
 from repro.published.figures import MEASURES
-from repro.records.schema import Run, SeedGroup, Spread
+from repro.published.schema import SeedGroup, Spread
+from repro.records.schema import Run
 
 # What may differ within a group: keys that cannot change a number. The data are compared by their hashes.
 FREE = {

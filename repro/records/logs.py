@@ -8,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
-from repro.records.schema import Epoch, EvalLine, Log, ReproError
+from repro.errors import ReproError
+from repro.records.schema import Epoch, EvalLine, Log
 
 
 def _number(name: str, digits: int) -> str:

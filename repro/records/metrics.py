@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from repro.errors import ReproError
 from repro.files import BEYOND, field, json_object, read_lines
-from repro.records.schema import Calibration, ReproError, Resumption, Steps
+from repro.records.schema import Calibration, ResumeEvent, Steps
 
 # What is read of each event: what must be there, and what may.
 _EVENTS: dict[str, dict[str, type]] = {
@@ -75,7 +76,7 @@ def read_events(path: Path) -> Events:
     steps = Steps()
     calibrations: list[Calibration] = []
     others: list[dict[str, Any]] = []
-    resumed: Resumption | None = None
+    resumed: ResumeEvent | None = None
     add_loss, add_lr = steps.loss.append, steps.lr.append
     add_step_time, add_data_wait = steps.step_time_ms.append, steps.data_wait_ms.append
     for number, line in read_lines(path):
@@ -126,10 +127,10 @@ def _disorder(where: str, step: int, steps: Steps) -> ReproError:
     return ReproError(f"{where}: step: found {step}, expected {len(steps.loss)}: every step once, in order")
 
 
-def _resumption(where: str, values: Mapping[str, Any]) -> Resumption:
+def _resumption(where: str, values: Mapping[str, Any]) -> ResumeEvent:
     for text in values["changed"]:
         if not isinstance(text, str):
             raise ReproError(f"{where}: changed: found {text!r}, expected texts such as 'max_epoch 6 -> 8'")
     if values["repeated_steps"] < 0:
         raise ReproError(f"{where}: repeated_steps: found {values['repeated_steps']}, expected 0 or more")
-    return Resumption(**{**values, "changed": tuple(values["changed"])})
+    return ResumeEvent(**{**values, "changed": tuple(values["changed"])})

@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
+from repro.errors import ReproError
 from repro.files import field, read_json, read_text
 from repro.records import seal
 from repro.records.logs import read_log
 from repro.records.metrics import Events, read_events
-from repro.records.schema import ClassScore, Confusion, DataSet, Environment, Log, ReproError, Run
+from repro.records.schema import ClassScore, ConfusedPair, DataSet, Environment, Log, Run
 
 __all__ = ["read_folders", "read_log", "read_run", "read_runs"]
 
@@ -151,10 +152,10 @@ def _classes(where: str, result: Mapping[str, Any]) -> Iterator[ClassScore]:
         yield ClassScore(field(at, row, "class", str), field(at, row, "name", str, optional=True) or "", *counts)
 
 
-def _confusions(where: str, result: Mapping[str, Any]) -> Iterator[Confusion]:
+def _confusions(where: str, result: Mapping[str, Any]) -> Iterator[ConfusedPair]:
     for at, row in _objects(where, result, "confused"):
         key, taken_for = (field(at, row, name, str) for name in ("class", "taken_for"))
-        yield Confusion(key, taken_for, field(at, row, "images", int))
+        yield ConfusedPair(key, taken_for, field(at, row, "images", int))
 
 
 def _objects(where: str, result: Mapping[str, Any], key: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 
-from repro.records.schema import ReproError
+from repro.errors import ReproError
 
 SEAL = "SHA256SUMS"
 NOT_KEPT = "checkpoints/"  # sealed with the rest, but too large to be kept with the record

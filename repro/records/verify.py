@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from repro.errors import ReproError
 from repro.markdown import columns
 from repro.records.run_folder import read_folders
-from repro.records.schema import ReproError
 from repro.records.seal import SEAL
 
 

@@ -16,12 +16,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from repro.errors import ReproError
 from repro.files import write_whole
 from repro.markdown import read_table, write_table
 from repro.published.compare import compare
 from repro.published.figures import read_published, verify_published
 from repro.records.run_folder import read_folders, read_runs
-from repro.records.schema import ReproError
 from repro.report import html_page, markdown_page, seed_table
 from repro.report.charts.build import charts
 from repro.report.charts.painter import Painter

@@ -17,8 +17,9 @@ import jinja2
 from markupsafe import Markup, escape
 
 from repro.published.compare import hardware
+from repro.published.schema import Claim, SeedGroup, Verdict
 from repro.published.seeds import group_seeds, unfit
-from repro.records.schema import Claim, Log, Run, SeedGroup, Verdict
+from repro.records.schema import Log, Run
 from repro.report import class_scores, phrases, run_facts, seed_table
 from repro.report.charts.description import Numbers
 from repro.report.run_facts import Link, link

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from repro.markdown import END, begin, columns, grid, link, md
 from repro.published.compare import hardware
-from repro.records.schema import Claim, Log, Published, Run
+from repro.published.schema import Claim, Published
+from repro.records.schema import Log, Run
 from repro.report import class_scores, phrases, seed_table
 
 NAME = "results"  # of the table between markers

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from repro.published.compare import hours
-from repro.records.schema import Claim, DataSet, Measured, Published, Resumption, Run, Verdict
+from repro.published.schema import Claim, Measured, Published, Verdict
+from repro.records.schema import DataSet, ResumeEvent, Run
 
 LONG = 600  # seconds; longer times are shown in hours too
 NONE = "–"
@@ -113,7 +114,7 @@ def checkpoints(run: Run) -> str:
     return f"{run.absent_checkpoints} sealed, not kept here" if run.absent_checkpoints else NONE
 
 
-def resumption(found: Resumption) -> list[str]:
+def resumption(found: ResumeEvent) -> list[str]:
     """Where a run went on, in parts; what was changed then is in `found.changed`."""
     parts = [
         f"resumed at step {found.step} (epoch {found.epoch}) from {found.checkpoint} on {found.time}",

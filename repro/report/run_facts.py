@@ -7,7 +7,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from repro.published.compare import differences, hardware
-from repro.records.schema import Published, Run, Setting
+from repro.published.schema import Published, Setting
+from repro.records.schema import Run
 from repro.report import phrases
 
 # Facts of env.json that are told in words of their own, or are no facts about the machine. A command line and the

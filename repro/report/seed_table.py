@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from repro.markdown import columns, grid, link, md
+from repro.published.schema import SeedGroup, Spread
 from repro.published.seeds import group_seeds, unfit
-from repro.records.schema import Run, SeedGroup, Spread
+from repro.records.schema import Run
 
 HEADER = ("Recipe", "Seeds", "Figure", "n", "Mean", "Standard deviation", "Minimum", "Maximum")
 INTRODUCTION = (

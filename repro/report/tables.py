@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from repro.published.compare import hardware
+from repro.published.schema import Claim, SeedGroup, Spread
 from repro.published.seeds import group_seeds, unfit
-from repro.records.schema import Claim, ClassScore, Confusion, Epoch, Run, SeedGroup, Spread
+from repro.records.schema import ClassScore, ConfusedPair, Epoch, Run
 from repro.report import phrases
 from repro.report.class_scores import share
 from repro.report.exports.common import measured, recipe, setting, tidy, word
@@ -163,7 +164,7 @@ _CLASSES: dict[str, Callable[[Run, ClassScore], Any]] = {
 }
 
 # One row an evaluation and pair of classes, of those that are confused most.
-_CONFUSIONS: dict[str, Callable[[Run, Confusion], Any]] = {
+_CONFUSIONS: dict[str, Callable[[Run, ConfusedPair], Any]] = {
     "run": lambda run, found: run.folder.name,
     "class": lambda run, found: found.key,
     "taken_for": lambda run, found: found.taken_for,

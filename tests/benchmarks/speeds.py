@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from repro.errors import ReproError
 from repro.markdown import grid, md, read_table, write_table
 from repro.records.run_folder import processor
-from repro.records.schema import ReproError
 
 KEPT = Path("results/benchmarks")
 MACHINES = ("epyc_26", "xeon", "epyc")  # folders of KEPT; a table is "speeds_" and this

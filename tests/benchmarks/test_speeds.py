@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from repro.errors import ReproError
 from repro.markdown import read_table
-from repro.records.schema import ReproError
 from tests.benchmarks.speeds import FULL_SIZE, GRAPHS, KINDS, MACHINES, TIME, full_size, graphs, main, spent, table
 from tests.support import ROOT
 

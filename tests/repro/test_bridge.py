@@ -12,9 +12,9 @@ from repro.plan.__main__ import read_options
 from repro.plan.inputs import Origin, read_inputs
 from repro.published.compare import compare
 from repro.published.figures import read_published
+from repro.published.schema import Verdict
 from repro.published.seeds import FREE
 from repro.records.run_folder import read_run
-from repro.records.schema import Verdict
 from tests.support import ROOT
 
 DEVICE = {"target": "CPU", "names": ["x86_64"], "count": 1}

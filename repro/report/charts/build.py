@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from repro.records.schema import Log, Published, Run
+from repro.published.schema import Published
+from repro.records.schema import Log, Run
 from repro.report.charts import curves
 from repro.report.charts.curves import Chart
 from repro.report.charts.description import numbers

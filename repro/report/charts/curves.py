@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.published.figures import LAST_EPOCHS
-from repro.records.schema import Epoch, Log, Published, Run
+from repro.published.schema import Published
+from repro.records.schema import Epoch, Log, Run
 
 Values = NDArray[np.float64]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from repro.records.schema import Published, Run
+from repro.published.schema import Published
+from repro.records.schema import Run
 from repro.report.charts.curves import FAR, Level, Series, Shown, Values, level
 
 WARM_UP = 10  # steps after a start: in these caches fill, and memory is laid out

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from repro.records.schema import Claim, Run
+from repro.published.schema import Claim
+from repro.records.schema import Run
 from repro.report.exports import dllogger, github_benchmark, mindcv, mllog, timm
 from repro.report.exports.common import csv_text, json_text
 from repro.report.tables import tables

@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterable
 
 from repro.published.compare import hardware
-from repro.records.schema import Claim, Measured, Published, Run
+from repro.published.schema import Claim, Measured, Published
+from repro.records.schema import Run
 from repro.report import phrases
 from repro.report.exports.common import json_text, recipe, tidy
 

@@ -13,8 +13,9 @@ from hlg.data.tiny.make import make as draw
 from repro.check.baseline import make
 from repro.check.baselines import Baseline
 from repro.check.judge import judge
+from repro.published.schema import Verdict
 from repro.records.run_folder import read_run, read_runs
-from repro.records.schema import Run, Verdict
+from repro.records.schema import Run
 from tests.support import ROOT
 
 Train = Callable[[str], Run]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from repro.bench import turns
-from repro.records.schema import ReproError
+from repro.errors import ReproError
 
 ANSWER = """
 import sys

@@ -9,8 +9,8 @@ import pytest
 from repro.check.baseline import main, make
 from repro.check.baselines import read, read_all, write
 from repro.check.short_run import speed
+from repro.errors import ReproError
 from repro.records.run_folder import read_run
-from repro.records.schema import ReproError
 from tests.support.checks import LOSSES, baseline, check_run, off, sse
 
 

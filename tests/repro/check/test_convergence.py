@@ -14,9 +14,10 @@ from repro.check.baselines import read_all
 from repro.check.convergence import LEVEL, PLACE, Reference, main, make, numbers, read, table, write
 from repro.check.judge import Finding, judge
 from repro.check.short_run import differences
+from repro.errors import ReproError
 from repro.markdown import read_table
+from repro.published.schema import Verdict
 from repro.records.run_folder import read_run
-from repro.records.schema import ReproError, Verdict
 from tests.support import ROOT
 from tests.support.checks import LOSSES, STEPS, baseline, check_run, off
 

@@ -8,8 +8,8 @@ import pytest
 
 from repro.check.baselines import read_all
 from repro.check.judge import Judgement, judge
+from repro.published.schema import Verdict
 from repro.records.run_folder import read_run, read_runs
-from repro.records.schema import Verdict
 from tests.support import ROOT
 from tests.support.checks import LOSSES, baseline, check_run, off, sse
 

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 import repro
+from repro.errors import ReproError
 from repro.published.compare import compare, judge
 from repro.published.figures import read_published, verify_published
+from repro.published.schema import Claim, Measured, Reason, Verdict
 from repro.records.run_folder import read_run
-from repro.records.schema import Claim, Measured, Reason, ReproError, Run, Verdict
+from repro.records.schema import Run
 from tests.support import ROOT
 from tests.support.folders import IMAGENET, TINY, eval_run, resume, tiny_eval_run, tiny_train_run, train_run
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from repro.errors import ReproError
 from repro.published.document import read_statements
 from repro.published.figures import read_published
-from repro.records.schema import ReproError
 from tests.support import ROOT
 
 PUBLISHED = ROOT / "results/published"

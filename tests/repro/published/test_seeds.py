@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from repro.published.schema import SeedGroup, Spread
 from repro.published.seeds import FREE, group_seeds, student, unfit
 from repro.records.run_folder import read_run
-from repro.records.schema import Run, SeedGroup, Spread
+from repro.records.schema import Run
 from tests.support.folders import TINY, resume, tiny_eval_run, tiny_train_run
 
 TINY_CONFIG = {"batch_size": 32, "max_epoch": 10, "warmup_epochs": 1, "amp_level": "O0", "train_num_workers": 2}

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from repro.errors import ReproError
 from repro.records.logs import LONGEST, read_log
 from repro.records.metrics import read_events
-from repro.records.schema import Log, ReproError
+from repro.records.schema import Log
 from tests.support import ROOT
 
 PUBLISHED = ROOT / "results/published"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from repro.errors import ReproError
 from repro.records.logs import read_log
-from repro.records.schema import ReproError
 from tests.support import ROOT
 
 PUBLISHED = ROOT / "results" / "published"

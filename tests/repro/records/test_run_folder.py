@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from repro.errors import ReproError
 from repro.records.run_folder import read_folders, read_run, read_runs
-from repro.records.schema import DataSet, ReproError, Resumption
+from repro.records.schema import DataSet, ResumeEvent
 from tests.support.folders import TINY, environment, eval_run, resume, seal, tiny_eval_run, tiny_train_run, train_run
 
 
@@ -176,7 +177,7 @@ def test_a_resumed_run_reads_as_one_run_and_keeps_where_it_went_on(tmp_path: Pat
     run = read_run(folder)
     assert [epoch.epoch for epoch in run.log.epochs] == list(range(10))
     assert run.resumptions == (
-        Resumption("2026-11-23T09:00:00Z", 4, 4, "hlg_mobile-0004.ckpt", 3, ("max_epoch 8 -> 10",), 25.1),
+        ResumeEvent("2026-11-23T09:00:00Z", 4, 4, "hlg_mobile-0004.ckpt", 3, ("max_epoch 8 -> 10",), 25.1),
     )
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from repro.errors import ReproError
 from repro.published.compare import compare
 from repro.published.figures import read_published
 from repro.records.run_folder import read_run
-from repro.records.schema import ReproError, Run
+from repro.records.schema import Run
 from repro.report import class_scores, html_page, markdown_page
 from repro.report.exports import files as exports
 from tests.support.folders import CLASSES, eval_run

@@ -21,10 +21,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
+from repro.errors import ReproError
 from repro.records.logs import read_log
 from repro.records.metrics import read_events
 from repro.records.run_folder import read_run
-from repro.records.schema import ReproError
 from repro.records.seal import SEAL
 from repro.report.__main__ import main
 from repro.report.charts import painter

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from repro.published.compare import compare
 from repro.published.figures import read_published
+from repro.published.schema import Claim
 from repro.records.run_folder import read_run, read_runs
-from repro.records.schema import Claim, Run
+from repro.records.schema import Run
 from repro.report.exports.common import csv_text, json_text
 from repro.report.exports.files import files
 from repro.report.tables import tables

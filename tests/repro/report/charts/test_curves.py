@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from repro.published.figures import read_published, verify_published
 from repro.records.run_folder import read_run
-from repro.records.schema import Resumption, Run, Steps
+from repro.records.schema import ResumeEvent, Run, Steps
 from repro.report.charts.curves import MOST_POINTS, SECTIONS, Chart, Series, at, charts, drawn, ends, thinned
 from repro.report.charts.description import numbers
 from repro.report.charts.step_times import WARM_UP, Distribution, distribution
@@ -190,7 +190,7 @@ def test_the_first_steps_are_left_out_and_the_slowest_of_them_is_told(run: Run) 
 
 
 def test_so_are_the_first_steps_after_a_resumption(run: Run) -> None:
-    resumed = Resumption("2026-11-23T09:00:00Z", 30, 3, "a.ckpt", 0, (), None)
+    resumed = ResumeEvent("2026-11-23T09:00:00Z", 30, 3, "a.ckpt", 0, (), None)
     times = [100.0] * 30 + [5000.0] + [100.0] * 29
     (found,) = step_times(replace(stepped(run, [1.0] * 60, times), resumptions=(resumed,))).runs
     assert (found.n, found.first, found.slowest) == (40, 5000.0, 100.0)

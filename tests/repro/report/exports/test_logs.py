@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mlperf_logging.compliance_checker import mlp_compliance, mlp_parser
 
 from repro.records.run_folder import read_run, read_runs
-from repro.records.schema import Resumption, Run, Steps
+from repro.records.schema import ResumeEvent, Run, Steps
 from repro.report.exports import dllogger, mllog
 from repro.report.exports.clock import clock
 from tests.support import ROOT
@@ -82,7 +82,7 @@ def test_times_go_on_where_a_run_was_resumed(tmp_path: Path) -> None:
 
 
 def test_an_epoch_that_was_interrupted_ends_after_its_second_part(kept: Run) -> None:
-    event = Resumption("2026-11-23T10:00:00Z", 200, 2, "hlg_mobile-0002+00040.ckpt", 3, (), 20.0)
+    event = ResumeEvent("2026-11-23T10:00:00Z", 200, 2, "hlg_mobile-0002+00040.ckpt", 3, (), 20.0)
     times, before = clock(replace(kept, resumptions=(event,))), clock(kept)
     assert times
     assert before

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from hlg.data.augment import eval_resize_short
 from repro.published.compare import compare
 from repro.published.figures import read_published
+from repro.published.schema import Claim, Measured
 from repro.records.run_folder import read_run, read_runs
-from repro.records.schema import Claim, Measured, Run
+from repro.records.schema import Run
 from repro.report.exports import github_benchmark, mindcv, timm
 from repro.report.exports.files import file_names, files
 from tests.support import ROOT
