@@ -35,7 +35,7 @@ from hlg.files import write_result
 from hlg.model.flops import forward_flops, step_flops
 from hlg.model.loss import build_loss
 from hlg.model.optimizer import AdamW
-from hlg.record.environment import environment
+from hlg.record.environment import environment_facts
 from hlg.runtime import device
 from hlg.runtime.profiler import costliest, profiled
 from hlg.training.evaluate import evaluate
@@ -261,7 +261,7 @@ def bench(own: argparse.Namespace, config: Config) -> None:
             **beside,
         }
         found["peak_memory_bytes"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found["environment"] = environment(on.facts(), config=dataclasses.asdict(config))
+    found["environment"] = environment_facts(on.facts(), config=dataclasses.asdict(config))
     share = f", {found['flops_per_s'] / 1e9:.1f} GFLOP/s" if found["flops_per_s"] else ""
     print(
         f"{own.what}: {found['median_s']:.4f} s (quartiles {found['quartiles_s'][0]:.4f} to "
@@ -289,7 +289,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = {key.partition("=")[0] for key in keys}
     if not names & {"--config_path", "--device_target"}:
         keys = [*keys, "--device_target", "CPU"]
-    return cli.run(lambda config, _: bench(own, config), keys, need=())
+    return cli.run_program(lambda config, _: bench(own, config), keys, need=())
 
 
 def _count(text: str) -> int:

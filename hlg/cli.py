@@ -10,7 +10,7 @@ from hlg.errors import StoppedError, UserError
 BUILDS_KERNELS = "kernel_build_client"  # the part of MindSpore that talks to AKG, as its errors name it
 
 
-def run(work: Callable[[Config, str], None], argv: Sequence[str] | None, need: Sequence[str]) -> int:
+def run_program(work: Callable[[Config, str], None], argv: Sequence[str] | None, need: Sequence[str]) -> int:
     """Call ``work(config, stem of the config file)``.
 
     Returns:

@@ -18,7 +18,7 @@ from hlg.data.index import facts, scan
 from hlg.data.loader import EvalLoader
 from hlg.errors import StoppedError
 from hlg.model.layers import parameter_count
-from hlg.record.environment import environment
+from hlg.record.environment import environment_facts
 from hlg.record.run_folder import NoFolder, RunFolder, eval_line
 from hlg.runtime import collective, device, graph_cache
 from hlg.runtime.signals import StopRequest
@@ -32,11 +32,11 @@ SHOWN = 5  # of the pairs that are confused most
 
 def evaluate_checkpoint(config: Config, stem: str) -> None:
     """Score ``config.pretrained`` on ``config.eval_path`` and keep a run folder."""
-    path = store.find(config.pretrained)
+    path = store.find_checkpoint(config.pretrained)
     stop = StopRequest()
     on = device.start(config)
     who = f"rank {on.rank}" if on.count > 1 else "the evaluation"
-    with Watchdog(config.stall_timeout, who) as watchdog, collective.in_company(on.rank, on.count):
+    with Watchdog(config.stall_timeout, who) as watchdog, collective.detect_lost_ranks(on.rank, on.count):
         watchdog.expect(f"the list of images, {config.eval_path}")
         index = scan(config.eval_path, config.class_num)
         names = class_names(config.class_names, index.root)
@@ -60,7 +60,7 @@ def evaluate_checkpoint(config: Config, stem: str) -> None:
         create = RunFolder.create if on.rank == 0 else NoFolder.instead
         with create(config.save_checkpoint_path, "eval", stem, on.target, on.count) as run:
             run.write("config.yml", dump(config))
-            kept = environment(
+            kept = environment_facts(
                 on.facts(),
                 kind=run.kind,
                 recipe=stem,
@@ -71,7 +71,7 @@ def evaluate_checkpoint(config: Config, stem: str) -> None:
             )
             run.write("env.json", run.with_patch(kept))
             watchdog.expect("the compilation of the graph")
-            with graph_cache.cache(config, on, network.get_parameters()) as use:
+            with graph_cache.cached_compilation(config, on, network.get_parameters()) as use:
                 compile_time_s = compile_ranks(ranks, config.eval_image_size, config.eval_batch_size)
             run.event("compile", compile_time_s=compile_time_s, from_cache=use.from_cache)
             confusion = Confusion(index.classes, config.class_num)
@@ -101,7 +101,7 @@ def evaluate_checkpoint(config: Config, stem: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
-    return cli.run(evaluate_checkpoint, argv, need=("eval_path",))
+    return cli.run_program(evaluate_checkpoint, argv, need=("eval_path",))
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def export(config: Config, _: str) -> None:
     """
     if config.file_format == "ONNX" and not find_spec("onnxruntime"):
         raise UserError("file_format: ONNX is compared by onnxruntime, which is not installed: pip install onnxruntime")
-    path, target = store.find(config.pretrained), file_of(config)
+    path, target = store.find_checkpoint(config.pretrained), file_of(config)
     device.start(config)
     network = build_network(config.class_num, config.train_image_size, config.amp_level)
     network.set_train(False)
@@ -169,7 +169,7 @@ def relative_error(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
-    return cli.run(export, argv, need=())
+    return cli.run_program(export, argv, need=())
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def predict(config: Config, images: Sequence[str]) -> None:
     """
     if not images:
         raise UserError("found no image; files come before keys: python -m hlg.predict cat.jpg --pretrained ...")
-    path = store.find(config.pretrained)
+    path = store.find_checkpoint(config.pretrained)
     classes, names = _classes(config)
     device.start(config)
     network = build_network(config.class_num, config.eval_image_size, config.amp_level)
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
     words = sys.argv[1:] if argv is None else argv
     images = list(takewhile(lambda word: not word.startswith("-"), words))
-    return cli.run(lambda config, _: predict(config, images), words[len(images) :], need=())
+    return cli.run_program(lambda config, _: predict(config, images), words[len(images) :], need=())
 
 
 if __name__ == "__main__":

@@ -21,11 +21,11 @@ from hlg.config import Config, dump
 from hlg.data.index import ImageIndex, facts, scan
 from hlg.errors import UserError
 from hlg.model.layers import parameter_count
-from hlg.record.environment import environment
+from hlg.record.environment import environment_facts
 from hlg.record.journal import Journal
 from hlg.record.run_folder import NoFolder, RunFolder, link_latest
 from hlg.runtime import collective, device
-from hlg.runtime.calibration import definition
+from hlg.runtime.calibration import calibration_definition
 from hlg.runtime.signals import StopRequest
 from hlg.runtime.watchdog import Watchdog
 from hlg.training.job import Job, Trainer
@@ -41,11 +41,11 @@ def train(config: Config, stem: str) -> None:
     stop = StopRequest()
     on = device.start(config)
     who = f"rank {on.rank}" if on.count > 1 else "the run"
-    with Watchdog(config.stall_timeout, who) as watchdog, collective.in_company(on.rank, on.count):
+    with Watchdog(config.stall_timeout, who) as watchdog, collective.detect_lost_ranks(on.rank, on.count):
         watchdog.expect(f"the lists of images, {config.dataset_path} and {config.eval_path}")
         train_index, eval_index = read_indices(config)
         dataset = {"train": facts(train_index), "eval": facts(eval_index)}
-        resumed = resume.find(config, on.facts(), dataset) if config.resume else None
+        resumed = resume.find_resumption(config, on.facts(), dataset) if config.resume else None
         job = Job(config, on, train_index, eval_index, resumed.state.step if resumed else 0)
         if resumed:
             restore(resumed, job)
@@ -98,7 +98,7 @@ def restore(resumed: Resumption, job: Job) -> None:
             f"resume: {resumed.run} has done {job.start} steps, more than max_epoch {job.config.max_epoch} asks for: "
             "set a higher one"
         )
-    store.restore(resumed.path, job.parameters())
+    store.restore_checkpoint(resumed.path, job.parameters())
     for loader in (job.batches, job.eval_batches):
         loader.remember(resumed.state.skipped)
 
@@ -106,7 +106,7 @@ def restore(resumed: Resumption, job: Job) -> None:
 def start_alike(job: Job) -> None:
     """Give every rank the parameters of rank 0, and make sure that all begin at the same step."""
     collective.broadcast(job.parameters(), job.on.count)
-    if collective.total([job.start], job.on.count)[0] != job.start * job.on.count:
+    if collective.sum_over_ranks([job.start], job.on.count)[0] != job.start * job.on.count:
         raise UserError(
             f"resume: rank {job.on.rank} found a checkpoint at step {job.start}, others another one: the run folder "
             "must be the same on all machines"
@@ -133,7 +133,7 @@ def begin(trainer: Trainer, stem: str, dataset: dict[str, Any]) -> None:
     """Write down what a new run starts from, and compile."""
     job, journal, c = trainer.job, trainer.journal, trainer.job.config
     run, train_index, eval_index = journal.run, job.batches.index, job.eval_batches.index
-    kept = environment(
+    kept = environment_facts(
         job.on.facts(),
         kind=run.kind,
         recipe=stem,
@@ -141,7 +141,7 @@ def begin(trainer: Trainer, stem: str, dataset: dict[str, Any]) -> None:
         parameters=parameter_count(job.network),
         dataset=dataset,
         pretrained=job.loaded and dataclasses.asdict(job.loaded),
-        **({"calibration": definition(c.device_target)} if c.calibration_interval else {}),
+        **({"calibration": calibration_definition(c.device_target)} if c.calibration_interval else {}),
     )
     run.write("config.yml", dump(c))
     run.write("env.json", run.with_patch(kept))
@@ -180,7 +180,7 @@ def go_on(trainer: Trainer, resumed: Resumption) -> None:
     if job.on.rank > 0:
         return
     run = journal.run
-    now = run.with_patch(environment(job.on.facts(), kind=run.kind, seed=job.config.seed))
+    now = run.with_patch(environment_facts(job.on.facts(), kind=run.kind, seed=job.config.seed))
     was = resumed.env
     other = [
         f"{key} {was.get(key)} -> {now[key]}"
@@ -218,7 +218,7 @@ def utc_now() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
-    return cli.run(train, argv, need=("dataset_path", "eval_path"))
+    return cli.run_program(train, argv, need=("dataset_path", "eval_path"))
 
 
 if __name__ == "__main__":

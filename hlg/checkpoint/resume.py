@@ -50,7 +50,7 @@ class Resumption:
     changed: tuple[str, ...]
 
 
-def find(config: Config, device: Mapping[str, Any], dataset: Mapping[str, Any]) -> Resumption:
+def find_resumption(config: Config, device: Mapping[str, Any], dataset: Mapping[str, Any]) -> Resumption:
     """The run that ``config.resume`` names, its newest checkpoint or the named one, checked.
 
     Args:
@@ -71,9 +71,9 @@ def find(config: Config, device: Mapping[str, Any], dataset: Mapping[str, Any]) 
             f"resume: {run} is a finished run, there is nothing to go on with; to train further from its weights, "
             f"start a new run with pretrained={run}"
         )
-    state = store.state(path)
+    state = store.read_state(path)
     if not store.is_good(path):
-        store.read(path)  # says so, and offers the newest good one
+        store.read_checkpoint(path)  # says so, and offers the newest good one
     try:
         changed = _changes(before, config, env, device, dataset)
     except (KeyError, TypeError) as error:

@@ -44,7 +44,7 @@ class State:
 # ------------------------------------------------------------------------------------------------- writing
 
 
-def save(path: str | Path, parameters: Iterable[Parameter], state: State) -> Path:
+def save_checkpoint(path: str | Path, parameters: Iterable[Parameter], state: State) -> Path:
     """Write a checkpoint under ``path`` so that it is there whole or not at all, even after a power cut.
 
     MindSpore's own writer deletes an existing file first and does not flush, so it writes to a new name here.
@@ -77,7 +77,7 @@ def save(path: str | Path, parameters: Iterable[Parameter], state: State) -> Pat
     return path
 
 
-def point(folder: Path, link: str, path: Path) -> None:
+def link_checkpoint(folder: Path, link: str, path: Path) -> None:
     """Make ``link`` (last.ckpt, best.ckpt) of ``folder`` mean the checkpoint ``path`` in it."""
     partial = folder / f"{PARTIAL}{link}"
     partial.unlink(missing_ok=True)
@@ -85,7 +85,7 @@ def point(folder: Path, link: str, path: Path) -> None:
     partial.replace(folder / link)
 
 
-def prune(folder: Path, keep: int) -> list[Path]:
+def prune_checkpoints(folder: Path, keep: int) -> list[Path]:
     """Delete what is neither the best, nor among the ``keep`` newest scheduled ones, nor one of the last two.
 
     Two, so that there is one to go on from should the last be damaged. Returns what was deleted.
@@ -101,8 +101,8 @@ def prune(folder: Path, keep: int) -> list[Path]:
 
 def rewind(folder: Path, path: Path) -> None:
     """Make ``path`` the last checkpoint: delete later ones, which will be written again, and half a one of a kill."""
-    point(folder, LAST, path)
-    step = state(path).step
+    link_checkpoint(folder, LAST, path)
+    step = read_state(path).step
     for later, known in by_step(folder):
         if known.step > step:
             _delete(later)
@@ -120,7 +120,7 @@ def _delete(path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- reading
 
 
-def find(path: str | Path) -> Path:
+def find_checkpoint(path: str | Path) -> Path:
     """The checkpoint that ``pretrained`` names: a file, or the newest one in a run folder.
 
     Raises:
@@ -139,7 +139,7 @@ def find(path: str | Path) -> Path:
     return last
 
 
-def read(path: str | Path) -> dict[str, Parameter]:
+def read_checkpoint(path: str | Path) -> dict[str, Parameter]:
     """The parameters in a checkpoint file. One of ours must have the hash that was taken when it was written.
 
     Raises:
@@ -166,13 +166,13 @@ def read(path: str | Path) -> dict[str, Parameter]:
         raise UserError(f"checkpoint {path}: damaged or not a MindSpore checkpoint ({_first_line(error)})") from error
 
 
-def restore(path: Path, parameters: Iterable[Parameter]) -> None:
+def restore_checkpoint(path: Path, parameters: Iterable[Parameter]) -> None:
     """Set all of ``parameters`` (network and optimiser) from one of our own checkpoints.
 
     Raises:
         UserError: an unreadable or altered file, or one that does not hold exactly these parameters.
     """
-    stored = read(path)
+    stored = read_checkpoint(path)
     own = {p.name: p for p in parameters}
     differ = sorted(own.keys() ^ stored.keys())
     differ += sorted(n for n in own.keys() & stored.keys() if tuple(own[n].shape) != tuple(stored[n].shape))
@@ -182,7 +182,7 @@ def restore(path: Path, parameters: Iterable[Parameter]) -> None:
         parameter.set_data(Tensor(stored[name].asnumpy(), parameter.dtype))
 
 
-def state(path: Path) -> State:
+def read_state(path: Path) -> State:
     """The state beside one of our own checkpoints.
 
     Raises:
@@ -219,7 +219,7 @@ def by_step(folder: Path) -> list[tuple[Path, State]]:
     for path in folder.glob("*.ckpt"):
         if not path.is_symlink() and not path.name.startswith(PARTIAL):
             try:
-                found.append((path, state(path)))
+                found.append((path, read_state(path)))
             except UserError:  # damaged: not one to go on from
                 continue
     return sorted(found, key=lambda item: item[1].step, reverse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mindspore import Tensor, nn
 
-from hlg.checkpoint.store import read, shape_of, some
+from hlg.checkpoint.store import read_checkpoint, shape_of, some
 from hlg.errors import UserError
 from hlg.model.optimizer import STATE_PREFIX
 from hlg.record.run_folder import sha256_of
@@ -73,7 +73,7 @@ def load_weights(path: str | Path, network: nn.Cell) -> LoadReport:
         UserError: an unreadable file, or one in which a parameter is missing or has another shape: all are named, and
             the network is left as it was.
     """
-    stored = read(path)
+    stored = read_checkpoint(path)
     own = {p.name: p for p in network.get_parameters()}
     ours = any(name in stored for name in own if published_name(name) != name)
     source = {name: name if ours else published_name(name) for name in own}

@@ -26,7 +26,7 @@ from hlg.files import write_result
 from hlg.fingerprint import against_golden, backward, forward, golden, inputs, optimizer, ranks, synthetic
 from hlg.fingerprint.bounds import Judge, Row, judge_of, not_done
 from hlg.fingerprint.table import conclusion, table
-from hlg.record.environment import environment
+from hlg.record.environment import environment_facts
 from hlg.runtime import collective, device
 from hlg.runtime.watchdog import Watchdog
 
@@ -71,7 +71,7 @@ def fingerprint(options: argparse.Namespace) -> int:
     on = device.start(config)
     judge = judge_of(config.amp_level)
     who = f"rank {on.rank}" if on.count > 1 else "the fingerprint"
-    with Watchdog(config.stall_timeout, who) as watchdog, collective.in_company(on.rank, on.count):
+    with Watchdog(config.stall_timeout, who) as watchdog, collective.detect_lost_ranks(on.rank, on.count):
         watchdog.expect("a check, or another rank")
         wanted = [
             check for check in checks(judge, config.amp_level, on) if not options.only or check[0] in options.only
@@ -89,7 +89,7 @@ def fingerprint(options: argparse.Namespace) -> int:
         "salt": judge.salt,
         "rank": on.rank,
         "seconds": round(time.perf_counter() - start, 1),
-        "environment": environment(on.facts()),
+        "environment": environment_facts(on.facts()),
         "rows": [row.facts() for row in found],
     }
     path = keep(options.out, facts, f"{on.target}_{config.amp_level}_{mode}", on)

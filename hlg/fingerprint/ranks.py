@@ -41,9 +41,9 @@ def ranks(on: Device) -> Iterator[Row]:
 
     bits = np.concatenate([mean.reshape(-1) for mean in found]).view(np.uint32).astype(np.int64)
     checksum = int((bits * (np.arange(bits.size) % 251 + 1)).sum() % (1 << 30))
-    sums = collective.total([checksum if rank == on.rank else 0 for rank in range(on.count)], on.count)
+    sums = collective.sum_over_ranks([checksum if rank == on.rank else 0 for rank in range(on.count)], on.count)
     yield exact("ranks", "", names[1], [f"rank {r}" for r in range(on.count) if sums[r] != sums[0]])
-    counted = collective.total([on.rank + 1, COUNT], on.count).tolist()
+    counted = collective.sum_over_ranks([on.rank + 1, COUNT], on.count).tolist()
     right = [on.count * (on.count + 1) // 2, on.count * COUNT]
     yield exact("ranks", "", names[2], [] if counted == right else [f"{counted}, not {right}"])
 
@@ -51,7 +51,7 @@ def ranks(on: Device) -> Iterator[Row]:
 def others(on: Device, out: int) -> Iterator[Row]:
     """Whether the other ranks' rows are within bounds, too; ``out`` of this one's are not. Every rank must call it."""
     if on.count > 1:
-        counts = collective.total([out if rank == on.rank else 0 for rank in range(on.count)], on.count)
+        counts = collective.sum_over_ranks([out if rank == on.rank else 0 for rank in range(on.count)], on.count)
         wrong = [f"rank {r}, {n} rows" for r, n in enumerate(counts.tolist()) if n and r != on.rank]
         yield exact("ranks", "", "other ranks", wrong)
 
@@ -67,16 +67,16 @@ def checkpoints() -> Iterator[Row]:
     before = {p.name: p.asnumpy().copy() for p in everything}
     state = store.State(1, 0, 2, synthetic.LOSS_SCALE, None, None, {"seed": 1}, 0.0, 0, 0, [], True)
     with tempfile.TemporaryDirectory() as folder:
-        path = store.save(Path(folder) / "hlg.ckpt", everything, state)
+        path = store.save_checkpoint(Path(folder) / "hlg.ckpt", everything, state)
         _clear(everything)
-        store.restore(path, everything)
+        store.restore_checkpoint(path, everything)
         wrong = [p.name for p in everything if _bits(p.asnumpy()) != _bits(before[p.name])]
-        wrong += [] if store.state(path) == state else ["the state beside it"]
+        wrong += [] if store.read_state(path) == state else ["the state beside it"]
         yield exact("checkpoint", "", "saved and loaded", wrong)
 
         own = list(network.get_parameters())
         published = [Parameter(Tensor(before[p.name]), name=published_name(p.name)) for p in own]
-        path = store.save(Path(folder) / "published.ckpt", published, state)
+        path = store.save_checkpoint(Path(folder) / "published.ckpt", published, state)
         _clear(own)
         load_weights(path, network)
         wrong = [p.name for p in own if _bits(p.asnumpy()) != _bits(before[p.name])]

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hlg.record.processor import processor
+from hlg.record.processor import processor_facts
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("mindspore", "numpy", "opencv-python-headless", "pillow", "pyyaml", "simplejpeg")
@@ -22,7 +22,7 @@ ENVIRONMENT_VARIABLES = (
 GIT_TIMEOUT_S = 30
 
 
-def environment(device: dict[str, Any], **facts: Any) -> dict[str, Any]:
+def environment_facts(device: dict[str, Any], **facts: Any) -> dict[str, Any]:
     """What a reader must know to repeat the run: code, command, software, machine; and what could not be found out."""
     git = git_state()
     packages = {name: _version(name) for name in PACKAGES}
@@ -34,7 +34,7 @@ def environment(device: dict[str, Any], **facts: Any) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": packages,
         "platform": platform.platform(),
-        "cpu": processor(),
+        "cpu": processor_facts(),
         "device": device,
         "variables": {name: os.environ[name] for name in ENVIRONMENT_VARIABLES if name in os.environ},
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

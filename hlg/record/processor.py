@@ -15,7 +15,7 @@ LEVELS = (
 )
 
 
-def processor() -> dict[str, Any]:
+def processor_facts() -> dict[str, Any]:
     """`model` is its name and `cores` how many this process may use; `kind` tells it from others of its name.
 
     `kind` has the maker's numbers and the widest instructions that the machine lets through, such as

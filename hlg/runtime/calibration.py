@@ -16,13 +16,13 @@ HOST_SIZE = 768  # 11 to 40 ms on two cores, at most 5 % of a step of configs/ch
 DEVICE_SIZE = 4096
 
 
-def definition(target: str) -> str:
+def calibration_definition(target: str) -> str:
     """What is calculated, in words, as kept with the run: times of another calculation can't be compared."""
     by, size, kind = ("NumPy", HOST_SIZE, "float32") if target == "CPU" else ("MindSpore", DEVICE_SIZE, "float16")
     return f"{REPEATS} products of {size} x {size} matrices, {by} {kind}"
 
 
-def calibration(target: str) -> Callable[[], float]:
+def calibration_timer(target: str) -> Callable[[], float]:
     """Returns what does the calculation once and tells its time in milliseconds; ``target`` is CPU, GPU or Ascend.
 
     It multiplies matrices: on a CPU by NumPy in float32, so that a slower MindSpore is not hidden by a slower

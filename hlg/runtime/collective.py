@@ -32,7 +32,7 @@ def _cut_one(bucket: Tensor, like: Tensor, start: int) -> Tensor:
 
 
 @contextmanager
-def in_company(rank: int, ranks: int) -> Generator[None, None, None]:
+def detect_lost_ranks(rank: int, ranks: int) -> Generator[None, None, None]:
     """Within it, a collective that fails because another rank is gone raises LostRankError, which says so."""
     try:
         yield
@@ -109,7 +109,7 @@ class _Broadcast(nn.Cell):
         return self.broadcast((x,))[0]
 
 
-def total(counts: Sequence[int] | np.ndarray, ranks: int) -> np.ndarray:
+def sum_over_ranks(counts: Sequence[int] | np.ndarray, ranks: int) -> np.ndarray:
     """The sum over all ranks of each count, int64, exact below 2^40. Every rank must call it."""
     own = np.asarray(counts, np.int64)
     if ranks == 1:
@@ -123,7 +123,7 @@ def total(counts: Sequence[int] | np.ndarray, ranks: int) -> np.ndarray:
 def union(own: Iterable[str], names: Sequence[str], ranks: int) -> list[str]:
     """Those of ``names``, the same on all ranks, that any rank has among its ``own``. Every rank must call it."""
     here = set(own)
-    flags = total([name in here for name in names], ranks)
+    flags = sum_over_ranks([name in here for name in names], ranks)
     return [names[i] for i in np.flatnonzero(flags)]
 
 

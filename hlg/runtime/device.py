@@ -89,7 +89,7 @@ def start(config: Config) -> Device:
         ) from error
     ms.set_context(mode=config.context_mode)
     if config.graph_kernel:
-        fused_kernels.prepare(config)
+        fused_kernels.prepare_kernels(config)
         ms.set_context(enable_graph_kernel=True)
     ms.set_deterministic(True)
     ms.set_seed(config.seed)

@@ -43,7 +43,7 @@ FLAGS = f"--enable_cluster_ops_only={','.join(JOINED)} --enable_expand_ops_only=
 SCRATCH = "dsa_transfrom.log"  # which AKG leaves wherever it is
 
 
-def prepare(config: Config) -> None:
+def prepare_kernels(config: Config) -> None:
     """Check that kernels can be compiled, and say which ones, and where they are kept.
 
     Raises:

@@ -2,9 +2,9 @@
 
 MindSpore can write down what its compiler has made of a graph and read it back in another process, but it checks
 little of what it reads: some source files, and not that its own files are whole. So there is a folder for each set of
-everything that a graph depends on (:func:`facts`), with the hash of every file in it, and MindSpore sees nothing but a
-copy that was checked, or an empty folder. The values of parameters and what the host draws are inputs of a graph and no
-part of it.
+everything that a graph depends on (:func:`graph_dependencies`), with the hash of every file in it, and MindSpore sees
+nothing but a copy that was checked, or an empty folder. The values of parameters and what the host draws are inputs of
+a graph and no part of it.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ _used = False  # in this process, whose graphs MindSpore counts
 
 
 @dataclass
-class Use:
+class CacheUse:
     """What came of a use of the cache."""
 
     from_cache: bool = False
@@ -57,7 +57,7 @@ class Use:
     """Why they could not be kept, or nothing."""
 
 
-def facts(config: Config, on: Device, parameters: Iterable[Parameter]) -> dict[str, Any]:
+def graph_dependencies(config: Config, on: Device, parameters: Iterable[Parameter]) -> dict[str, Any]:
     """Everything that the graphs of this process depend on, as JSON has it.
 
     The sources are those of the package, and of the package of the program that runs, as far as they are loaded.
@@ -82,7 +82,7 @@ def facts(config: Config, on: Device, parameters: Iterable[Parameter]) -> dict[s
 
 
 @contextmanager
-def cache(config: Config, on: Device, parameters: Iterable[Parameter]) -> Generator[Use, None, None]:
+def cached_compilation(config: Config, on: Device, parameters: Iterable[Parameter]) -> Generator[CacheUse, None, None]:
     """Within it, graphs that are compiled come from the cache ``config.graph_cache``, or else go into it.
 
     It does nothing where that key is empty, in PyNative mode, with fused kernels (MindSpore joins other operators in a
@@ -94,13 +94,13 @@ def cache(config: Config, on: Device, parameters: Iterable[Parameter]) -> Genera
         UserError: the folder can't be written.
     """
     global _used
-    use = Use()
+    use = CacheUse()
     keeps = config.context_mode == ms.GRAPH_MODE and not config.graph_kernel
     if not config.graph_cache or not keeps or on.count > 1 or _used:
         yield use
         return
     _used = True
-    folder, made_from = Path(config.graph_cache), facts(config, on, parameters)
+    folder, made_from = Path(config.graph_cache), graph_dependencies(config, on, parameters)
     entry = folder / hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -28,10 +28,10 @@ def profiled(folder: Path, target: str) -> Iterator[None]:
     activities = [ProfilerActivity.CPU] if target == "CPU" else [ProfilerActivity.CPU, ACTIVITIES[target]]
     with profile(activities=activities, on_trace_ready=tensorboard_trace_handler(str(folder))):
         yield
-    write_table(folder)
+    write_operator_table(folder)
 
 
-def write_table(folder: Path) -> list[dict[str, str]]:
+def write_operator_table(folder: Path) -> list[dict[str, str]]:
     """Sum the times of each type of operator on the host: the rows of ``operators.csv``, the costliest first.
 
     On Ascend and GPU the devices' own times stand in MindSpore's files beside it.

@@ -9,7 +9,7 @@ from mindspore import Tensor
 
 from hlg.data.loader import Batch
 from hlg.errors import UserError
-from hlg.runtime.collective import total
+from hlg.runtime.collective import sum_over_ranks
 from hlg.training.confusion import Confusion
 from hlg.training.step import RankStep
 
@@ -97,9 +97,9 @@ def evaluate(
         top5 += int(np.count_nonzero(places < 5))
         steps += 1
         mark = time.perf_counter()
-    images, top1, top5 = total([images, top1, top5], ranks).tolist()
+    images, top1, top5 = sum_over_ranks([images, top1, top5], ranks).tolist()
     if confusion is not None:
-        confusion.counts = total(confusion.counts, ranks)
+        confusion.counts = sum_over_ranks(confusion.counts, ranks)
     if not images:
         raise UserError("eval_path: not one of its images could be read, so there is no accuracy")
     return Evaluation(images, top1, top5, steps, time.perf_counter() - start, waited)

@@ -23,7 +23,7 @@ from hlg.model.optimizer import AdamW
 from hlg.model.schedule import learning_rates
 from hlg.record.journal import Journal
 from hlg.runtime import collective, graph_cache
-from hlg.runtime.calibration import calibration
+from hlg.runtime.calibration import calibration_timer
 from hlg.runtime.device import Device
 from hlg.runtime.signals import StopRequest
 from hlg.runtime.watchdog import Watchdog
@@ -42,7 +42,7 @@ class Job:
         self.network = build_network(c.class_num, c.train_image_size, c.amp_level)
         # A run that goes on has its weights in its checkpoint; the file it once started from may be gone.
         pretrained = c.pretrained if not start else ""
-        self.loaded = load_weights(store.find(pretrained), self.network) if pretrained else None
+        self.loaded = load_weights(store.find_checkpoint(pretrained), self.network) if pretrained else None
         weights = self.network.trainable_params()
         self.optimizer = AdamW(weights, c.beta1, c.beta2, c.weight_decay, c.no_weight_decay_names, c.gc_flag)
         loss = build_loss(c.loss_name, c.class_num, c.smoothing, c.ignore_label)
@@ -105,17 +105,17 @@ class Job:
             Tensor(float(stop), ms.float32),
         )
 
-    def compile(self) -> tuple[float, graph_cache.Use]:
+    def compile(self) -> tuple[float, graph_cache.CacheUse]:
         """Compile both graphs ahead of the first step, in seconds; in PyNative mode there is nothing to compile."""
         c = self.config
         if c.context_mode != ms.GRAPH_MODE:
-            return 0.0, graph_cache.Use()
+            return 0.0, graph_cache.CacheUse()
         start = time.perf_counter()
         shape = (c.batch_size, c.train_image_size, c.train_image_size, 3)
         blank = Batch(np.zeros(shape, np.uint8), np.zeros(c.batch_size, np.int32), np.zeros(c.batch_size, np.int64))
         self.step.set_train(True)
         gc.freeze()  # MindSpore looks for garbage while it compiles, and nothing of what is here by now will be any
-        with graph_cache.cache(c, self.on, self.parameters()) as use:
+        with graph_cache.cached_compilation(c, self.on, self.parameters()) as use:
             self.step.compile(*self.inputs(0, blank))
             self.ranks.set_train(False)
             self.ranks.compile(*blank_batch(c.eval_image_size, c.eval_batch_size))  # not run: that can take a second
@@ -136,7 +136,7 @@ class Trainer:
     def __init__(self, job: Job, journal: Journal, stop: StopRequest, watchdog: Watchdog) -> None:
         self.job, self.journal, self.stop, self.watchdog = job, journal, stop, watchdog
         self.folder = journal.run.path / "checkpoints"
-        self.calibrate = calibration(job.config.device_target) if job.config.calibration_interval else None
+        self.calibrate = calibration_timer(job.config.device_target) if job.config.calibration_interval else None
 
     def fit(self) -> None:
         """The training loop: next batch, step, record; after each epoch save, evaluate, record."""
@@ -191,8 +191,8 @@ class Trainer:
         if c.save_checkpoint and self.job.on.rank == 0:
             best = self.journal.best
             if best and best.epoch == epoch:
-                store.point(self.folder, store.BEST, (self.folder / store.LAST).resolve())
-                store.prune(self.folder, c.keep_checkpoint_max)
+                store.link_checkpoint(self.folder, store.BEST, (self.folder / store.LAST).resolve())
+                store.prune_checkpoints(self.folder, c.keep_checkpoint_max)
 
     def evaluate(self) -> Evaluation:
         """Evaluate all images on all ranks."""
@@ -230,9 +230,9 @@ class Trainer:
             scheduled=left == 0 and (epoch % c.save_checkpoint_epochs == 0 or epoch == c.max_epoch),
             **journal.run.positions(),
         )
-        store.save(path, job.parameters(), state)
-        store.point(self.folder, store.LAST, path)
-        store.prune(self.folder, c.keep_checkpoint_max)
+        store.save_checkpoint(path, job.parameters(), state)
+        store.link_checkpoint(self.folder, store.LAST, path)
+        store.prune_checkpoints(self.folder, c.keep_checkpoint_max)
 
     def stopped(self, step: int | None) -> StoppedError:
         """The end of a run that was asked to stop, after ``step`` steps or within an evaluation."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hlg.data.listing import SETTLED_S
-from hlg.record.environment import environment
+from hlg.record.environment import environment_facts
 from tests.benchmarks.measure import write
 from tests.benchmarks.test_report import PROGRAM
 from tests.support.long_run import EPOCHS, STEPS, long_run
@@ -96,7 +96,7 @@ def main() -> None:
     medians = {name: statistics.median(values) for name, values in found.items()}
     device = {"target": "CPU", "names": [], "count": 0}
     counts = {"files": FILES, "steps": EPOCHS * STEPS}
-    write(options.out, "full_size", {**counts, "median": medians, **found, "environment": environment(device)})
+    write(options.out, "full_size", {**counts, "median": medians, **found, "environment": environment_facts(device)})
     print(json.dumps(medians, indent=1))
 
 

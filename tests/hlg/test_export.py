@@ -35,7 +35,7 @@ def network() -> HLG:
 def weights(tmp_path_factory: pytest.TempPathFactory, network: HLG) -> Path:
     folder = tmp_path_factory.mktemp("weights")
     make(folder / "data", Request(classes=2, train=1, val=12))
-    return store.save(folder / "hlg.ckpt", network.get_parameters(), STATE)
+    return store.save_checkpoint(folder / "hlg.ckpt", network.get_parameters(), STATE)
 
 
 def exported(weights: Path, out: Path, *keys: str) -> subprocess.CompletedProcess[str]:
@@ -90,7 +90,7 @@ def test_safetensors_are_read_back_bit_for_bit(weights: Path, tmp_path: Path, ne
 def test_a_damaged_file_of_safetensors_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.safetensors").write_bytes(content)
     with pytest.raises(UserError, match=r"x\.safetensors: damaged"):
-        store.read(tmp_path / "x.safetensors")
+        store.read_checkpoint(tmp_path / "x.safetensors")
 
 
 def test_logits_that_are_not_the_networks_are_an_error_and_nothing_is_left(
@@ -101,7 +101,7 @@ def test_logits_that_are_not_the_networks_are_an_error_and_nothing_is_left(
     monkeypatch.setattr(export, "build_network", lambda *_: network)
     monkeypatch.setattr(export, "run", lambda _, path, batches: [np.ones((4, 7), np.float32) for _ in batches])
     keys = [f"--pretrained={weights}", f"--file_name={tmp_path}/hlg.mindir", "--class_num=7", "--train_image_size=112"]
-    assert cli.run(export.export, [*keys, "--batch_size=4", "--eval_num_workers=1"], need=()) == 2
+    assert cli.run_program(export.export, [*keys, "--batch_size=4", "--eval_num_workers=1"], need=()) == 2
     assert "hlg.mindir: not written, for its logits are not the network's: relative error" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"hlg.mindir": b"an earlier one"}
 

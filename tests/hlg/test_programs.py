@@ -182,7 +182,7 @@ def test_ctrl_c_saves_and_leaves_a_readable_unsealed_folder(data: Path, tmp_path
     said = errors.strip().splitlines()[-1]
     assert said.startswith((f"stopped by SIGINT after {steps} steps;", "stopped by SIGINT in an evaluation"))
     assert said.endswith(f"all steps are saved. Go on with the same command and RESUME={folder} (or --resume)")
-    assert store.state(folder / "checkpoints/last.ckpt").step == steps
+    assert store.read_state(folder / "checkpoints/last.ckpt").step == steps
     assert not (folder / "SHA256SUMS").exists()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hlg.config import Config, dump
-from hlg.record.environment import environment
+from hlg.record.environment import environment_facts
 from hlg.record.run_folder import RunFolder, epoch_line, eval_line, step_line
 from repro.plan.__main__ import read_options
 from repro.plan.inputs import Origin, read_inputs
@@ -23,7 +23,7 @@ SPLIT = {"path": "data/tiny/val", "images": 3, "classes": 2, "hash": "content:sh
 
 def facts(kind: str) -> dict[str, Any]:
     splits = {"train": SPLIT, "eval": SPLIT}
-    return environment(DEVICE, kind=kind, seed=1, dataset=splits, parameters=6147657)
+    return environment_facts(DEVICE, kind=kind, seed=1, dataset=splits, parameters=6147657)
 
 
 def test_a_recorded_training_is_read_to_the_digit(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_an_altered_checkpoint_is_refused_and_the_one_that_is_offered_goes_on(
 
 def test_a_finished_run_keeps_its_last_two_checkpoints_and_its_best(undisturbed: Path) -> None:
     folder = undisturbed / "checkpoints"
-    best = store.state(folder / store.LAST).best_epoch  # when it was written, before its own evaluation
+    best = store.read_state(folder / store.LAST).best_epoch  # when it was written, before its own evaluation
     assert best is not None
     kept = {path.name for path in folder.glob("hlg_mobile-*.ckpt")}
     assert kept == {"hlg_mobile-0002.ckpt", "hlg_mobile-0003.ckpt", (folder / store.BEST).resolve().name}

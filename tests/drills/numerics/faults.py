@@ -300,7 +300,7 @@ def sum_for_mean() -> Any:
 
 @fault("the optimiser's state is lost in a checkpoint", "checkpoint: saved and loaded")
 def lost_moments() -> Any:
-    original = store.restore
+    original = store.restore_checkpoint
 
     def restore(path: Path, parameters: Any) -> None:
         parameters = list(parameters)
@@ -309,4 +309,4 @@ def lost_moments() -> Any:
             if p.name.startswith("adam_"):
                 p.set_data(ops.zeros(p.shape, p.dtype))
 
-    return patch.object(store, "restore", restore)
+    return patch.object(store, "restore_checkpoint", restore)

@@ -33,16 +33,16 @@ def _weights(value: float = 1.0) -> list[Parameter]:
 
 def _save(folder: Path, epoch: int, scheduled: bool = True) -> Path:
     state = replace(STATE, step=4 * epoch, epoch=epoch, scheduled=scheduled)
-    return store.save(folder / f"hlg_mobile-{epoch:04d}.ckpt", _weights(epoch), state)
+    return store.save_checkpoint(folder / f"hlg_mobile-{epoch:04d}.ckpt", _weights(epoch), state)
 
 
 def test_a_checkpoint_comes_back_with_its_parameters_and_its_state(tmp_path: Path) -> None:
-    path = store.save(tmp_path / "c.ckpt", _weights(7), STATE)
+    path = store.save_checkpoint(tmp_path / "c.ckpt", _weights(7), STATE)
     parameters = _weights(0)
-    store.restore(path, parameters)
+    store.restore_checkpoint(path, parameters)
     for parameter in parameters:
         np.testing.assert_array_equal(parameter.asnumpy(), np.full((300, 10), 7, np.float32))
-    assert store.state(path) == STATE
+    assert store.read_state(path) == STATE
 
 
 @pytest.mark.parametrize("fault", ["cut", "a flipped bit", "cut at a record"])
@@ -57,7 +57,7 @@ def test_an_altered_file_is_refused_by_name_and_the_newest_good_one_is_offered(f
         del content[end:]
     paths[2].write_bytes(content)
     with pytest.raises(UserError) as error:
-        store.restore(paths[2], _weights())
+        store.restore_checkpoint(paths[2], _weights())
     assert f"checkpoint {paths[2]}: altered or truncated" in str(error.value)
     assert f"the newest good one is {paths[1]}" in str(error.value)
 
@@ -66,32 +66,32 @@ def test_a_damaged_or_missing_state_is_an_error_that_names_it(tmp_path: Path) ->
     path = _save(tmp_path, 1)
     path.with_suffix(".json").write_text("{")
     with pytest.raises(UserError, match=r"hlg_mobile-0001\.json: damaged"):
-        store.state(path)
+        store.read_state(path)
     path.with_suffix(".json").unlink()
     with pytest.raises(UserError, match="is missing: it can't be resumed"):
-        store.state(path)
+        store.read_state(path)
 
 
 def test_a_file_that_another_tool_left_beside_a_checkpoint_says_nothing_about_it(tmp_path: Path) -> None:
     path = _save(tmp_path, 1)
     path.with_suffix(".json").write_text('{"classes": 1000}')
-    assert store.read(path).keys() == {"w", "adam_mw"}
+    assert store.read_checkpoint(path).keys() == {"w", "adam_mw"}
 
 
 def test_parameters_of_another_network_are_named(tmp_path: Path) -> None:
     path = _save(tmp_path, 1)
     other = [Parameter(Tensor(np.zeros((2, 2), np.float32)), name=name) for name in ("w", "v")]
     with pytest.raises(UserError, match="these do not fit: adam_mw, v, w"):
-        store.restore(path, other)
+        store.restore_checkpoint(path, other)
 
 
 def test_the_newest_scheduled_ones_stay_and_the_last_and_the_best(tmp_path: Path) -> None:
     for epoch in range(1, 8):
         path = _save(tmp_path, epoch, scheduled=epoch % 2 == 0)
-        store.point(tmp_path, store.LAST, path)
+        store.link_checkpoint(tmp_path, store.LAST, path)
         if epoch == 1:
-            store.point(tmp_path, store.BEST, path)
-        store.prune(tmp_path, keep=2)
+            store.link_checkpoint(tmp_path, store.BEST, path)
+        store.prune_checkpoints(tmp_path, keep=2)
     assert sorted(p.name for p in tmp_path.iterdir() if p.suffix == ".ckpt" and not p.is_symlink()) == [
         f"hlg_mobile-000{epoch}.ckpt" for epoch in (1, 4, 6, 7)
     ]
@@ -105,7 +105,7 @@ def test_going_back_to_a_step_removes_what_will_be_written_again_and_half_files(
         _save(tmp_path, epoch)
     (tmp_path / f"{store.PARTIAL}hlg_mobile-0004.ckpt").write_bytes(b"half")
     for link in (store.LAST, store.BEST):
-        store.point(tmp_path, link, tmp_path / "hlg_mobile-0003.ckpt")
+        store.link_checkpoint(tmp_path, link, tmp_path / "hlg_mobile-0003.ckpt")
     store.rewind(tmp_path, tmp_path / "hlg_mobile-0002.ckpt")
     files = [f"hlg_mobile-000{epoch}.{suffix}" for epoch in (1, 2) for suffix in ("ckpt", "json")]
     assert sorted(p.name for p in tmp_path.iterdir()) == [*files, store.LAST]
@@ -115,8 +115,8 @@ def test_going_back_to_a_step_removes_what_will_be_written_again_and_half_files(
 def test_a_run_folder_stands_for_its_newest_checkpoint(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     for epoch in (1, 2):
-        store.point(folder, store.LAST, _save(folder, epoch))
-    assert store.find(tmp_path).resolve().name == "hlg_mobile-0002.ckpt"
+        store.link_checkpoint(folder, store.LAST, _save(folder, epoch))
+    assert store.find_checkpoint(tmp_path).resolve().name == "hlg_mobile-0002.ckpt"
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(

@@ -61,7 +61,7 @@ def test_a_published_checkpoint_loads_by_its_names_and_the_report_says_what_was_
 
 def test_our_own_checkpoint_comes_back_bit_for_bit(tmp_path: Path, network: HLG) -> None:
     before = {p.name: p.asnumpy().copy() for p in network.get_parameters()}
-    path = store.save(tmp_path / "own.ckpt", network.get_parameters(), STATE)
+    path = store.save_checkpoint(tmp_path / "own.ckpt", network.get_parameters(), STATE)
     for p in network.get_parameters():
         p.set_data(Tensor(np.zeros(p.shape, np.float32)))
     report = weights.load_weights(path, network)
@@ -97,8 +97,8 @@ def test_a_truncated_file_is_refused_by_name(cut: int, tmp_path: Path, published
 
 def test_a_file_that_is_missing_is_an_error_and_never_random_weights(tmp_path: Path, network: HLG) -> None:
     with pytest.raises(UserError, match=r"nowhere\.ckpt: no such file"):
-        weights.load_weights(store.find(tmp_path / "nowhere.ckpt"), network)
+        weights.load_weights(store.find_checkpoint(tmp_path / "nowhere.ckpt"), network)
     with pytest.raises(UserError, match="pretrained: found nothing"):
-        store.find("")
+        store.find_checkpoint("")
     with pytest.raises(UserError, match=r"holds no checkpoints"):
-        store.find(tmp_path)
+        store.find_checkpoint(tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hlg.record.environment import ROOT, environment, git_state
+from hlg.record.environment import ROOT, environment_facts, git_state
 from hlg.record.run_folder import RunFolder
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -36,7 +36,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _kept(runs: Path) -> tuple[RunFolder, dict[str, object]]:
     run = RunFolder.create(runs, "train", "tiny", "CPU")
     with run:
-        run.write("env.json", run.with_patch(environment({"target": "CPU", "names": ["x"], "count": 1})))
+        run.write("env.json", run.with_patch(environment_facts({"target": "CPU", "names": ["x"], "count": 1})))
     return run, json.loads((run.path / "env.json").read_text())
 
 
@@ -75,7 +75,7 @@ def test_an_image_of_changed_code_says_that_it_does_not_know_the_change(
 
 def test_the_environment_says_what_could_not_be_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hlg.record.environment.shutil.which", lambda name: None)
-    env = environment({"target": "CPU", "names": ["x"], "count": 1}, seed=1)
+    env = environment_facts({"target": "CPU", "names": ["x"], "count": 1}, seed=1)
     assert env["commit"] is None
     assert "commit: not a git checkout" in env["missing"]
     assert env["packages"]["mindspore"]
@@ -94,7 +94,7 @@ def test_in_an_image_the_commit_is_the_one_it_was_built_from(monkeypatch: pytest
 
 def test_the_environment_names_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HLG_IMAGE_DIGEST", "sha256:" + "a" * 64)
-    env = environment({"target": "CPU", "names": ["x"], "count": 1})
+    env = environment_facts({"target": "CPU", "names": ["x"], "count": 1})
     assert env["variables"]["HLG_IMAGE_DIGEST"] == "sha256:" + "a" * 64
 
 
@@ -103,5 +103,5 @@ def test_a_program_of_the_checkout_is_named_from_there(
     program: Path | str, kept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", [str(program), "--seed", "2"])
-    env = environment({"target": "CPU", "names": ["x"], "count": 1})
+    env = environment_facts({"target": "CPU", "names": ["x"], "count": 1})
     assert env["argv"] == [kept, "--seed", "2"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hlg.record.processor import processor
+from hlg.record.processor import processor_facts
 
 V2 = "lm cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3"
 V3 = f"{V2} abm avx avx2 bmi1 bmi2 f16c fma movbe xsave"
@@ -19,7 +19,7 @@ def _core(family: int, flags: str, stepping: int = 1) -> str:
 def _kind(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str | None:
     (folder / "cpuinfo").write_text(text, encoding="utf-8")
     monkeypatch.setattr("hlg.record.processor.CPUINFO", folder / "cpuinfo")
-    kind: str | None = processor()["kind"]
+    kind: str | None = processor_facts()["kind"]
     return kind
 
 
@@ -39,7 +39,7 @@ def test_processors_of_one_name_are_told_apart_by_their_numbers_and_instructions
     text: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert _kind(text, tmp_path, monkeypatch) == expected
-    assert processor()["model"] == "AMD EPYC"
+    assert processor_facts()["model"] == "AMD EPYC"
 
 
 @pytest.mark.parametrize(("features", "vector"), [("fp asimd", ""), ("fp asimd sve", " sve"), ("sve sve2", " sve2")])
@@ -56,12 +56,12 @@ def test_where_the_kernel_says_nothing_no_kind_is_made_up(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert _kind(text, tmp_path, monkeypatch) is None
-    assert processor()["model"]
+    assert processor_facts()["model"]
     monkeypatch.setattr("hlg.record.processor.CPUINFO", tmp_path / "missing")
-    assert processor()["kind"] is None
+    assert processor_facts()["kind"] is None
 
 
 def test_of_this_machine_at_least_name_and_cores_are_known() -> None:
-    found = processor()
+    found = processor_facts()
     assert found["model"]
     assert found["cores"] >= 1

@@ -189,7 +189,7 @@ def test_a_disk_that_fills_up_is_one_line_and_exit_code_2(capsys: pytest.Capture
             full.write("a line")
             full.flush()
 
-    assert cli.run(work, [], need=()) == 2
+    assert cli.run_program(work, [], need=()) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ")
     assert "No space left on device" in said

@@ -9,7 +9,7 @@ from mindspore import Parameter, Tensor
 from hlg.errors import LostRankError
 from hlg.model.loss import build_loss
 from hlg.model.network import HLG
-from hlg.runtime.collective import BUCKET, broadcast, buckets, in_company, total
+from hlg.runtime.collective import BUCKET, broadcast, buckets, detect_lost_ranks, sum_over_ranks
 from hlg.training.step import Gradients
 from repro.plan.model import AVERAGED, AVERAGES
 
@@ -29,7 +29,7 @@ def test_buckets_hold_every_tensor_once_in_order_and_are_filled_without_gaps(siz
 
 
 def test_alone_counts_and_parameters_stay_as_they_are() -> None:
-    np.testing.assert_array_equal(total([3, 2**40], ranks=1), [3, 2**40])
+    np.testing.assert_array_equal(sum_over_ranks([3, 2**40], ranks=1), [3, 2**40])
     parameter = Parameter(Tensor(np.ones(2, np.float32)))
     broadcast([parameter], ranks=1)
     np.testing.assert_array_equal(parameter.asnumpy(), [1, 1])
@@ -46,14 +46,14 @@ CLUSTER = "The state of the cluster is error, total nodes num: 2, abnormal nodes
 
 def test_a_collective_that_another_rank_has_left_is_an_error_that_says_so() -> None:
     said = r"^rank 0 of 2 has lost another one \(The state .* num: 1\)"
-    with pytest.raises(LostRankError, match=said) as error, in_company(0, 2):
+    with pytest.raises(LostRankError, match=said) as error, detect_lost_ranks(0, 2):
         raise RuntimeError(CLUSTER)
     assert error.value.exit_code == 1
 
 
 @pytest.mark.parametrize(("message", "ranks"), [("Memory not enough", 2), (CLUSTER, 1)])
 def test_any_other_failure_stays_what_it_is(message: str, ranks: int) -> None:
-    with pytest.raises(RuntimeError, match=message[:10]), in_company(0, ranks):
+    with pytest.raises(RuntimeError, match=message[:10]), detect_lost_ranks(0, ranks):
         raise RuntimeError(message)
 
 

@@ -73,7 +73,7 @@ def _parameters(size: int = 3) -> list[Parameter]:
 def test_what_the_graphs_depend_on_holds_the_sources_the_stack_and_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = graph_cache.facts(Config(), CPU, _parameters())
+    found = graph_cache.graph_dependencies(Config(), CPU, _parameters())
     assert {
         Job.__module__,
         "hlg.model.network",
@@ -84,11 +84,11 @@ def test_what_the_graphs_depend_on_holds_the_sources_the_stack_and_the_environme
     assert found["software"]["mindspore"] == ms.__version__
     assert found["variables"]["ONEDNN_MAX_CPU_ISA"] == "AVX2"
     others = [
-        graph_cache.facts(Config(), CPU, _parameters(4)),
-        graph_cache.facts(Config(), Device("GPU", "a"), _parameters()),
+        graph_cache.graph_dependencies(Config(), CPU, _parameters(4)),
+        graph_cache.graph_dependencies(Config(), Device("GPU", "a"), _parameters()),
     ]
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
-    others.append(graph_cache.facts(Config(), CPU, _parameters()))
+    others.append(graph_cache.graph_dependencies(Config(), CPU, _parameters()))
     assert found not in others
 
 
@@ -96,15 +96,15 @@ def test_every_key_invalidates_but_those_that_reach_no_graph() -> None:
     assert set(KEYS) >= graph_cache.FREE
     recipe = {"batch_size", "train_image_size", "class_num", "amp_level", "weight_decay", "beta2", "loss_scale"}
     assert not graph_cache.FREE & recipe
-    found = graph_cache.facts(Config(), CPU, _parameters())
+    found = graph_cache.graph_dependencies(Config(), CPU, _parameters())
     assert set(found["config"]) == set(KEYS) - graph_cache.FREE
-    assert graph_cache.facts(Config(seed=5, lr_max=0.5), CPU, _parameters()) == found
-    assert graph_cache.facts(Config(beta2=0.98), CPU, _parameters()) != found
+    assert graph_cache.graph_dependencies(Config(seed=5, lr_max=0.5), CPU, _parameters()) == found
+    assert graph_cache.graph_dependencies(Config(beta2=0.98), CPU, _parameters()) != found
 
 
-def _fill(folder: Path, config: Config, content: str = "graph") -> graph_cache.Use:
+def _fill(folder: Path, config: Config, content: str = "graph") -> graph_cache.CacheUse:
     """A use of the cache in which nothing but a file stands for what MindSpore writes."""
-    with graph_cache.cache(config, CPU, _parameters()) as use:
+    with graph_cache.cached_compilation(config, CPU, _parameters()) as use:
         work = Path(ms.get_context("compile_cache_path"))
         assert work.parent == folder
         file = work / "rank_0" / "graph"
@@ -155,7 +155,7 @@ def test_an_entry_that_is_not_whole_is_filled_anew(harm: str, tmp_path: Path, mo
 
 def test_of_two_processes_that_fill_an_entry_the_first_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config(graph_cache=str(tmp_path))
-    with graph_cache.cache(config, CPU, _parameters()) as slow:
+    with graph_cache.cached_compilation(config, CPU, _parameters()) as slow:
         work = Path(ms.get_context("compile_cache_path"))
         (work / "graph").write_text("of the slow one")
         _again(monkeypatch)
@@ -200,16 +200,16 @@ def test_nothing_is_kept_without_a_folder_nor_in_pynative_mode_nor_for_several_r
     config: Config, on: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with graph_cache.cache(config, on, _parameters()) as use:
+    with graph_cache.cached_compilation(config, on, _parameters()) as use:
         assert not ms.get_context("enable_compile_cache")
-    assert use == graph_cache.Use()
+    assert use == graph_cache.CacheUse()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_use_in_one_process_compiles(tmp_path: Path) -> None:
     config = Config(graph_cache=str(tmp_path))
     _fill(tmp_path, config)
-    with graph_cache.cache(config, CPU, _parameters()) as use:
+    with graph_cache.cached_compilation(config, CPU, _parameters()) as use:
         assert not ms.get_context("enable_compile_cache")
     assert not use.from_cache
 
@@ -217,7 +217,7 @@ def test_a_second_use_in_one_process_compiles(tmp_path: Path) -> None:
 def test_a_failing_compilation_leaves_nothing(tmp_path: Path) -> None:
     with (
         pytest.raises(RuntimeError, match="as planned"),
-        graph_cache.cache(Config(graph_cache=str(tmp_path)), CPU, _parameters()),
+        graph_cache.cached_compilation(Config(graph_cache=str(tmp_path)), CPU, _parameters()),
     ):
         raise RuntimeError("as planned")
     assert list(tmp_path.iterdir()) == []
@@ -227,7 +227,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(UserError, match=r"graph_cache .*file/graphs: can't write in this folder \(Not a directory\)"),
-        graph_cache.cache(Config(graph_cache=str(tmp_path / "file" / "graphs")), CPU, _parameters()),
+        graph_cache.cached_compilation(Config(graph_cache=str(tmp_path / "file" / "graphs")), CPU, _parameters()),
     ):
         pass
 

@@ -11,7 +11,7 @@ from tests.support import ROOT
 
 LOOP = """
 import sys, time
-from hlg.interrupt import StopRequest
+from hlg.runtime.signals import StopRequest
 stop = StopRequest()
 print("ready" if stop.poll() is None else "too early", flush=True)
 while not stop.poll():

@@ -58,7 +58,7 @@ def work(on: device.Device) -> dict[str, np.ndarray]:
             found |= {f"moving {p.name}": p.asnumpy().copy() for p in network.get_parameters() if not p.requires_grad}
     found["stop"] = out[2].asnumpy()
     found |= {f"parameter {p.name}": p.asnumpy() for p in network.get_parameters()}
-    found["counts"] = collective.total([on.rank + 1, 2**24 + 1, 10**11], on.count)
+    found["counts"] = collective.sum_over_ranks([on.rank + 1, 2**24 + 1, 10**11], on.count)
     return found
 
 

@@ -26,7 +26,7 @@ import numpy as np
 from hlg.config import Config
 from hlg.fingerprint import backward, forward, inputs, optimizer
 from hlg.fingerprint.bounds import MEASURED, REFERENCE, Judge, Row, read_reference
-from hlg.record.environment import PACKAGES, environment
+from hlg.record.environment import PACKAGES, environment_facts
 from hlg.runtime import device
 
 FACTOR = 4
@@ -94,7 +94,7 @@ def main() -> int:
                 f"largest {max(noise[amp_level].values()):.1e}",
                 flush=True,
             )
-    here = environment({})
+    here = environment_facts({})
     kept = {
         "factor": FACTOR,
         "measured": {
