@@ -29,17 +29,19 @@ from mindspore import Tensor, ops
 
 from hlg import cli
 from hlg.config import Config
-from hlg.data.loader import EvalLoader, TrainLoader, mixup_draw
+from hlg.data.loader import EvalLoader, TrainLoader
+from hlg.data.streams import draw_drop_scales, mixup_draw
 from hlg.data.throughput import decoding, described, read_or_drawn
 from hlg.files import write_result
 from hlg.model.flops import forward_flops, step_flops
 from hlg.model.loss import build_loss
+from hlg.model.network import build_network
 from hlg.model.optimizer import AdamW
 from hlg.record.environment import environment_facts
 from hlg.runtime import device
 from hlg.runtime.profiler import costliest, profiled
 from hlg.training.evaluate import evaluate
-from hlg.training.step import RankStep, TrainStep, build_network, draw_drop_scales
+from hlg.training.step import RankStep, TrainStep
 
 WARM_UP = 2
 EVALUATED_BATCHES = 4

@@ -18,6 +18,7 @@ from hlg.data.index import facts, scan
 from hlg.data.loader import EvalLoader
 from hlg.errors import StoppedError
 from hlg.model.layers import parameter_count
+from hlg.model.network import build_network
 from hlg.record.environment import environment_facts
 from hlg.record.run_folder import NoFolder, RunFolder, eval_line
 from hlg.runtime import collective, device, graph_cache
@@ -25,7 +26,7 @@ from hlg.runtime.signals import StopRequest
 from hlg.runtime.watchdog import Watchdog
 from hlg.training.confusion import Confusion
 from hlg.training.evaluate import compile_ranks, evaluate
-from hlg.training.step import RankStep, build_network
+from hlg.training.step import RankStep
 
 SHOWN = 5  # of the pairs that are confused most
 

@@ -28,10 +28,10 @@ from hlg.data.index import ImageIndex, scan
 from hlg.data.loader import EvalLoader
 from hlg.data.tiny import drawing
 from hlg.errors import UserError
-from hlg.model.network import HLG
+from hlg.model.network import HLG, build_network
+from hlg.model.normalize import MEAN, STD, Normalize
 from hlg.record.run_folder import sha256_of
 from hlg.runtime import device
-from hlg.training.step import MEAN, STD, Normalize, build_network
 
 IMAGES = 16  # that are compared
 TOLERANCE = {"O0": 1e-4, "O2": 1e-2, "O3": 1e-2}  # of the largest logit: float32, float16

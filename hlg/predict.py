@@ -22,10 +22,10 @@ from hlg.data.class_names import class_names, read_names
 from hlg.data.index import ImageIndex, scan
 from hlg.data.loader import EvalLoader
 from hlg.errors import UserError
-from hlg.model.network import HLG
+from hlg.model.network import HLG, build_network
+from hlg.model.normalize import Normalize
 from hlg.runtime import device
 from hlg.training.confusion import title
-from hlg.training.step import Normalize, build_network
 
 LIKELIEST = 5
 

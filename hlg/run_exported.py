@@ -34,7 +34,7 @@ def of_safetensors(path: str, device_target: str, class_num: int, image_size: in
     import mindspore as ms
 
     from hlg.checkpoint.weights import load_weights
-    from hlg.training.step import build_network
+    from hlg.model.network import build_network
 
     ms.set_device(device_target)
     ms.set_context(mode=ms.GRAPH_MODE)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from hlg import cli
@@ -19,6 +18,7 @@ from hlg.checkpoint import resume, store
 from hlg.checkpoint.resume import Resumption
 from hlg.config import Config, dump
 from hlg.data.index import ImageIndex, facts, scan
+from hlg.data.streams import shuffle_labels
 from hlg.errors import UserError
 from hlg.model.layers import parameter_count
 from hlg.record.environment import environment_facts
@@ -81,8 +81,8 @@ def read_indices(config: Config) -> tuple[ImageIndex, ImageIndex]:
             "would mean two things"
         )
     if config.shuffle_labels:
-        shuffled = np.random.default_rng(config.seed).permutation(train_index.labels)
-        train_index = dataclasses.replace(train_index, labels=shuffled)
+        labels = shuffle_labels(train_index.labels, config.seed)
+        train_index = dataclasses.replace(train_index, labels=labels)
     return train_index, eval_index
 
 

@@ -1,8 +1,8 @@
 """Batches of images for training and evaluation, from plain Python threads.
 
 Why not MindSpore's own pipeline:
-- every random choice is counter-based, a function of (seed, epoch, index in the data set), so batches are
-  the same bit for bit whatever the number of workers, and after a restart in mid-epoch; MindSpore's
+- every random choice is a function of (seed, epoch, index in the data set), see hlg.data.streams, so batches
+  are the same bit for bit whatever the number of workers, and after a restart in mid-epoch; MindSpore's
   operators draw from per-worker generators and differ between one worker and two;
 - an error stays ours: it names the file, or the file is skipped and counted;
 - MindSpore refuses more workers than the machine has cores, and the published configuration asks for 14.
@@ -22,10 +22,10 @@ import numpy as np
 
 from hlg.data.augment import UnreadableImageError, eval_image, open_rgb, train_image
 from hlg.data.index import ImageIndex
+from hlg.data.streams import epoch_order, image_generator
 from hlg.errors import UserError
 
 BATCHES_AHEAD = 4  # batches under way at once, the one that is waited for included
-ORDER, IMAGE, MIXUP = 0, 1, 2  # the random streams of a seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,33 +38,6 @@ class Batch:
 
 
 Job = tuple[Batch, Callable[[int], None]]  # an empty batch, and what fills one of its slots
-
-
-def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """(count,) int64: the indices of the data set in the order in which this epoch shows them."""
-    return _generator(seed, ORDER, epoch).permutation(count)
-
-
-def image_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The source of every random choice about one image in one epoch."""
-    return _generator(seed, IMAGE, epoch, index)
-
-
-def mixup_draw(seed: int, step: int, batch_size: int, alpha: float, rank: int = 0) -> tuple[np.float32, np.ndarray]:
-    """The weight of a batch's own images and the (B,) int32 permutation that names their partners.
-
-    `step` counts from the start of the run. One Beta(alpha, alpha) weight and one permutation a batch of each rank, as
-    in MindSpore's MixUpBatch; alpha 0 mixes nothing.
-    """
-    if alpha == 0:
-        return np.float32(1), np.arange(batch_size, dtype=np.int32)
-    rng = _generator(seed, MIXUP, step, rank)
-    weight = np.float32(rng.beta(alpha, alpha))
-    return weight, rng.permutation(batch_size).astype(np.int32)
-
-
-def _generator(*words: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
 
 
 class _Loader:

@@ -11,9 +11,10 @@ from hlg.checkpoint.weights import published_name
 from hlg.fingerprint import golden, synthetic
 from hlg.fingerprint.bounds import Judge, Row, exact
 from hlg.model.loss import build_loss
+from hlg.model.network import build_network
 from hlg.model.optimizer import AdamW
 from hlg.model.schedule import learning_rates
-from hlg.training.step import Update, build_network
+from hlg.training.step import Update
 
 STEPS = 3
 # What no precision holds. In float16 it is the cast of the images that leaves the range, in float32 their products.

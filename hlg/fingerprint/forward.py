@@ -11,7 +11,7 @@ from hlg.fingerprint import golden, synthetic
 from hlg.fingerprint.bounds import Judge, Row, exact
 from hlg.fingerprint.probes import tap
 from hlg.model.loss import build_loss
-from hlg.training.step import build_network
+from hlg.model.network import build_network
 
 SPREAD = 4  # standard errors that a standard deviation may be off by
 CUT = 0.04  # dense weights lie within it

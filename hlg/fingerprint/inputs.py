@@ -7,12 +7,13 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from hlg.data.augment import crop_box, eval_image, open_rgb, train_image
-from hlg.data.loader import image_generator
+from hlg.data.streams import image_generator
 from hlg.fingerprint import synthetic
 from hlg.fingerprint.bounds import REFERENCE, Judge, Row, exact
 from hlg.model.loss import build_loss
+from hlg.model.normalize import Normalize
 from hlg.model.optimizer import AdamW
-from hlg.training.step import Normalize, TrainStep
+from hlg.training.step import TrainStep
 
 IMAGES = ("colour.jpg", "grey.jpg", "portrait.jpg")
 CROP_MIN = 0.05

@@ -13,9 +13,9 @@ from hlg.checkpoint.weights import published_name
 from hlg.fingerprint import golden, synthetic
 from hlg.fingerprint.backward import STEPS, restart
 from hlg.fingerprint.bounds import Judge, Row
+from hlg.model.network import build_network
 from hlg.model.optimizer import AdamW
 from hlg.model.schedule import learning_rates
-from hlg.training.step import build_network
 
 LARGEST_RATE = 0.1
 MODES = ("cosine", "poly", "steps", "linear")

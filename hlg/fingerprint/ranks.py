@@ -11,10 +11,10 @@ from hlg.checkpoint import store
 from hlg.checkpoint.weights import load_weights, published_name
 from hlg.fingerprint import golden, synthetic
 from hlg.fingerprint.bounds import Row, exact, not_done
+from hlg.model.network import build_network
 from hlg.model.optimizer import AdamW
 from hlg.runtime import collective
 from hlg.runtime.device import Device
-from hlg.training.step import build_network
 
 SHAPES = ((3,), (384, 1536), (1001,), (2048, 1024), (1, 50, 384))  # some share a bucket, one has its own
 COUNT = 2**24 + 1  # beyond what float32 counts

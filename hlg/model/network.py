@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import Normal, initializer
@@ -267,3 +268,18 @@ class HLG(nn.Cell):
 def embedding(name: str, tokens: int, dim: int) -> Parameter:
     """A learned (1, tokens, dim) embedding, normal with sigma 1 as published."""
     return Parameter(initializer(Normal(1.0), (1, tokens, dim)), name=name)
+
+
+def build_network(class_num: int, image_size: int, amp_level: str = "O0") -> HLG:
+    """HLG-Mobile with random weights, computing in the precision of ``amp_level``.
+
+    O0: float32. O2: float16 but for batch norm. O3: float16. Parameters and loss stay float32 at every level.
+
+    Raises:
+        UserError: an image size that does not fit.
+    """
+    network = HLG(class_num, image_size)
+    if amp_level != "O0":
+        # Sets the cells of `network` itself; what it returns only adds a cast that loss and ranks do anyway.
+        ms.amp.auto_mixed_precision(network, amp_level)
+    return network

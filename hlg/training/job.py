@@ -16,9 +16,11 @@ from hlg.checkpoint import store
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
 from hlg.data.index import ImageIndex
-from hlg.data.loader import Batch, EvalLoader, TrainLoader, mixup_draw
+from hlg.data.loader import Batch, EvalLoader, TrainLoader
+from hlg.data.streams import draw_drop_scales, mixup_draw
 from hlg.errors import RESUME_ME, StoppedError, UserError
 from hlg.model.loss import build_loss
+from hlg.model.network import build_network
 from hlg.model.optimizer import AdamW
 from hlg.model.schedule import learning_rates
 from hlg.record.journal import Journal
@@ -28,7 +30,7 @@ from hlg.runtime.device import Device
 from hlg.runtime.signals import StopRequest
 from hlg.runtime.watchdog import Watchdog
 from hlg.training.evaluate import Evaluation, blank_batch, evaluate
-from hlg.training.step import RankStep, TrainStep, build_network, draw_drop_scales
+from hlg.training.step import RankStep, TrainStep
 
 
 class Job:

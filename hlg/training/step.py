@@ -1,48 +1,17 @@
-"""One training step and one evaluation step as graphs, and the random numbers that the host draws for a training step.
+"""One training step and one evaluation step as graphs.
 
 Shapes: B images of S x S pixels, C classes. ``auto_prefix=False`` keeps the network's parameters under their own names.
 """
 
 import mindspore as ms
-import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.ops import composite
 
 from hlg.model.loss import CrossEntropy
 from hlg.model.network import HLG
+from hlg.model.normalize import Normalize
 from hlg.model.optimizer import AdamW
 from hlg.runtime.collective import Average
-
-# ImageNet's mean and standard deviation of a channel, in grey levels 0 to 255.
-MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
-STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
-
-
-def build_network(class_num: int, image_size: int, amp_level: str = "O0") -> HLG:
-    """HLG-Mobile with random weights, computing in the precision of ``amp_level``.
-
-    O0: float32. O2: float16 but for batch norm. O3: float16. Parameters and loss stay float32 at every level.
-
-    Raises:
-        UserError: an image size that does not fit.
-    """
-    network = HLG(class_num, image_size)
-    if amp_level != "O0":
-        # Sets the cells of `network` itself; what it returns only adds a cast that loss and ranks do anyway.
-        ms.amp.auto_mixed_precision(network, amp_level)
-    return network
-
-
-class Normalize(nn.Cell):
-    """uint8 images (B, S, S, 3) -> normalised float32 (B, 3, S, S)."""
-
-    def __init__(self) -> None:
-        super().__init__(auto_prefix=False)
-        self.mean = Tensor(MEAN, ms.float32)
-        self.scale = Tensor([1 / s for s in STD], ms.float32)
-
-    def construct(self, images: Tensor) -> Tensor:
-        return ((images.astype(ms.float32) - self.mean) * self.scale).transpose(0, 3, 1, 2)
 
 
 class Objective(nn.Cell):
@@ -159,7 +128,7 @@ class TrainStep(nn.Cell):
             labels: int32 (B,).
             partner: int32 (B,), the place in the batch of the image that each one is mixed with.
             lam: float32 (), the share of the image itself.
-            scales: float32 (B, columns), factors of stochastic depth (:func:`draw_drop_scales`).
+            scales: float32 (B, columns), factors of stochastic depth (:func:`hlg.data.streams.draw_drop_scales`).
             lr: float32 (), the learning rate of this step.
             stop: float32 (), not 0 where this rank wants the run to stop after this step.
 
@@ -196,17 +165,3 @@ class RankStep(nn.Cell):
         score = ops.select(own, logits, ops.zeros_like(logits)).sum(-1, keepdims=True)  # (B, 1)
         beaten = (score > logits) | ((score == logits) & (labels.reshape(-1, 1) <= classes))
         return (~beaten).astype(ms.int32).sum(-1), self.argmax(logits)
-
-
-def draw_drop_scales(drop_rates: np.ndarray, seed: int, step: int, batch: int) -> np.ndarray:
-    """Factors of stochastic depth for one step, the same for the same (seed, step).
-
-    Args:
-        drop_rates: (K,) the drop rate of each column (``HLG.drop_rates``).
-
-    Returns:
-        float32 (batch, K): 0 where a branch is dropped, else 1 / (1 - rate).
-    """
-    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 3, step])))
-    keep = 1 - drop_rates
-    return ((random.random((batch, len(keep)), np.float32) < keep) / keep).astype(np.float32)

@@ -10,9 +10,11 @@ import numpy as np
 from mindspore import Tensor
 
 from hlg.config import Config
+from hlg.data.streams import draw_drop_scales
 from hlg.model.loss import build_loss
+from hlg.model.network import build_network
 from hlg.runtime import device
-from hlg.training.step import Gradients, build_network, draw_drop_scales
+from hlg.training.step import Gradients
 
 CLASSES, SIZE, BATCH = 10, 112, 2
 

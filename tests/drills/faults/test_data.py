@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from hlg.data.loader import epoch_order
+from hlg.data.streams import epoch_order
 from tests.drills.faults.drill import drill
 from tests.drills.faults.job import KEYS, STEPS, Job, assert_same_run, kill
 

@@ -13,11 +13,10 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 from PIL import Image
 
-import hlg.training.step
 from hlg.checkpoint import store
 from hlg.data import augment
 from hlg.fingerprint import golden, optimizer
-from hlg.model import layers, loss, operators, schedule
+from hlg.model import layers, loss, network, normalize, operators, schedule
 from hlg.model.network import DILATED, HLG, LOCAL, MOBILE, Attention, LocalGlobalBlock
 from hlg.model.optimizer import AdamW
 from hlg.runtime import collective
@@ -56,8 +55,8 @@ def off_centre() -> Any:
 @contextmanager
 def other_channels() -> Iterator[None]:
     with (
-        patch.object(hlg.training.step, "MEAN", hlg.training.step.MEAN[::-1]),
-        patch.object(hlg.training.step, "STD", hlg.training.step.STD[::-1]),
+        patch.object(normalize, "MEAN", normalize.MEAN[::-1]),
+        patch.object(normalize, "STD", normalize.STD[::-1]),
     ):
         yield
 
@@ -120,7 +119,7 @@ def layer_norm_epsilon() -> Any:
 @fault("local and dilated grouping are swapped", "forward: stage 1 block 0: regrouping")
 def swapped_grouping() -> Any:
     stages = tuple(replace(s, blocks=(DILATED, LOCAL)) if s.blocks[0] else s for s in MOBILE)
-    return patch.object(hlg.training.step, "HLG", partial(HLG, stages=stages))
+    return patch.object(network, "HLG", partial(HLG, stages=stages))
 
 
 @fault("queries are scaled twice", "forward: stage 1 block 0: window attention")

@@ -16,15 +16,8 @@ from PIL import Image
 from hlg.data import loader
 from hlg.data.augment import eval_resize_short, open_rgb, train_image
 from hlg.data.index import ImageIndex, scan
-from hlg.data.loader import (
-    BATCHES_AHEAD,
-    Batch,
-    EvalLoader,
-    TrainLoader,
-    epoch_order,
-    image_generator,
-    mixup_draw,
-)
+from hlg.data.loader import BATCHES_AHEAD, Batch, EvalLoader, TrainLoader
+from hlg.data.streams import epoch_order, image_generator
 from hlg.errors import UserError
 
 CLASSES, PER_CLASS = 3, 5
@@ -342,34 +335,3 @@ def test_two_iterations_of_one_loader_do_not_disturb_each_other(index: ImageInde
     both = train(index)
     pairs = list(zip(both, both, strict=True))
     assert_same([a for a, _ in pairs], [b for _, b in pairs])
-
-
-# Mixup
-
-
-def test_mixup_of_a_step_is_always_the_same_and_of_another_step_another() -> None:
-    (weight, order), (same, again), (other, _) = (mixup_draw(1, step, 128, 0.2) for step in (7, 7, 8))
-    assert weight == same != other
-    assert weight.dtype == np.float32
-    assert order.dtype == np.int32
-    np.testing.assert_array_equal(order, again)
-    np.testing.assert_array_equal(np.sort(order), np.arange(128))
-
-
-def test_mixup_weights_follow_the_beta_distribution() -> None:
-    weights = np.array([mixup_draw(1, step, 2, 0.2)[0] for step in range(2000)])
-    assert weights.min() >= 0
-    assert weights.max() <= 1
-    assert weights.mean() == pytest.approx(0.5, abs=0.04)
-    assert weights.var() == pytest.approx(0.25 / 1.4, abs=0.01)  # Beta(a, a): 1 / (4 (2 a + 1))
-
-
-def test_mixup_with_alpha_zero_mixes_nothing() -> None:
-    weight, order = mixup_draw(1, 7, 5, 0.0)
-    assert weight == 1
-    np.testing.assert_array_equal(order, range(5))
-
-
-def test_order_images_and_mixup_draw_from_separate_streams() -> None:
-    rngs = [loader._generator(1, stream, 3) for stream in (loader.ORDER, loader.IMAGE, loader.MIXUP)]
-    assert len({rng.random() for rng in rngs}) == 3

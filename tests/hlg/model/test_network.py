@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mindspore import Tensor
 
+from hlg.data.streams import draw_drop_scales
 from hlg.errors import UserError
 from hlg.model.layers import parameter_count
 from hlg.model.loss import build_loss
-from hlg.model.network import DILATED, HLG, LOCAL, Attention, StageConfig, group_dilated, group_local
+from hlg.model.network import DILATED, HLG, LOCAL, Attention, StageConfig, build_network, group_dilated, group_local
 from hlg.model.optimizer import AdamW
-from hlg.training.step import Update, build_network, draw_drop_scales
+from hlg.training.step import Update
 from tests.conftest import FIXTURES
 
 SMALL = (
@@ -102,16 +103,6 @@ def test_stochastic_depth_rises_from_zero_and_drops_each_window_on_its_own(mobil
     np.testing.assert_allclose(np.sort(mobile.drop_rates), expected, rtol=1e-6)
 
 
-def test_drop_scales_depend_on_seed_and_step_alone_and_keep_the_mean() -> None:
-    rates = np.array([0.05, 0.1], np.float32)
-    one, again = draw_drop_scales(rates, 1, 7, 4000), draw_drop_scales(rates, 1, 7, 4000)
-    assert (one == again).all()
-    assert (one != draw_drop_scales(rates, 1, 8, 4000)).any()
-    assert (one != draw_drop_scales(rates, 2, 7, 4000)).any()
-    assert set(np.unique(one)) == {np.float32(0), np.float32(1 / 0.95), np.float32(1 / np.float32(0.9))}
-    np.testing.assert_allclose(one.mean(0), 1, atol=0.02)
-
-
 def test_a_dropped_branch_leaves_the_residual_as_it_was() -> None:
     network = HLG(2, 112, SMALL, drop_rate=0.5)
     x = Tensor(np.random.default_rng(0).standard_normal((2, 3, 112, 112)).astype(np.float32))
@@ -142,7 +133,7 @@ def test_attention_is_the_textbook_formula() -> None:
 
 def _losses(mode: int, amp_level: str, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Two training steps of a small network."""
-    monkeypatch.setattr("hlg.training.step.HLG", lambda class_num, size: HLG(class_num, size, SMALL, drop_rate=0.5))
+    monkeypatch.setattr("hlg.model.network.HLG", lambda class_num, size: HLG(class_num, size, SMALL, drop_rate=0.5))
     ms.set_context(mode=mode)
     ms.set_seed(3)
     network = build_network(4, 112, amp_level)
@@ -184,7 +175,7 @@ def test_half_precision_trains_near_float32_but_not_in_it(
 
 
 def test_a_step_whose_float16_gradients_overflow_says_so_and_moves_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hlg.training.step.HLG", lambda class_num, size: HLG(class_num, size, SMALL))
+    monkeypatch.setattr("hlg.model.network.HLG", lambda class_num, size: HLG(class_num, size, SMALL))
     ms.set_context(mode=ms.PYNATIVE_MODE)
     network = build_network(4, 112, "O3")
     weights = {p.name: p.asnumpy().copy() for p in network.trainable_params()}

@@ -7,9 +7,10 @@ from mindspore import Tensor, nn
 
 from hlg.data.loader import Batch
 from hlg.errors import UserError
+from hlg.model.normalize import MEAN, STD, Normalize
 from hlg.training.confusion import Confusion
 from hlg.training.evaluate import evaluate
-from hlg.training.step import MEAN, STD, Normalize, RankStep
+from hlg.training.step import RankStep
 
 
 class Fixed(nn.Cell):

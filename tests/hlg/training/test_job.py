@@ -31,7 +31,7 @@ def _job(batch_size: int, rank: int, ranks: int) -> Job:
 def test_schedule_and_stochastic_depth_depend_on_the_global_batch_alone(
     ranks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hlg.training.step.HLG", None)  # put back afterwards
+    monkeypatch.setattr("hlg.model.network.HLG", None)  # put back afterwards
     narrow()
     alone = _job(12, 0, 1)
     together = [_job(12 // ranks, rank, ranks) for rank in range(ranks)]
@@ -59,7 +59,7 @@ def test_the_report_and_the_resumption_agree_on_what_changes_no_number() -> None
 
 
 def test_files_that_an_earlier_part_of_the_run_left_out_are_still_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hlg.training.step.HLG", None)
+    monkeypatch.setattr("hlg.model.network.HLG", None)
     narrow()
     job = Job(dataclasses.replace(CONFIG, batch_size=12, on_unreadable="skip"), Device("CPU", "x86_64"), INDEX, INDEX)
     assert job.skipped() == []
@@ -68,7 +68,7 @@ def test_files_that_an_earlier_part_of_the_run_left_out_are_still_counted(monkey
 
 
 def test_a_run_that_goes_on_does_not_ask_for_the_file_it_once_started_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hlg.training.step.HLG", None)
+    monkeypatch.setattr("hlg.model.network.HLG", None)
     narrow()
     config = dataclasses.replace(CONFIG, batch_size=12, pretrained="/gone.ckpt")
     with pytest.raises(UserError, match=r"/gone\.ckpt: no such file"):

@@ -6,7 +6,7 @@
 from dataclasses import replace
 from functools import partial
 
-import hlg.training.step
+from hlg.model import network
 from hlg.model.network import HLG, MOBILE
 
 STAGES = tuple(
@@ -17,4 +17,4 @@ STAGES = tuple(
 
 def narrow() -> None:
     """From now on in this process, networks are built narrow."""
-    hlg.training.step.HLG = partial(HLG, stages=STAGES)  # type: ignore[misc]
+    network.HLG = partial(HLG, stages=STAGES)  # type: ignore[misc]

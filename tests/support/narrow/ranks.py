@@ -11,9 +11,11 @@ from mindspore import Tensor
 
 from hlg.config import Config
 from hlg.model.loss import build_loss
+from hlg.model.network import build_network
+from hlg.model.normalize import Normalize
 from hlg.model.optimizer import AdamW
 from hlg.runtime import collective, device
-from hlg.training.step import Gradients, Normalize, TrainStep, build_network
+from hlg.training.step import Gradients, TrainStep
 from tests.support.narrow import narrow
 
 IMAGES, CLASSES, SIZE, STEPS = 12, 3, 112, 4
