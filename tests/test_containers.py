@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.container_commands import CASES, DOCKER, GOLDEN, ROOT, path_with, section
+from tests.support.processes import run_git
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -188,10 +189,6 @@ def test_the_image_says_which_commit_it_holds_and_whether_it_was_changed(tmp_pat
     for name in ("docker", "pyproject.toml"):
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, project / name)
 
-    def git(*command: str) -> str:
-        name = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
-        return subprocess.run(["git", *name, *command], cwd=project, check=True, capture_output=True, text=True).stdout
-
     def revision() -> list[str]:
         programs = tmp_path / "programs"
         programs.mkdir(exist_ok=True)
@@ -202,11 +199,11 @@ def test_the_image_says_which_commit_it_holds_and_whether_it_was_changed(tmp_pat
         ).stdout
         return [word for word in printed.split() if word.startswith(("REVISION=", "SOURCE="))]
 
-    git("init", "--quiet")
-    git("add", ".")
-    git("commit", "--quiet", "--message", "one")
-    git("remote", "add", "origin", "https://somebody:secret@example.org/hlg.git")
-    commit = git("rev-parse", "HEAD").strip()
+    run_git(project, "init", "--quiet")
+    run_git(project, "add", ".")
+    run_git(project, "commit", "--quiet", "--message", "one")
+    run_git(project, "remote", "add", "origin", "https://somebody:secret@example.org/hlg.git")
+    commit = run_git(project, "rev-parse", "HEAD").strip()
     assert revision() == [f"REVISION={commit}", "SOURCE=https://example.org/hlg.git"]
     (project / "hlg").mkdir()
     (project / "hlg/new.py").touch()

@@ -1,14 +1,13 @@
 """The house keeps its order: floors by folder, no circles, and the wall between hlg and repro."""
 
 import ast
-import subprocess
-import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 from tests.support import ROOT
+from tests.support.processes import run_module
 
 # The rooms of each package from the ground up: a room imports only from floors below its own.
 FLOORS = {
@@ -105,14 +104,8 @@ def test_each_package_keeps_to_its_side_of_the_wall(module: str) -> None:
 def test_the_report_runs_where_mindspore_is_not_installed(tmp_path: Path) -> None:
     (tmp_path / "mindspore.py").write_text("raise ImportError('not here')")
     (tmp_path / "runs").mkdir()
-    done = subprocess.run(
-        [sys.executable, "-m", "repro.report", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "report.md")],
-        cwd=ROOT,
-        env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    options = ("--runs", tmp_path / "runs", "--out", tmp_path / "report.md")
+    done = run_module("repro.report", *options, env={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 0, done.stderr
     assert "not measured" in (tmp_path / "report.md").read_text()
 

@@ -2,11 +2,10 @@
 
 import os
 import shutil
-import subprocess
 
 import pytest
 
-from tests.support import ROOT
+from tests.support.processes import run_command
 
 LAUNCH = ".venv/bin/python -m hlg.launch --logs results/runs/.ranks"
 FINGERPRINT = ".venv/bin/python -m hlg.launch --logs results/fingerprint/.ranks"
@@ -17,9 +16,8 @@ DATA = "--dataset_path /data/train --eval_path /data/val"
 def commands(*arguments: str) -> list[str]:
     """What make would run after the set-up, one blank between words."""
     environment = {"PATH": os.environ["PATH"]}  # not the variables of a make that runs the tests
-    done = subprocess.run(
-        ["make", "--dry-run", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    )
+    done = run_command("make", "--dry-run", *arguments, env=environment, inherit=False)
+    assert done.returncode == 0, done.stderr
     lines = [" ".join(line.split()) for line in done.stdout.replace("\\\n", " ").splitlines()]
     return [line for line in lines if "bootstrap.py" not in line]
 
@@ -159,13 +157,12 @@ def test_two_ranks_on_a_cpu_share_the_batch_of_the_tiny_recipe() -> None:
     ],
 )
 def test_a_variable_that_would_do_nothing_is_an_error(arguments: list[str], said: str) -> None:
-    done = subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_command("make", "--dry-run", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
 
 
 def test_too_few_seeds_are_refused_before_any_is_trained() -> None:
-    command = ["make", "convergence", "DRY_RUN=1", "SEEDS=1 2 3 4 5 6 7 8 9 9"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_command("make", "convergence", "DRY_RUN=1", "SEEDS=1 2 3 4 5 6 7 8 9 9")
     assert "error: SEEDS: found 9; allowed: 10 different ones or more" in done.stderr
     assert "hlg.train" not in done.stdout

@@ -2,13 +2,12 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support import ROOT
+from tests.support.processes import run_module
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -23,43 +22,23 @@ def test_every_make_target_that_the_readme_names_exists() -> None:
 
 
 def test_the_readmes_table_of_faults_is_made_from_the_drills() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.drills.faults.drill", "--check", "README.md"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_module("tests.drills.faults.drill", "--check", "README.md")
     assert done.returncode == 0, done.stderr
 
 
 def test_the_readmes_table_of_published_keys_is_made_from_the_configuration() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.migration", "--check", "README.md"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_module("tests.support.migration", "--check", "README.md")
     assert done.returncode == 0, done.stderr
 
 
 def test_what_the_readme_says_of_plans_is_what_make_plan_says_and_what_was_measured() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.plan_check", "--check"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_module("tests.support.plan_check", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("maker", ["tests.drills.numerics.planted", "tests.drills.numerics.example"])
 def test_the_readmes_fingerprint_and_its_planted_faults_are_made_from_the_tests(maker: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", maker, "--check", "README.md"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = run_module(maker, "--check", "README.md")
     assert done.returncode == 0, done.stderr
 
 
@@ -77,14 +56,8 @@ def test_every_published_script_and_program_has_its_place_in_the_readme() -> Non
 def test_the_page_about_several_seeds_is_made_from_its_runs(tmp_path: Path) -> None:
     for folder in ("seeds", "published"):
         shutil.copytree(ROOT / "results" / folder, tmp_path / "results" / folder)
-    done = subprocess.run(
-        [sys.executable, "-m", "repro.report", "--runs", "results/seeds", "--out", "results/seeds/again.md"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    options = ("--runs", "results/seeds", "--out", "results/seeds/again.md")
+    done = run_module("repro.report", *options, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
     page = (ROOT / "results/seeds/report.md").read_text()
     assert (tmp_path / "results/seeds/again.md").read_text() == page
@@ -95,14 +68,8 @@ def test_the_example_of_a_report_is_made_from_the_kept_runs(tmp_path: Path) -> N
     for folder in ("kept", "seeds", "published"):
         shutil.copytree(ROOT / "results" / folder, tmp_path / "results" / folder)
     runs = sorted(str(run.relative_to(tmp_path)) for run in tmp_path.glob("results/[ks]*/2*"))
-    done = subprocess.run(
-        [sys.executable, "-m", "repro.report", *runs, "--out", "results/example/report.md"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    options = (*runs, "--out", "results/example/report.md")
+    done = run_module("repro.report", *options, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
     made, kept = (
         {file.relative_to(root): file.read_bytes() for file in root.rglob("*") if file.suffix not in ("", ".png")}
@@ -113,11 +80,5 @@ def test_the_example_of_a_report_is_made_from_the_kept_runs(tmp_path: Path) -> N
 
 
 def test_the_readmes_table_of_results_is_made_from_the_kept_runs() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "repro.report", "--runs", "results/kept", "--check", "README.md"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_module("repro.report", "--runs", "results/kept", "--check", "README.md")
     assert done.returncode == 0, done.stderr

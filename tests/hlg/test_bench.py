@@ -1,8 +1,6 @@
 """Measuring one thing: what is written, and what is refused. No time is judged."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +11,7 @@ from mindspore.profiler import ProfilerActivity
 
 from hlg import bench
 from hlg.runtime import profiler
-from tests.support import ROOT
+from tests.support.processes import Done, run_module
 
 SMALL = ["--batch_size=2", "--train_image_size=112", "--eval_image_size=112", "--class_num=7"]
 RATES = {
@@ -27,11 +25,8 @@ RATES = {
 }
 
 
-def measured(*options: str, standard_input: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.support.narrow.bench", *options, *SMALL]
-    return subprocess.run(
-        command, cwd=ROOT, input=standard_input, capture_output=True, text=True, timeout=600, check=False
-    )
+def measured(*options: str, standard_input: str = "") -> Done:
+    return run_module("tests.support.narrow.bench", *options, *SMALL, stdin=standard_input)
 
 
 @pytest.mark.parametrize("what", ["forward", "step", "evaluate"])

@@ -1,8 +1,6 @@
 """A network leaves as a file that another process loads, and that computes what the network computes."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +17,8 @@ from hlg.errors import UserError
 from hlg.fingerprint.golden import set_weights
 from hlg.model.network import HLG
 from tests.hlg.checkpoint.test_store import STATE
-from tests.support import ROOT
 from tests.support.narrow import STAGES
+from tests.support.processes import Done, run_module
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +36,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory, network: HLG) -> Path:
     return store.save_checkpoint(folder / "hlg.ckpt", network.get_parameters(), STATE)
 
 
-def exported(weights: Path, out: Path, *keys: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "tests.support.narrow.export",
-        f"--pretrained={weights}",
-        f"--file_name={out}/hlg.mindir",
-    ]
-    command += ["--class_num=7", "--train_image_size=112", "--batch_size=4", "--eval_num_workers=2", *keys]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+def exported(weights: Path, out: Path, *keys: str) -> Done:
+    paths = (f"--pretrained={weights}", f"--file_name={out}/hlg.mindir")
+    options = ("--class_num=7", "--train_image_size=112", "--batch_size=4", "--eval_num_workers=2", *keys)
+    return run_module("tests.support.narrow.export", *paths, *options)
 
 
 def test_mindir_is_loaded_again_and_compared_on_images_of_the_data(weights: Path, tmp_path: Path) -> None:

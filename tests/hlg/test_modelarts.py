@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from hlg.errors import UserError
 from hlg.modelarts import Place, command, place
 from tests.drills.faults.job import KEYS
 from tests.support import ROOT
+from tests.support.processes import run_module, wait_for
 
 WAIT_S = 60  # for what takes a moment, on a machine that is busy
 
@@ -120,13 +120,6 @@ def end(process: subprocess.Popen[str], timeout: float = WAIT_S) -> tuple[int, s
     out, err = process.communicate(timeout=timeout)
     print(out, err)
     return process.returncode, err
-
-
-def wait_for(condition: Callable[[], object], what: str, timeout: float = WAIT_S) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout} s for {what}"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -331,13 +324,7 @@ def test_a_machine_without_moxing_is_one_line(node: Node) -> None:
 @pytest.mark.parametrize("program", ["hlg.train", "hlg.eval"])
 def test_a_program_that_is_started_itself_says_how_to_start_it_on_modelarts(program: str) -> None:
     file = ROOT / "tests/hlg/fixtures/published/hlg_cloud.yml"
-    done = subprocess.run(
-        [sys.executable, "-m", program, "--config_path", str(file)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_module(program, "--config_path", file)
     assert done.returncode == 2
     assert done.stderr == (
         f"error: {file}:1: enable_modelarts: found 1, but the boot file alone copies from and to ModelArts' storage: "

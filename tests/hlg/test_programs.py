@@ -4,7 +4,6 @@ Those that train take the narrow network, which compiles in seconds; ``make tiny
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from hlg.checkpoint import store
 from hlg.data.class_names import read_names
 from hlg.data.tiny.make import Request, make
 from tests.support import ROOT
+from tests.support.processes import Done, run_module
 
 SMALL = {
     "class_num": 3,
@@ -41,16 +41,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def _command(program: str, data: Path, runs: Path, **keys: object) -> list[str]:
+def _options(data: Path, runs: Path, **keys: object) -> list[str]:
     paths = {"dataset_path": data / "train", "eval_path": data / "val", "save_checkpoint_path": runs}
-    options = [f"--{key}={value}" for key, value in {**SMALL, **paths, **keys}.items()]
-    return [sys.executable, "-m", program, *options]
+    return [f"--{key}={value}" for key, value in {**SMALL, **paths, **keys}.items()]
 
 
-def _run(program: str, data: Path, runs: Path, **keys: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        _command(program, data, runs, **keys), cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
+def _run(program: str, data: Path, runs: Path, **keys: object) -> Done:
+    return run_module(program, *_options(data, runs, **keys))
 
 
 def _folders(runs: Path) -> list[Path]:
@@ -130,10 +127,8 @@ def test_an_evaluation_counts_every_class_and_says_what_is_taken_for_what(data: 
     assert sum(pair["images"] for pair in scores["confused"]) == 9 - scores["correct_top1"]
 
 
-def _predict(data: Path, runs: Path, images: list[Path], **keys: object) -> subprocess.CompletedProcess[str]:
-    command = _command("tests.support.narrow.predict", data, runs, **keys)
-    command[3:3] = [str(image) for image in images]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+def _predict(data: Path, runs: Path, images: list[Path], **keys: object) -> Done:
+    return run_module("tests.support.narrow.predict", *images, *_options(data, runs, **keys))
 
 
 def test_the_likeliest_classes_of_single_images_are_named(data: Path, trained: Path) -> None:
@@ -164,7 +159,8 @@ def test_a_list_that_names_the_classes_does_instead_of_a_data_set(data: Path, tr
 
 
 def test_ctrl_c_saves_and_leaves_a_readable_unsealed_folder(data: Path, tmp_path: Path) -> None:
-    command = _command("tests.support.narrow.train", data, tmp_path, context_mode=1, max_epoch=50)
+    keys = _options(data, tmp_path, context_mode=1, max_epoch=50)
+    command = [sys.executable, "-m", "tests.support.narrow.train", *keys]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         deadline = time.monotonic() + 120
@@ -239,13 +235,6 @@ def test_an_image_that_is_unreadable_stops_the_run_by_name_or_is_skipped_and_cou
 
 
 def test_help_lists_every_key_with_its_unit() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "hlg.train", "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "COLUMNS": "100"},
-    )
+    done = run_module("hlg.train", "--help", env={"COLUMNS": "100"})
     assert "--batch_size [images]" in done.stdout
     assert "--lr_max" in done.stdout

@@ -1,7 +1,5 @@
 """The bridges between the two packages are files: run folders and measurements, which hlg writes and repro reads."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from repro.published.figures import read_published
 from repro.published.schema import Verdict
 from repro.published.seeds import FREE
 from repro.records.run_folder import read_run
-from tests.support import ROOT
+from tests.support.processes import run_module
 
 DEVICE = {"target": "CPU", "names": ["x86_64"], "count": 1}
 SPLIT = {"path": "data/tiny/val", "images": 3, "classes": 2, "hash": "content:sha256:00"}
@@ -75,8 +73,8 @@ def test_what_was_measured_is_read_as_a_plan_needs_it(tmp_path: Path) -> None:
     small = ["--batch_size=2", "--train_image_size=112", "--eval_image_size=112", "--class_num=7", "--steps=1"]
     files = {what: tmp_path / f"{what}.json" for what in ("step", "evaluate", "input")}
     for what, file in files.items():
-        command = [sys.executable, "-m", "tests.support.narrow.bench", what, *small, f"--json={file}"]
-        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        done = run_module("tests.support.narrow.bench", what, *small, f"--json={file}")
+        assert done.returncode == 0, done.stderr
     found = read_inputs(read_options([word for what, file in files.items() for word in (f"--{what}", str(file))]))
     facts, quantities = found.facts, found.quantities
     assert (facts.batch, facts.image_size, facts.workers, facts.shared, facts.averages) == (2, 112, 14, True, 1)

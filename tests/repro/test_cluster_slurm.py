@@ -7,12 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.clusters import IMAGE, ODD, PYTHON, ROOT, make, render, split
+from tests.support.processes import run_command, wait_for
 
 # The long options of sbatch 22.05 that have a directive, without those that make no sense in one.
 SBATCH = frozenset(
@@ -94,10 +94,7 @@ class Slurm:
         return path.read_text() if path.exists() else ""
 
     def wait_for(self, *names: str) -> None:
-        end = time.monotonic() + 20
-        while not all((self.out / name).exists() for name in names):
-            assert time.monotonic() < end, f"waited for {names}"
-            time.sleep(0.02)
+        wait_for(lambda: all((self.out / name).exists() for name in names), f"{names}")
 
     def began(self, *, checkpoint: bool = True, finished: bool = False) -> Path:
         """A run that this job began before it was queued again."""
@@ -122,12 +119,12 @@ def slurm(tmp_path: Path) -> Slurm:
 def test_the_script_is_one_that_bash_and_shellcheck_accept(device: str, tmp_path: Path) -> None:
     text = render("--device", device, "--queue", "big", "--", "--seed=2")["slurm.sh"]
     (tmp_path / "slurm.sh").write_text(text)
-    subprocess.run(["bash", "-n", str(tmp_path / "slurm.sh")], check=True)
+    assert run_command("bash", "-n", tmp_path / "slurm.sh").returncode == 0
     beside = Path(sys.executable).parent / "shellcheck"
     shellcheck = str(beside) if beside.exists() else shutil.which("shellcheck")
     if shellcheck is None:
         pytest.skip("shellcheck is not installed")
-    done = subprocess.run([shellcheck, str(tmp_path / "slurm.sh")], capture_output=True, text=True, check=False)
+    done = run_command(shellcheck, tmp_path / "slurm.sh")
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -210,8 +207,7 @@ def test_the_container_is_one_that_run_sh_knows_how_to_start() -> None:
     text = render("--device", "cpu")["slurm.sh"]
     (line,) = [line for line in text.splitlines() if line.startswith("python=(")]
     command = [*shlex.split(line.removeprefix("python=(").removesuffix(")")), "-m", "hlg.launch"]
-    environment = {**os.environ, "DRY_RUN": "1", "IMAGE": IMAGE}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = run_command(*command, env={"DRY_RUN": "1", "IMAGE": IMAGE})
     if "no container engine answers" in done.stderr:
         pytest.skip("no container engine answers")
     assert done.returncode == 0, done.stderr

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 import yaml
 
 from tests.support.clusters import DIGEST, IMAGE, ODD, PYTHON, make, render, split
+from tests.support.processes import run_command
 
 SCHEMA = json.loads((Path(__file__).parent / "fixtures/volcano/job.schema.json").read_text())
 KUBERNETES = "1.28"  # the fields that are used are old enough for clusters that are
@@ -122,14 +122,9 @@ def run_pod(text: str, folder: Path, index: int, **variables: str) -> tuple[int,
     python.chmod(0o755)
     given = {entry["name"]: expand(entry["value"], {}) for entry in container["env"] if "value" in entry}
     plugins = {"VC_TASK_INDEX": str(index), "VC_NODE_HOSTS": "127.0.0.1,n2", "VC_NODE_NUM": "2"}
-    done = subprocess.run(
-        [expand(word, given | plugins) for word in container["args"]],
-        env={**given, **plugins, "PATH": f"{folder}/bin:{os.environ['PATH']}", "OUT": str(folder), **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    command = [expand(word, given | plugins) for word in container["args"]]
+    env = {**given, **plugins, "PATH": f"{folder}/bin:{os.environ['PATH']}", "OUT": str(folder), **variables}
+    done = run_command(*command, env=env, inherit=False, timeout=30)
     words = folder / f"words-{index}"
     return done.returncode, done.stdout + done.stderr, json.loads(words.read_text())[0] if words.exists() else []
 

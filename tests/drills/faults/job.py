@@ -111,14 +111,6 @@ def assert_same_run(run: Path, other: Path) -> None:
     assert (run / "SHA256SUMS").exists()
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and waits to be reaped does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def ranks_of(launcher: int) -> dict[int, int]:
     """Rank -> pid of the processes under a launcher."""
     found = {}

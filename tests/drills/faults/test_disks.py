@@ -1,31 +1,13 @@
 """The disk that a run writes to: full, read-only, and files on it that are damaged."""
 
 import signal
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from hlg.checkpoint import store
 from tests.drills.faults.drill import drill
 from tests.drills.faults.job import STEPS, Job, assert_same_run, kill
-
-
-def _mount(*options: str) -> None:
-    done = subprocess.run(["mount", "-t", "tmpfs", *options], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"this drill needs a small tmpfs, and mount says: {done.stderr.strip()}")
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 700 kB: room for two checkpoints and a half."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    _mount("-o", "size=700k", "tmpfs", str(disk))
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=False)
+from tests.support.disks import remount
 
 
 @drill(
@@ -47,7 +29,7 @@ def test_a_full_disk_is_a_clear_error_and_the_last_good_checkpoint_is_intact(
     folder = job.run / "checkpoints"
     assert not list(folder.glob(f"{store.PARTIAL}*"))
     assert store.is_good(folder / store.LAST)
-    _mount("-o", "remount,size=100m", str(small_disk))
+    remount(small_disk, "size=100m")
     again = job.resumed()
     assert_same_run(job.run, undisturbed)
     record_property("after", f"bit-identical, {again} steps run again")
@@ -59,7 +41,7 @@ def test_a_full_disk_is_a_clear_error_and_the_last_good_checkpoint_is_intact(
     "nothing",
 )
 def test_a_read_only_disk_is_a_clear_error(data: Path, tmp_path: Path, small_disk: Path) -> None:
-    _mount("-o", "remount,ro", str(small_disk))
+    remount(small_disk, "ro")
     job = Job(data, tmp_path, save_checkpoint_path=small_disk / "runs").start()
     assert job.ended() == 2, job.said
     last = job.said.strip().splitlines()[-1]

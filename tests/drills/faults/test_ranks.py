@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.drills.faults.drill import drill
-from tests.drills.faults.job import Job, assert_same_run, is_alive, kill, ranks_of
+from tests.drills.faults.job import Job, assert_same_run, kill, ranks_of
+from tests.support.processes import is_alive
 
 
 @drill(

@@ -1,8 +1,6 @@
 """The fingerprint finds what is wrong and names it; of an intact stack it finds nothing wrong."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from hlg.fingerprint.bounds import Row, judge_of
 from hlg.runtime import device
 from tests.drills.numerics import faults  # noqa: F401 - fills FAULTS
 from tests.drills.numerics.planted import FAULTS, first_out
-from tests.support import ROOT
+from tests.support.processes import run_module
 
 OF_SEVERAL_RANKS = {"sum_for_mean"}
 
@@ -69,10 +67,7 @@ def test_half_precision_is_within_its_bounds_and_beyond_those_of_float32(amp_lev
 
 
 def run_ranks(program: list[str], folder: Path) -> tuple[int, str]:
-    launch = [sys.executable, "-m", "hlg.launch", "--ranks", "2", f"--logs={folder}/logs", *program]
-    done = subprocess.run(
-        [*launch, f"--out={folder}"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
-    )
+    done = run_module("hlg.launch", "--ranks", "2", f"--logs={folder}/logs", *program, f"--out={folder}")
     return done.returncode, done.stdout + done.stderr
 
 

@@ -1,7 +1,5 @@
 """The gate on real runs: each planted fault is found by what it harms."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from unittest.mock import patch
@@ -16,7 +14,7 @@ from repro.check.judge import judge
 from repro.published.schema import Verdict
 from repro.records.run_folder import read_run, read_runs
 from repro.records.schema import Run
-from tests.support import ROOT
+from tests.support.processes import run_module
 
 Train = Callable[[str], Run]
 
@@ -30,8 +28,7 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
     def call(fault: str) -> Run:
         runs = folder / fault
         before = set(runs.glob("2*"))
-        command = [sys.executable, "-m", "tests.drills.regressions.planted", fault, str(runs), str(folder / "data")]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+        done = run_module("tests.drills.regressions.planted", fault, runs, folder / "data")
         assert done.returncode == 0, done.stdout + done.stderr
         assert read_runs(runs)[1] == []
         (new,) = set(runs.glob("2*")) - before

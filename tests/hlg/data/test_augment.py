@@ -1,10 +1,8 @@
 """One training image against MindSpore's C++ operators and against each operation's definition."""
 
 import hashlib
-import io
 import math
 import platform
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,25 +30,10 @@ from hlg.data.augment import (
     resize_bilinear,
     train_image,
 )
-from tests.support import ROOT
+from tests.support.photos import encoded, photo
+from tests.support.processes import run_command
 
 pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # collecting undoes the module's own filter
-
-
-def photo(width: int, height: int, seed: int = 0) -> Image.Image:
-    """Smooth colours with edges and grain: what resizing and JPEG treat as they treat a photograph."""
-    rng = np.random.default_rng(seed)
-    coarse = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).resize((width, height))
-    edges = Image.fromarray(rng.integers(0, 90, (24, 24, 3), np.uint8)).resize((width, height), 0)
-    grain = rng.integers(-12, 13, (height, width, 3))
-    pixels = np.asarray(coarse) * 0.7 + np.asarray(edges) + grain
-    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-
-
-def encoded(image: Image.Image, format: str = "JPEG", **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, format, **options)
-    return file.getvalue()
 
 
 def with_broken_exif(jpeg: bytes) -> bytes:
@@ -118,8 +101,8 @@ def test_oddities_load_in_silence(tmp_path: Path) -> None:
     for i, data in enumerate(READABLE.values()):
         (tmp_path / f"{i}.JPEG").write_bytes(data)
     script = "import sys; from hlg.data.augment import open_rgb; [open_rgb(file) for file in sys.argv[1:]]"
-    command = [sys.executable, "-W", "always", "-c", script, *map(str, tmp_path.iterdir())]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    result = run_command(sys.executable, "-W", "always", "-c", script, *tmp_path.iterdir())
+    assert result.returncode == 0
     assert result.stderr == ""
 
 

@@ -1,6 +1,5 @@
 """Batches: which images, in which order, augmented by which draws, whatever workers, ranks and restarts."""
 
-import io
 import shutil
 import threading
 import time
@@ -19,22 +18,10 @@ from hlg.data.index import ImageIndex, scan
 from hlg.data.loader import BATCHES_AHEAD, Batch, EvalLoader, TrainLoader
 from hlg.data.streams import epoch_order, image_generator
 from hlg.errors import UserError
+from tests.support.photos import encoded, photo
 
 CLASSES, PER_CLASS = 3, 5
 COUNT = CLASSES * PER_CLASS
-
-
-def photo(width: int, height: int, seed: int) -> Image.Image:
-    rng = np.random.default_rng(seed)
-    coarse = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).resize((width, height))
-    grain = rng.integers(-12, 13, (height, width, 3))
-    return Image.fromarray((np.asarray(coarse) + grain).clip(0, 255).astype(np.uint8))
-
-
-def encoded(image: Image.Image, format: str = "JPEG") -> bytes:
-    file = io.BytesIO()
-    image.save(file, format)
-    return file.getvalue()
 
 
 ODDITIES: dict[int, Callable[[Image.Image], bytes]] = {  # by the image's number

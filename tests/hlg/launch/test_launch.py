@@ -17,6 +17,7 @@ from hlg.launch.placement import Plan, make_plan, read_options, read_seeds
 from hlg.runtime.signals import ECHO_S
 from tests.hlg.launch.test_rank_table import table, write
 from tests.support import ROOT
+from tests.support.processes import is_alive, wait_for
 
 WAIT_S = 30  # for what takes a moment, on a machine that is busy
 
@@ -82,21 +83,6 @@ while todo in ("wait", "deaf", "broken", "parent") and time.monotonic() < end_at
         break
 end(0)
 """
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < end, f"waited {WAIT_S} s for {what}"
-        time.sleep(0.02)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"  # nobody may reap orphans
-    except (ProcessLookupError, FileNotFoundError):
-        return False
 
 
 class Job:

@@ -2,20 +2,15 @@
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from hlg.record.environment import ROOT, environment_facts, git_state
 from hlg.record.run_folder import RunFolder
+from tests.support.processes import run_git
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-
-
-def _git(folder: Path, *command: str) -> None:
-    name = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
-    subprocess.run(["git", *name, *command], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -25,9 +20,9 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "step.py").write_text("lr = 0.1\n")
     (folder / "golden.npz").write_bytes(bytes(range(256)))
-    _git(folder, "init", "--quiet")
-    _git(folder, "add", ".")
-    _git(folder, "commit", "--quiet", "--message", "one")
+    run_git(folder, "init", "--quiet")
+    run_git(folder, "add", ".")
+    run_git(folder, "commit", "--quiet", "--message", "one")
     monkeypatch.setattr("hlg.record.environment.ROOT", folder)
     monkeypatch.delenv("HLG_COMMIT", raising=False)
     return folder
@@ -44,15 +39,15 @@ def test_what_was_changed_in_the_code_lies_beside_the_run_and_makes_its_code_aga
     (code / "step.py").write_text("lr = 0.2  # é\n")
     (code / "golden.npz").write_bytes(bytes(range(255, -1, -1)))
     for taste in (("color.ui", "always"), ("diff.noprefix", "true"), ("diff.external", "false")):
-        _git(code, "config", *taste)
+        run_git(code, "config", *taste)
     run, env = _kept(tmp_path / "runs")
     assert env["dirty"] is True
     patch = run.path / str(env["patch"])
     assert patch.name in (run.path / "SHA256SUMS").read_text()
     fresh = tmp_path / "fresh"
-    _git(tmp_path, "clone", "--quiet", str(code), str(fresh))
-    _git(fresh, "checkout", "--quiet", str(env["commit"]))
-    _git(fresh, "apply", str(patch))
+    run_git(tmp_path, "clone", "--quiet", str(code), str(fresh))
+    run_git(fresh, "checkout", "--quiet", str(env["commit"]))
+    run_git(fresh, "apply", str(patch))
     for name in ("step.py", "golden.npz"):
         assert (fresh / name).read_bytes() == (code / name).read_bytes()
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,9 @@ from hlg.config import Config
 from hlg.data.tiny.make import Request, make
 from hlg.errors import UserError
 from hlg.runtime import fused_kernels
-from tests.hlg.runtime.test_graph_cache import ROOT, train
+from tests.hlg.runtime.test_graph_cache import train
+from tests.support import ROOT
+from tests.support.processes import run_module
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +31,8 @@ def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _gradients(out: Path, graph_kernel: str) -> dict[str, np.ndarray]:
-    command = [sys.executable, "-m", "tests.support.gradients", str(out), graph_kernel]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=500)
+    done = run_module("tests.support.gradients", out, graph_kernel, timeout=500)
+    assert done.returncode == 0, done.stderr
     return dict(np.load(out))
 
 
@@ -83,17 +83,9 @@ def test_what_they_are_made_with_is_named_where_it_is_missing(monkeypatch: pytes
 def test_a_linker_that_fails_is_one_line_at_the_end(tmp_path: Path) -> None:
     (tmp_path / "g++").write_text("#!/bin/sh\necho out of order >&2\nexit 1\n")
     (tmp_path / "g++").chmod(0o755)
-    command = [
-        sys.executable,
-        "-m",
-        "tests.support.narrow.bench",
-        "forward",
-        "--graph_kernel=1",
-        "--batch_size=1",
-        "--steps=1",
-    ]
+    options = ("--graph_kernel=1", "--batch_size=1", "--steps=1")
     path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | path, capture_output=True, text=True, timeout=300)
+    done = run_module("tests.support.narrow.bench", "forward", *options, env=path)
     assert done.returncode == UserError.exit_code
     assert "out of order" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: graph_kernel: the fused kernels could not be compiled")

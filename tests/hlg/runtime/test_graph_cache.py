@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +17,7 @@ from hlg.errors import UserError
 from hlg.runtime import graph_cache
 from hlg.runtime.device import Device
 from hlg.training.job import Job
-from tests.support import ROOT
+from tests.support.processes import run_module
 
 CPU = Device("CPU", "x86_64")
 SMALL = (
@@ -38,8 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(data: Path, runs: Path, *keys: str) -> tuple[bool, list[float], bytes]:
     """Whether the graphs were kept ones; all losses and the accuracy; the checkpoint."""
     paths = (f"--dataset_path={data / 'train'}", f"--eval_path={data / 'val'}", f"--save_checkpoint_path={runs}")
-    command = [sys.executable, "-m", "tests.support.narrow.train", *SMALL, *paths, "--eval_num_workers=2", *keys]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    done = run_module("tests.support.narrow.train", *SMALL, *paths, "--eval_num_workers=2", *keys)
     assert done.returncode == 0, done.stderr
     (run,) = runs.glob("2*")
     events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

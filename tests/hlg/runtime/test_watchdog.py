@@ -1,17 +1,14 @@
 """A process that makes no progress ends itself and says what it waited for."""
 
-import subprocess
 import sys
 import time
 
-from tests.support import ROOT
+from tests.support.processes import Done, run_command
 
 
-def _run(body: str) -> subprocess.CompletedProcess[str]:
+def _run(body: str) -> Done:
     code = "import time\nfrom hlg.runtime.watchdog import Watchdog\nwith Watchdog(0.6, 'rank 1') as watchdog:\n" + body
-    return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
-    )
+    return run_command(sys.executable, "-c", code, timeout=30)
 
 
 def test_a_wait_without_end_is_ended_and_named() -> None:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,18 +15,11 @@ from hlg.data.tiny.make import Request, make
 from hlg.launch.placement import free_port
 from tests.support import ROOT
 from tests.support.narrow import ranks
+from tests.support.processes import Done, run_command, run_module
 
 
-def launch(count: int, *command: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "hlg.launch", f"--ranks={count}", *command],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        **options,  # type: ignore[call-overload]
-    )
+def launch(count: int, *command: str, **options: Any) -> Done:
+    return run_module("hlg.launch", f"--ranks={count}", *command, **options)
 
 
 @pytest.fixture(scope="module")
@@ -159,15 +153,8 @@ def test_the_ranks_of_msrun_train_as_well(tmp_path: Path) -> None:
         "--join=True",
         f"--log_dir={tmp_path}/l",
     ]
-    done = subprocess.run(
-        [msrun, *start, str(program), *options],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = run_command(msrun, *start, program, *options, env={"PYTHONPATH": str(ROOT), "PATH": path})
     assert done.returncode == 0, done.stdout + done.stderr
     run = (tmp_path / "runs/latest_default").resolve()
     assert "_cpux2_" in run.name

@@ -3,8 +3,6 @@
 import math
 import random
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from repro.records.logs import read_log
 from repro.records.schema import Epoch, EvalLine, Log
 from repro.statistics import Interval, common
 from tests.support import ROOT
+from tests.support.processes import run_module
 
 PUBLISHED = ROOT / "results/published"
 KEPT = sorted((ROOT / "results/kept").iterdir())
@@ -193,9 +192,7 @@ def test_the_kept_audit_of_what_was_published_is_up_to_date(tmp_path: Path) -> N
 def test_the_kept_runs_are_consistent_as_folders_and_as_bare_logs(run: Path) -> None:
     (log,) = run.glob("*.log")
     for record in (run, log):
-        done = subprocess.run(
-            [sys.executable, "-m", "repro.audit", str(record)], cwd=ROOT, capture_output=True, text=True, check=False
-        )
+        done = run_module("repro.audit", record)
         assert done.returncode == 0, done.stdout + done.stderr
         assert " 0 contradictory" in done.stdout
 

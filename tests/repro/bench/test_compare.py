@@ -1,13 +1,13 @@
 """Two commits by turns, in a repository made for it, and two kept files side by side."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 from repro.bench.compare import main
+from tests.support.processes import run_git
 
 PROGRAM = """
 import sys
@@ -17,21 +17,16 @@ for _ in sys.stdin:
 """
 
 
-def git(*arguments: str) -> None:
-    identity = ("-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false")
-    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
-
-
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two commits: the first takes 2 s a repetition, the second 1 s; and 0.5 s in what is not committed."""
     monkeypatch.chdir(tmp_path)
-    git("init", "--quiet", "--initial-branch=main")
+    run_git(tmp_path, "init", "--quiet", "--initial-branch=main")
     (tmp_path / "hlg").mkdir()
     for seconds in (2.0, 1.0):
         (tmp_path / "hlg/bench.py").write_text(PROGRAM.format(seconds=seconds))
-        git("add", "hlg")
-        git("commit", "--quiet", "--message", f"{seconds}")
+        run_git(tmp_path, "add", "hlg")
+        run_git(tmp_path, "commit", "--quiet", "--message", f"{seconds}")
     (tmp_path / "hlg/bench.py").write_text(PROGRAM.format(seconds=0.5))
     return tmp_path
 
@@ -61,8 +56,8 @@ def test_what_stands_behind_two_dashes_reaches_the_measurement(
 def test_a_commit_without_the_measurement_is_named_and_nothing_is_left(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    git("rm", "--quiet", "--force", "hlg/bench.py")
-    git("commit", "--quiet", "--message", "none")
+    run_git(repository, "rm", "--quiet", "--force", "hlg/bench.py")
+    run_git(repository, "commit", "--quiet", "--message", "none")
     assert main(["main~1", "main", "--rounds", "1"]) == 2
     assert "B main: has ended with exit code 1" in capsys.readouterr().err
     assert not list((repository / "build/compare").iterdir())

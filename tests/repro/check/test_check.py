@@ -1,9 +1,6 @@
 """The program behind make check: exit codes, and what it leaves for people and for CI."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +10,8 @@ import pytest
 
 from repro.check.__main__ import main
 from repro.check.baselines import write
-from tests.support import ROOT
 from tests.support.checks import baseline, check_run, off
+from tests.support.processes import run_module
 
 Check = Callable[..., int]
 
@@ -81,14 +78,7 @@ def test_a_folder_whose_name_is_not_utf_8_is_judged_as_any_other(check: Check, t
     run = check_run(tmp_path / "odd")
     odd = run.rename(run.with_name(f"{run.name}_\udcff"))
     folders = ["--baselines", tmp_path / "baselines", "--out", tmp_path / "out"]
-    done = subprocess.run(
-        [sys.executable, "-m", "repro.check", odd, *folders],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_module("repro.check", odd, *folders, env={"PYTHONIOENCODING": "utf-8:strict"})
     assert (done.returncode, done.stderr) == (0, "")
     assert "match" in (tmp_path / "out" / "summary.md").read_text()
 

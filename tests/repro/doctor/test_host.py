@@ -4,10 +4,8 @@ import ast
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,9 @@ from repro.doctor import __main__ as doctor
 from repro.doctor import host, software, storage
 from repro.doctor.machine import Answer, Machine, listing, within
 from tests.support import ROOT
+from tests.support.disks import remount
 from tests.support.machines import Fake, diagnose, fake, imagenet, say
+from tests.support.processes import Done, run_command, run_module
 
 __all__ = ["fake"]  # the fixture
 MODULES = sorted((ROOT / "repro/doctor").glob("*.py"))
@@ -26,15 +26,8 @@ NO_DAEMON = (
 )
 
 
-def run(*options: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "repro.doctor", *map(str, options)],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def run(*options: object, **environment: str) -> Done:
+    return run_module("repro.doctor", *options, env=environment)
 
 
 def test_on_this_very_machine_a_run_on_the_cpu_is_looked_at(tmp_path: Path) -> None:
@@ -65,7 +58,7 @@ def test_a_wrong_option_is_exit_code_2(options: list[str]) -> None:
 
 def test_a_pager_that_is_closed_ends_it_without_a_trace(tmp_path: Path) -> None:
     command = f"{sys.executable} -m repro.doctor --runs {tmp_path} | true"
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_command("bash", "-c", command)
     assert done.stderr == ""
 
 
@@ -76,12 +69,8 @@ def test_a_name_that_the_terminal_cannot_show_is_no_obstacle(tmp_path: Path) -> 
 
 
 def test_it_runs_where_nothing_is_installed() -> None:
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); import repro.doctor"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import repro.doctor"
+    done = run_command(sys.executable, "-I", "-S", "-c", code)
     assert done.returncode == 0, done.stderr
 
 
@@ -92,16 +81,11 @@ def test_it_reads_on_python_3_8(path: Path) -> None:
 
 def test_it_runs_on_python_3_8(tmp_path: Path) -> None:
     pythons = [shutil.which("python3.8"), *map(str, Path.home().glob(".pyenv/versions/3.8.*/bin/python"))]
-    python = next((p for p in pythons if p and subprocess.run([p, "-c", ""], check=False).returncode == 0), None)
+    python = next((p for p in pythons if p and run_command(p, "-c", "").returncode == 0), None)
     if not python:
         pytest.skip("no Python 3.8 here")
-    done = subprocess.run(
-        [python, "-m", "repro.doctor", "--device", "ascend", "--runs", str(tmp_path), "--venv", str(tmp_path / "venv")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    options = ("--device", "ascend", "--runs", tmp_path, "--venv", tmp_path / "venv")
+    done = run_command(python, "-m", "repro.doctor", *options)
     assert done.stderr == ""
     assert "Python 3.8 is not supported" in done.stdout
     assert "could not be checked" not in done.stdout
@@ -229,7 +213,7 @@ def test_control_groups_of_the_first_version_are_read_too(fake: Fake, capsys: py
 
 def test_limits_of_a_process_are_told(tmp_path: Path) -> None:
     script = f"ulimit -n 512; exec {sys.executable} -m repro.doctor --runs {tmp_path}"
-    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_command("bash", "-c", script)
     assert "warning  open files     512 a process (ulimit -n)" in done.stdout
     assert "ulimit -n 1024" in done.stdout
 
@@ -241,17 +225,6 @@ def test_the_threads_that_a_container_allows_are_told(fake: Fake, capsys: pytest
     assert "--pids-limit=" in said.text
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", disk], capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip("this test needs a small tmpfs")
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=False)
-
-
 def test_a_full_disk_is_a_failure(fake: Fake, small_disk: Path) -> None:
     done = run("--runs", small_disk / "runs", "--venv", fake.venv)
     assert done.returncode == 1
@@ -259,7 +232,7 @@ def test_a_full_disk_is_a_failure(fake: Fake, small_disk: Path) -> None:
 
 
 def test_a_read_only_disk_is_a_failure(fake: Fake, small_disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    remount(small_disk, "ro")
     done = run("--runs", small_disk / "runs", "--venv", fake.venv)
     assert done.returncode == 1
     assert "Read-only file system (for checkpoints)" in done.stdout

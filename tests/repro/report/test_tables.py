@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import math
-import os
-import subprocess
 import sys
 from dataclasses import replace
 from datetime import date
@@ -27,6 +25,7 @@ from repro.report.exports.files import files
 from repro.report.tables import tables
 from tests.support import ROOT
 from tests.support.folders import TINY, eval_run, tiny_train_run, train_run
+from tests.support.processes import run_command
 
 NAMES = ("results", "runs", "epochs", "seeds", "classes", "confusions")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=[chr(i) for i in (*range(32), 127)]))
@@ -219,17 +218,7 @@ def read_kept_once() -> tuple[list[Claim], list[Run]]:
 
 def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
     read = "from tests.repro.report.test_tables import *; import sys; print(files(*read_kept('results/seeds')))"
-    texts = {
-        subprocess.run(
-            [sys.executable, "-c", read],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
+    texts = {run_command(sys.executable, "-c", read, env={"PYTHONHASHSEED": seed}).stdout for seed in ("1", "2")}
     assert len(texts) == 1
 
 

@@ -6,9 +6,9 @@
     .venv/bin/python -m tests.support.reference.noise build/reference/*.npz
 
 writes ``hlg/fingerprint/reference/bounds.json``: for each precision and row the largest error over all these weights
-and inputs, in graph mode with the usual vector instructions and in PyNative mode with SSE 4.1 alone, which sum in another
-order. The bound of a row is that times FACTOR: four, for four inputs say little of the largest error of all, and
-another machine rounds otherwise.
+and inputs, in graph mode with the usual vector instructions and in PyNative mode with SSE 4.1 alone, which sum in
+another order. The bound of a row is that times FACTOR: four, for four inputs say little of the largest error of all,
+and another machine rounds otherwise.
 """
 
 import argparse

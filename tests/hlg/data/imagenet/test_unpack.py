@@ -24,7 +24,7 @@ from hlg.data.index import scan
 from hlg.data.tiny import drawing
 from hlg.errors import UserError
 from tests.hlg.data.imagenet.test_archives import files_in, tar_of
-from tests.support import ROOT
+from tests.support.processes import run_module
 
 CLASSES = ("n01440764", "n01443537", "n02085620")
 NAMES = ("tench, Tinca tinca", "goldfish, Carassius auratus", "Chihuahua")
@@ -140,13 +140,7 @@ def test_one_split_is_made_when_the_other_ones_archive_is_not_there(
 
 def test_it_needs_no_mindspore(archives: Path, out: Path, tmp_path: Path) -> None:
     (tmp_path / "mindspore.py").write_text("raise ImportError('not here')")
-    done = subprocess.run(
-        [sys.executable, "-m", "hlg.data.imagenet", "--archives", str(archives), "--out", str(out)],
-        env={"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_module("hlg.data.imagenet", "--archives", archives, "--out", out, env={"PYTHONPATH": str(tmp_path)})
     assert (done.returncode, done.stderr) == (0, "")  # no progress where nobody watches
     assert f"{out / 'train'}: 9 images of 3 classes" in done.stdout
 

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +16,7 @@ from hlg.data.tiny import drawing
 from hlg.data.tiny import make as tiny
 from hlg.data.tiny.make import Manifest, Request, make, verify
 from hlg.errors import UserError
+from tests.support.processes import run_module
 
 SMALL = Request(classes=2, train=2, val=1)
 
@@ -167,15 +166,10 @@ def test_another_seed_gives_other_images(small: Path, tmp_path: Path) -> None:
 
 
 def test_the_same_bytes_come_on_a_processor_without_wide_vectors(small: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "hlg.data.tiny", "--out", str(tmp_path / "plain"), "--workers", "1"]
-    counts = ["--classes", "2", "--train", "2", "--val", "1"]
+    options = ("--workers", "1", "--classes", "2", "--train", "2", "--val", "1")
     disabled = "AVX2 FMA3 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL"
-    done = subprocess.run(
-        command + counts,
-        env={**os.environ, "NPY_DISABLE_CPU_FEATURES": disabled, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-    )
+    plain = {"NPY_DISABLE_CPU_FEATURES": disabled}
+    done = run_module("hlg.data.tiny", "--out", tmp_path / "plain", *options, env=plain)
 
     assert done.returncode == 0, done.stderr
     assert read_manifest(tmp_path / "plain")["files"] == read_manifest(small)["files"]

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 from array import array
 from dataclasses import replace
@@ -24,6 +23,7 @@ from repro.report.charts.drawing import COLOURS, DASHES, GRID, INK, MARKS, MUTED
 from repro.report.html_page import Charts
 from tests.support import ROOT
 from tests.support.folders import tiny_train_run
+from tests.support.processes import run_command
 
 FIGURES = read_published()
 LOGS = verify_published(FIGURES, ROOT / "results" / "published")
@@ -83,14 +83,8 @@ print({name: sha256(content).hexdigest() for name, content in files.items()})
 
 def drawn_elsewhere(folder: Path, variables: dict[str, str], before: str = "") -> tuple[str, str]:
     """What another process prints and complains of that draws this run."""
-    done = subprocess.run(
-        [sys.executable, "-c", before + PROGRAM, str(folder)],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    env = {"PATH": os.environ["PATH"], **variables}
+    done = run_command(sys.executable, "-c", before + PROGRAM, folder, env=env, inherit=False)
     return done.stdout, done.stderr
 
 

@@ -1,0 +1,80 @@
+"""Run programs as users do, and watch what other processes do."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tests.support import ROOT
+
+Done = subprocess.CompletedProcess[str]
+
+
+def run_command(
+    *command: object,
+    cwd: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    inherit: bool = True,
+    stdin: str = "",
+    timeout: float = 300,
+) -> Done:
+    """Run a command to its end and return its exit code and output, whatever they are.
+
+    Args:
+        command: The program and its arguments; what is no string yet is made one.
+        cwd: Where it runs.
+        env: Variables that are set for it.
+        inherit: Whether it also gets the variables of this process.
+        stdin: What it reads from standard input.
+        timeout: s, after which the test fails.
+    """
+    return subprocess.run(
+        [os.fspath(word) if isinstance(word, Path) else str(word) for word in command],
+        cwd=cwd,
+        env={**(os.environ if inherit else {}), **(env or {})},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def run_module(
+    name: str,
+    *arguments: object,
+    cwd: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    inherit: bool = True,
+    stdin: str = "",
+    timeout: float = 300,
+) -> Done:
+    """``python -m name`` with these arguments; the rest as for `run_command`."""
+    command = (sys.executable, "-m", name, *arguments)
+    return run_command(*command, cwd=cwd, env=env, inherit=inherit, stdin=stdin, timeout=timeout)
+
+
+def run_git(folder: Path, *arguments: str) -> str:
+    """Run git in a folder, under a name of its own, and return what it prints."""
+    identity = ("-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false")
+    done = run_command("git", *identity, *arguments, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def wait_for(condition: Callable[[], object], what: str, timeout: float = 60) -> None:
+    """Wait until a condition holds; fail after so many seconds and name what was waited for."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout} s for {what}"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits to be reaped does not, for nobody may reap orphans."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
