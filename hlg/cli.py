@@ -1,4 +1,4 @@
-"""What every program does around its work: read the configuration, turn mistakes into one line and an exit code."""
+"""Run a program: load its configuration, and turn every mistake into one line and an exit code."""
 
 import signal
 import sys
@@ -11,7 +11,7 @@ BUILDS_KERNELS = "kernel_build_client"  # the part of MindSpore that talks to AK
 
 
 def run_program(work: Callable[[Config, str], None], argv: Sequence[str] | None, need: Sequence[str]) -> int:
-    """Call ``work(config, stem of the config file)``.
+    """Load the configuration and call ``work(config, stem of the config file)``.
 
     Returns:
         0, the exit code of the :class:`UserError` or :class:`StoppedError`, or 130 after Ctrl-C.

@@ -1,4 +1,4 @@
-"""The exceptions that a program turns into one line on standard error and an exit code."""
+"""Exceptions that a program turns into one line on standard error and an exit code."""
 
 
 class UserError(Exception):
@@ -8,19 +8,19 @@ class UserError(Exception):
 
 
 class DivergedError(UserError):
-    """Training left the finite numbers: the message names step, learning rate and what to try. Exit code 3."""
+    """Training diverged: the message names step, learning rate and what to try. Exit code 3."""
 
     exit_code = 3
 
 
 class LostRankError(UserError):
-    """A rank is gone, or does not answer any more. Exit code 1."""
+    """A rank is gone or no longer answers. Exit code 1."""
 
     exit_code = 1
 
 
 class StoppedError(Exception):
-    """A signal ended the work between two steps: the message names it, what was saved and how to go on.
+    """A signal ended the work between two steps: the message names it, what was saved and how to resume.
 
     Exit code 75 (EX_TEMPFAIL of sysexits.h: try again) after SIGTERM with the state saved, else 128 + the signal.
     """
@@ -30,4 +30,4 @@ class StoppedError(Exception):
         self.exit_code = exit_code
 
 
-RESUME_ME = 75
+RESUME_ME = 75  # the exit code of a run whose state is saved

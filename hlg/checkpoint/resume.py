@@ -2,37 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hlg.checkpoint import store
-from hlg.config import Config, load
+from hlg.config import KEYS, Affects, Config, keys_that_affect, load
 from hlg.errors import UserError
 from hlg.record.run_folder import SEAL
-
-# Keys that change no number of a run: where things lie, how many threads prepare them, what is written how often.
-FREE = {
-    "resume",
-    "resume_changed",
-    "dataset_path",
-    "eval_path",
-    "class_names",
-    "train_num_workers",
-    "eval_num_workers",
-    "save_checkpoint",
-    "save_checkpoint_epochs",
-    "keep_checkpoint_max",
-    "save_checkpoint_steps",
-    "save_checkpoint_path",
-    "log_interval",
-    "device_id",
-    "run_distribute",  # the number of devices is compared itself
-    "stall_timeout",
-    "calibration_interval",
-    "graph_cache",
-    *("data_url", "train_url", "output_path", "data_path"),  # places in a cloud
-}
 
 
 @dataclass(frozen=True)
@@ -116,8 +93,8 @@ def _changes(
     before: Config, now: Config, env: Mapping[str, Any], device: Mapping[str, Any], dataset: Mapping[str, Any]
 ) -> list[str]:
     """What is not as it was, one text each: ``max_epoch 6 -> 8``."""
-    was, is_ = asdict(before), asdict(now)
-    pairs = {key: (was[key], is_[key]) for key in was if key not in FREE}
+    matter = keys_that_affect(Affects.GRAPHS, Affects.NUMBERS)
+    pairs = {key: (getattr(before, key), getattr(now, key)) for key in KEYS if key in matter}
     pairs |= {f"device {key}": (env["device"][key], device[key]) for key in ("target", "names", "count")}
     pairs |= {f"hash of the {split} set": (env["dataset"][split]["hash"], dataset[split]["hash"]) for split in dataset}
     return [f"{name} {_text(old)} -> {_text(new)}" for name, (old, new) in pairs.items() if old != new]

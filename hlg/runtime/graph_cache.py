@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +26,11 @@ import numpy as np
 from mindspore import Parameter
 from mindspore.graph import api
 
-from hlg.checkpoint import resume
-from hlg.config import Config
+from hlg.config import Affects, Config, keys_that_affect
 from hlg.errors import UserError
 from hlg.runtime import fused_kernels
 from hlg.runtime.device import Device
 
-# Keys that reach no graph: those that change no number, and those whose numbers come in as inputs of each step.
-FREE = resume.FREE | {
-    *("seed", "pretrained", "shuffle_labels", "max_epoch", "eval_interval", "eval_offset", "on_unreadable"),
-    *("lr_decay_mode", "lr_init", "lr_max", "lr_min", "warmup_epochs", "poly_power"),
-}
 # Environment variables of MindSpore and of the libraries that compute for it, by how their names begin.
 VARIABLES = ("MS_", "ONEDNN_", "DNNL_", "OMP_", "OPENBLAS_", "MKL_")
 KEEP = 8  # entries, those that were used last; one of the tiny recipe has 17 MB
@@ -72,7 +66,7 @@ def graph_dependencies(config: Config, on: Device, parameters: Iterable[Paramete
             for name, file in sorted(loaded.items())
             if file and name.split(".")[0] in ours
         },
-        "config": {key: value for key, value in asdict(config).items() if key not in FREE},
+        "config": {key: getattr(config, key) for key in sorted(keys_that_affect(Affects.GRAPHS))},
         "parameters": [[p.name, list(p.shape), str(p.dtype), p.requires_grad] for p in parameters],
         "device": [on.target, on.name, on.count],
         "software": {"mindspore": ms.__version__, "numpy": np.__version__, "python": platform.python_version()},

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor
 
-from hlg.config import KEYS, Config
+from hlg.config import Config
 from hlg.data.tiny.make import Request, make
 from hlg.errors import UserError
 from hlg.runtime import graph_cache
@@ -90,12 +90,8 @@ def test_what_the_graphs_depend_on_holds_the_sources_the_stack_and_the_environme
 
 
 def test_every_key_invalidates_but_those_that_reach_no_graph() -> None:
-    assert set(KEYS) >= graph_cache.FREE
-    recipe = {"batch_size", "train_image_size", "class_num", "amp_level", "weight_decay", "beta2", "loss_scale"}
-    assert not graph_cache.FREE & recipe
     found = graph_cache.graph_dependencies(Config(), CPU, _parameters())
-    assert set(found["config"]) == set(KEYS) - graph_cache.FREE
-    assert graph_cache.graph_dependencies(Config(seed=5, lr_max=0.5), CPU, _parameters()) == found
+    assert graph_cache.graph_dependencies(Config(seed=5, lr_max=0.5, log_interval=9), CPU, _parameters()) == found
     assert graph_cache.graph_dependencies(Config(beta2=0.98), CPU, _parameters()) != found
 
 

@@ -6,14 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hlg.checkpoint.resume import FREE
-from hlg.config import KEYS, Config
+from hlg.config import Config
 from hlg.data.index import ImageIndex
 from hlg.data.loader import Batch
 from hlg.errors import UserError
 from hlg.runtime.device import Device
 from hlg.training.job import Job
-from repro.published import seeds
 from tests.support.narrow import narrow
 
 IMAGES = 24
@@ -46,16 +44,6 @@ def test_schedule_and_stochastic_depth_depend_on_the_global_batch_alone(
 
 def _blank(size: int) -> Batch:
     return Batch(np.zeros((size, 112, 112, 3), np.uint8), np.zeros(size, np.int32), np.zeros(size, np.int64))
-
-
-def test_keys_that_may_change_at_a_resumption_exist_and_none_of_them_is_of_the_recipe() -> None:
-    assert set(KEYS) >= FREE
-    recipe = {"seed", "batch_size", "lr_max", "max_epoch", "mixup", "amp_level", "crop_min", "on_unreadable"}
-    assert not FREE & recipe
-
-
-def test_the_report_and_the_resumption_agree_on_what_changes_no_number() -> None:
-    assert FREE - {"run_distribute"} == seeds.FREE - {"seed"}
 
 
 def test_files_that_an_earlier_part_of_the_run_left_out_are_still_counted(monkeypatch: pytest.MonkeyPatch) -> None:
