@@ -1,91 +1,32 @@
-"""One image: bytes in, augmented uint8 pixels out, every choice from an explicit generator.
+"""Augment one training image, or crop one for evaluation; every random choice comes from an explicit generator.
 
-The published run decoded, cropped and resized with MindSpore's C++ operators. What those do is done here by the
-libraries below them, libjpeg-turbo and OpenCV, which release the interpreter lock and need no MindSpore:
+The published run cropped and resized with MindSpore's C++ operators. What those do is done here by OpenCV and Pillow,
+which release the interpreter lock and need no MindSpore:
 
-- the decoded pixels are the same, bit for bit; the EXIF orientation is ignored, as there;
 - the crop's box follows `RandomCropDecodeResize`: area uniform, logarithm of the aspect ratio uniform;
 - the crop is resized bilinearly *without* antialiasing, in OpenCV's fixed-point arithmetic. (That operator
-  decodes the crop alone, which changes the colour of its last column in a subsampled JPEG; this we leave out.)
+  decodes the crop alone, which changes the color of its last column in a subsampled JPEG; this we leave out.)
 
 An image is an array (h, w, 3) of uint8, RGB. Functions return new arrays and leave their arguments alone.
 
 The order of the random draws is part of the definition of a run and must not change: for each try at a box,
-area and ratio, then left and top of the box found (none for the centre fallback); the flip; with AutoAugment
+area and ratio, then left and top of the box found (none for the center fallback); the flip; with AutoAugment
 the row, then for each of its two operations whether it is applied and, if it is, its sign where it has one.
 """
 
-import io
 import math
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import simplejpeg
-from PIL import Image, ImageEnhance, UnidentifiedImageError
+from PIL import Image, ImageEnhance
 
-# MindSpore's decoder reads these too; of GIF and WebP, which Pillow would open, it knows nothing.
-FORMATS = ("JPEG", "PNG", "BMP")
 RATIO = (0.75, 1.333)  # width / height of a crop; the published run has 1.333, not 4/3
 MAX_TRIES = 10
-GREY = (128, 128, 128)
+GRAY = (128, 128, 128)
 
-# Some ImageNet photographs hold broken EXIF. It says nothing about their pixels.
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 cv2.setNumThreads(1)  # whoever calls has threads of its own
-
-
-class UnreadableImageError(Exception):
-    """The file cannot be read or is no whole 8-bit JPEG, PNG or BMP image; the message says why."""
-
-
-def open_rgb(source: str | Path | bytes) -> np.ndarray:
-    """Decode a file, or a file's bytes, wholly.
-
-    The content decides, not the name: a PNG named .JPEG loads. Grey, palette and CMYK images become RGB,
-    transparency and EXIF orientation are ignored. Raises UnreadableImageError, also for a truncated image.
-    """
-    try:
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    except OSError as error:
-        raise UnreadableImageError(error.strerror or str(error)) from error
-    pixels = _plain_jpeg(data)
-    return _any_image(data) if pixels is None else pixels
-
-
-def _plain_jpeg(data: bytes) -> np.ndarray | None:
-    """The pixels of a flawless colour JPEG, as nearly all of ImageNet are; None for everything else.
-
-    It is Pillow's decoder without Pillow, which copies every pixel twice on its way into an array. At the least
-    warning it gives up, so that Pillow alone decides what is readable.
-    """
-    try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if colours == "YCbCr" and height * width <= (Image.MAX_IMAGE_PIXELS or math.inf):
-            return simplejpeg.decode_jpeg(data)
-    except ValueError:
-        pass
-    return None
-
-
-def _any_image(data: bytes) -> np.ndarray:
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        image.info.pop("transparency", None)  # or Pillow warns of it at the conversion
-        image.load()
-        pixels = np.asarray(image.convert("RGB"))
-    except MemoryError:
-        raise
-    except UnidentifiedImageError as error:
-        raise UnreadableImageError("no JPEG, PNG or BMP image") from error
-    except Exception as error:  # Pillow's decoders raise whatever a broken header makes them stumble over
-        raise UnreadableImageError(getattr(error, "strerror", None) or str(error) or repr(error)) from error
-    if image.mode.startswith(("I", "F")):
-        raise UnreadableImageError(f"more than 8 bits a channel (mode {image.mode})")
-    return pixels
 
 
 class Box(NamedTuple):
@@ -101,7 +42,7 @@ def crop_box(width: int, height: int, rng: np.random.Generator, crop_min: float)
     """Draw the crop of an image of `width` x `height` pixels.
 
     Its area is uniform in [crop_min, 1] of the image's, the logarithm of its aspect ratio uniform between the
-    logarithms of RATIO. After MAX_TRIES boxes that do not fit, it is the largest centred box within RATIO.
+    logarithms of RATIO. After MAX_TRIES boxes that do not fit, it is the largest centered box within RATIO.
     Source: MindSpore's RandomCropAndResizeOp::GetCropBox.
     """
     for _ in range(MAX_TRIES):
@@ -130,13 +71,13 @@ def resize_bilinear(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     """Resize without antialiasing: every output pixel blends 2 x 2 input pixels, however much the image shrinks.
 
     Pillow's `resize` would average all of them instead, and its `transform` truncates, which darkens by 0.4 of
-    a grey level. It is the function that MindSpore's operator calls, and the same release of it.
+    a gray level. It is the function that MindSpore's operator calls, and the same release of it.
     """
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def eval_resize_short(image_size: int) -> int:
-    """Pixels of the short side before the centre crop, as published: 256 for 224, 128 for 112."""
+    """Pixels of the short side before the center crop, as published: 256 for 224, 128 for 112."""
     return int(int(image_size / 0.875 / 16 + 0.5) * 16)
 
 
@@ -158,7 +99,7 @@ def _pillow(change: Callable[[Image.Image, float], Image.Image]) -> Callable[[np
 
 def _shear_x(image: Image.Image, slope: float) -> Image.Image:
     matrix = (1, slope, 0, 0, 1, 0)
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC, fillcolor=GREY)
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC, fillcolor=GRAY)
 
 
 def _enhancement(kind: Callable[[Image.Image], Any]) -> Operation:
@@ -188,7 +129,7 @@ def _stretched(histograms: np.ndarray) -> np.ndarray:
 
 
 def _equalized(histograms: np.ndarray) -> np.ndarray:
-    """Pillow's integer form of histogram equalisation."""
+    """Pillow's integer form of histogram equalization."""
     below = histograms.cumsum(0) - histograms
     step = np.where(histograms > 0, below, 0).max(0) // 255
     return np.where(step > 0, (step // 2 + below) // np.maximum(step, 1), IDENTITY)
@@ -200,7 +141,7 @@ def _solarized(pixels: np.ndarray, threshold: float) -> np.ndarray:
 
 OPERATIONS = {
     "shear_x": Operation(_pillow(_shear_x), _range(0.0, 0.3), signed=True),
-    "rotate": Operation(_pillow(lambda image, degrees: image.rotate(degrees, fillcolor=GREY)), _range(0, 30)),
+    "rotate": Operation(_pillow(lambda image, degrees: image.rotate(degrees, fillcolor=GRAY)), _range(0, 30)),
     "color": _enhancement(ImageEnhance.Color),
     "contrast": _enhancement(ImageEnhance.Contrast),
     "sharpness": _enhancement(ImageEnhance.Sharpness),
@@ -268,7 +209,7 @@ def train_image(
 
 
 def eval_image(pixels: np.ndarray, size: int) -> np.ndarray:
-    """The short side to `eval_resize_short(size)` pixels, then the centre -> (size, size, 3) uint8.
+    """The short side to `eval_resize_short(size)` pixels, then the center -> (size, size, 3) uint8.
 
     Lengths are rounded down, as MindSpore's `Resize` and `CenterCrop` do.
     """

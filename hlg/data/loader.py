@@ -20,7 +20,8 @@ from functools import partial
 
 import numpy as np
 
-from hlg.data.augment import UnreadableImageError, eval_image, open_rgb, train_image
+from hlg.data.augment import eval_image, train_image
+from hlg.data.decode import UnreadableImageError, open_rgb
 from hlg.data.index import ImageIndex
 from hlg.data.streams import epoch_order, image_generator
 from hlg.errors import UserError

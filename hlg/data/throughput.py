@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hlg.data.augment import open_rgb
+from hlg.data.decode import open_rgb
 from hlg.data.index import ImageIndex, scan
 from hlg.data.loader import BATCHES_AHEAD, EvalLoader, TrainLoader
 from hlg.data.tiny import make

@@ -6,7 +6,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
-from hlg.data.augment import crop_box, eval_image, open_rgb, train_image
+from hlg.data.augment import crop_box, eval_image, train_image
+from hlg.data.decode import open_rgb
 from hlg.data.streams import image_generator
 from hlg.fingerprint import synthetic
 from hlg.fingerprint.bounds import REFERENCE, Judge, Row, exact

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from hlg.data.augment import open_rgb, train_image
+from hlg.data.augment import train_image
+from hlg.data.decode import open_rgb
 from hlg.data.index import ImageIndex
 from hlg.data.loader import EvalLoader, TrainLoader
 from hlg.data.throughput import drawn

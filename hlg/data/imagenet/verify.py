@@ -25,7 +25,7 @@ import PIL
 from PIL import Image
 from tqdm import tqdm
 
-from hlg.data.augment import FORMATS, UnreadableImageError, open_rgb
+from hlg.data.decode import FORMATS, UnreadableImageError, open_rgb
 from hlg.data.imagenet.unpack import folder
 from hlg.data.index import REPORT, ImageIndex, dataset_hash, label_order, scan
 from hlg.errors import UserError

@@ -14,7 +14,7 @@ from mindspore import Tensor, nn, ops
 from PIL import Image
 
 from hlg.checkpoint import store
-from hlg.data import augment
+from hlg.data import augment, decode
 from hlg.fingerprint import golden, optimizer
 from hlg.model import layers, loss, network, normalize, operators, schedule
 from hlg.model.network import DILATED, HLG, LOCAL, MOBILE, Attention, LocalGlobalBlock
@@ -28,8 +28,8 @@ from tests.drills.numerics.planted import fault
 
 @fault("images are decoded as BGR", "input: decoded")
 def bgr() -> Any:
-    decode = augment.open_rgb
-    return patch("hlg.fingerprint.inputs.open_rgb", lambda path: decode(path)[..., ::-1].copy())
+    original = decode.open_rgb
+    return patch("hlg.fingerprint.inputs.open_rgb", lambda path: original(path)[..., ::-1].copy())
 
 
 @fault("the random crop rounds halves to even", "input: crop box")

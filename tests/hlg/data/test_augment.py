@@ -21,15 +21,14 @@ from hlg.data.augment import (
     POLICY,
     RATIO,
     Box,
-    UnreadableImageError,
     auto_augment,
     crop_box,
     eval_image,
     eval_resize_short,
-    open_rgb,
     resize_bilinear,
     train_image,
 )
+from hlg.data.decode import UnreadableImageError, open_rgb
 from tests.support.photos import encoded, photo
 from tests.support.processes import run_command
 
@@ -100,7 +99,7 @@ def test_oddities_load_as_rgb(kind: str) -> None:
 def test_oddities_load_in_silence(tmp_path: Path) -> None:
     for i, data in enumerate(READABLE.values()):
         (tmp_path / f"{i}.JPEG").write_bytes(data)
-    script = "import sys; from hlg.data.augment import open_rgb; [open_rgb(file) for file in sys.argv[1:]]"
+    script = "import sys; from hlg.data.decode import open_rgb; [open_rgb(file) for file in sys.argv[1:]]"
     result = run_command(sys.executable, "-W", "always", "-c", script, *tmp_path.iterdir())
     assert result.returncode == 0
     assert result.stderr == ""

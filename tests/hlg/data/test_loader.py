@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from hlg.data import loader
-from hlg.data.augment import eval_resize_short, open_rgb, train_image
+from hlg.data.augment import eval_resize_short, train_image
+from hlg.data.decode import open_rgb
 from hlg.data.index import ImageIndex, scan
 from hlg.data.loader import BATCHES_AHEAD, Batch, EvalLoader, TrainLoader
 from hlg.data.streams import epoch_order, image_generator
