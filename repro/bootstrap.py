@@ -1,6 +1,10 @@
-"""Builds the virtual environment from the hashed lock; run by ``make setup`` with the Python of the machine.
+"""Build the virtual environment from the hashed lock: `make setup`.
 
-Standard library only, in a syntax that old Pythons read too: its first duty is to say what does not fit.
+    python3 repro/bootstrap.py --venv .venv --lock docker/dev.lock
+    python3 repro/bootstrap.py --venv .venv --check                   # the question of `make doctor`
+
+It imports the standard library alone, in a syntax that old Pythons read too, since its first duty is to say what does
+not fit; and it is one file, which images copy before anything else. Exit codes: 0 done, 1 it can't be built.
 """
 
 import argparse
@@ -19,7 +23,7 @@ STAMP = "installed-lock.sha256"  # in the environment: which lock it was built f
 
 
 def unsupported(version, system, machine):  # type: (tuple, str, str) -> str
-    """Why no environment can be built on this Python and machine; empty when it can."""
+    """Say why no environment can be built on this Python and machine; empty when it can."""
     names = " or ".join("{}.{}".format(*v) for v in PYTHONS)
     if tuple(version[:2]) not in PYTHONS:
         found = "{}.{}".format(*version[:2])
@@ -36,7 +40,7 @@ def unsupported(version, system, machine):  # type: (tuple, str, str) -> str
 
 
 def build(venv, lock):  # type: (Path, Path) -> bool
-    """Bring ``venv`` to what ``lock`` says; returns whether anything had to be done.
+    """Bring ``venv`` to what ``lock`` says; return whether anything had to be done.
 
     The stamp is written last, so an environment whose installation was cut short is built again.
     """
@@ -45,16 +49,16 @@ def build(venv, lock):  # type: (Path, Path) -> bool
     if stamp.is_file() and stamp.read_text() == wanted and (venv / "bin" / "python").exists():
         return False
     stamp.unlink() if stamp.exists() else None
-    run("make the virtual environment", sys.executable, "-m", "venv", "--clear", str(venv))
+    _run("make the virtual environment", sys.executable, "-m", "venv", "--clear", str(venv))
     python = str(venv.absolute() / "bin" / "python")
-    run(
+    _run(
         "install the packages",
         python,
         *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"),
         *("--require-hashes", "--requirement", str(lock)),
     )
     with tempfile.TemporaryDirectory() as elsewhere:  # MindSpore leaves a folder where it runs
-        run("import MindSpore", python, "-c", "import mindspore", cwd=elsewhere, quiet=True)
+        _run("import MindSpore", python, "-c", "import mindspore", cwd=elsewhere, quiet=True)
     stamp.write_text(wanted)
     return True
 
@@ -70,8 +74,8 @@ HINTS = {
 }
 
 
-def run(what, *command, **options):  # type: (str, *str, object) -> None
-    """Run a command; where it fails end the program with its output and, where the cause is known, the way out."""
+def _run(what, *command, **options):  # type: (str, *str, object) -> None
+    """Run a command. If it fails, end the program with its output and, where the cause is known, the way out."""
     environment = dict(os.environ, GLOG_v="4") if options.get("quiet") else None
     done = subprocess.run(
         command,
@@ -89,12 +93,16 @@ def run(what, *command, **options):  # type: (str, *str, object) -> None
 
 
 def main():  # type: () -> None
-    """The program. Ends with exit code 1 and one sentence where the environment can't be built."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run the program; it ends with exit code 1 and one sentence if the environment can't be built."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--venv", type=Path, default=Path(".venv"))
     parser.add_argument("--lock", type=Path, default=Path("docker/dev.lock"))
+    parser.add_argument("--check", action="store_true", help="build nothing, say: built, can be built, or why not")
     options = parser.parse_args()
     reason = unsupported(sys.version_info, platform.system(), platform.machine())
+    if options.check:
+        print("built" if (options.venv / STAMP).is_file() else reason or "can be built")
+        return
     if reason:
         raise SystemExit("error: " + reason)
     start = time.time()

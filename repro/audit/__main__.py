@@ -15,6 +15,7 @@ from pathlib import Path
 
 from repro.audit.consistency import Agreement, Check, Known, audit_log, held, known_of
 from repro.errors import ReproError
+from repro.footprint import STORED_PARAMETERS, USED_PARAMETERS
 from repro.markdown import columns, grid, md
 from repro.published.document import Statement, read_statements
 from repro.published.figures import read_published, verify_published
@@ -25,7 +26,6 @@ from repro.records.schema import Log
 from repro.statistics import Interval, total
 
 TRAIN_LOG, EVAL_LOG = "train_ascend910x8.log", "eval_gpu_rtx3090.log"
-STORED, USED = 6_768_201, 6_147_657  # parameters of the published network: counted, see tests/hlg/model/test_network.py
 DEVICES = 8
 BEFORE_LOG = 264  # lines of the text before those of its training log
 
@@ -71,7 +71,7 @@ def audit_published(
     more = 100 * (value["training_time"] / hours - 1)
     numbers = f"{log.training_time_s:,.2f} s = {hours:.2f} h; what is said is {more:.1f} % more"
     yield said("training_time", "against the log's training time", exact(hours), numbers, "h", hours)
-    for name, count in (("stored", STORED), ("used in the forward pass", USED)):
+    for name, count in (("stored", STORED_PARAMETERS), ("used in the forward pass", USED_PARAMETERS)):
         yield said("parameters", f"parameters {name}", exact(count / 1e6), f"{count:,}", "M")
     best, final = 100 * log.best_accuracy, 100 * last.accuracy
     yield said("accuracy", "as the last epoch, rounded", exact(final), f"{final:.3f} %", "points")

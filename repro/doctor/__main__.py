@@ -46,7 +46,7 @@ def examine(options: argparse.Namespace, machine: Machine) -> Iterable[Finding]:
     elif inside:
         yield check_container(machine)
     if not planned:
-        yield from careful("Python", lambda: check_python(venv, inside))
+        yield from careful("Python", lambda: check_python(machine, venv, inside))
 
     ranks = len(o.devices) or 1
     if o.device != "cpu":

@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from repro.doctor.machine import GB, Finding, Machine, failure, ok, size, warning
+from repro.footprint import RANK_MEMORY
 
 WORKERS = 14  # threads that prepare images, of each rank: train_num_workers of the published recipe
-# Measured on a rank that trains the tiny recipe on a CPU with 14 workers: 3.7 GB at most, 36 threads, 7 open files.
-MEMORY, LEAST_MEMORY = 6 * GB, 2 * GB  # of each rank
+# A rank that trains the tiny recipe on a CPU with 14 workers has 36 threads and 7 open files.
+LEAST_MEMORY = 2 * GB  # of each rank
 THREADS, LEAST_THREADS = 64, 36  # of each rank; MindSpore adds a pool or two as large as the number of cores
 SHARED_MEMORY = 1 << 30  # NCCL's documentation asks containers for 1 GiB; 8 devices overflow docker's 64 MB
 OPEN_FILES, LEAST_OPEN_FILES = 1024, 64
@@ -46,7 +47,9 @@ def check_memory(machine: Machine, ranks: int) -> Finding:
     """Free memory, of the machine or of the control group that this process is in."""
     found = re.search(r"^MemAvailable:\s+(\d+) kB", machine.read("/proc/meminfo"), re.MULTILINE)
     if not found:
-        return warning("memory", "not known: /proc/meminfo does not tell", f"see that {size(ranks * MEMORY)} are free")
+        return warning(
+            "memory", "not known: /proc/meminfo does not tell", f"see that {size(ranks * RANK_MEMORY)} are free"
+        )
     free = int(found[1]) * 1024
     limit = _control(machine, "memory.max", "memory/memory.limit_in_bytes")
     used = _control(machine, "memory.current", "memory/memory.usage_in_bytes")
@@ -56,9 +59,11 @@ def check_memory(machine: Machine, ranks: int) -> Finding:
         free = min(free, limit - used + (int(cached[1]) if cached else 0))
     text = f"{size(free)} free for {ranks} rank{'s' if ranks > 1 else ''}"
     if free < ranks * LEAST_MEMORY:
-        return failure("memory", text, f"free at least {size(ranks * LEAST_MEMORY)}, better {size(ranks * MEMORY)}")
-    if free < ranks * MEMORY:
-        return warning("memory", text, f"free {size(ranks * MEMORY)} (6 GB a rank), or use fewer devices")
+        return failure(
+            "memory", text, f"free at least {size(ranks * LEAST_MEMORY)}, better {size(ranks * RANK_MEMORY)}"
+        )
+    if free < ranks * RANK_MEMORY:
+        return warning("memory", text, f"free {size(ranks * RANK_MEMORY)} (6 GB a rank), or use fewer devices")
     return ok("memory", text)
 
 

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from repro.bootstrap import STAMP, unsupported
 from repro.doctor.machine import Finding, Machine, failure, ok, one_line
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+BOOTSTRAP = Path(__file__).parents[1] / "bootstrap.py"
 ACCEPTED_CANN = ("8.2", "8.3", "8.5", "9.0", "9.1")  # by MindSpore 2.10.0's run_check/_check_version.py
 ENGINES = ("docker", "podman")
 # Only an engine fills these in, not its client.
@@ -92,28 +92,29 @@ def check_container(machine: Machine) -> Finding:
     return ok("container", f"{get('HLG_ENGINE', 'unknown engine')}, code {get('HLG_COMMIT', '')[:12]}, image {image}")
 
 
-def check_python(venv: str, inside: bool) -> Iterable[Finding]:
+def check_python(machine: Machine, venv: str, inside: bool) -> Iterable[Finding]:
     """Whether `make setup`, or the image (``inside``), has built the environment, or else can with this Python."""
     try:
         ctypes.CDLL("libgomp.so.1")
     except OSError:
         yield failure("libgomp", "libgomp.so.1 is missing, and MindSpore needs it", "install the package libgomp1")
     version, installed = mindspore_version(venv)
-    if installed and (inside or (Path(venv) / STAMP).is_file()):
+    answer = machine.run(sys.executable, str(BOOTSTRAP), "--venv", venv, "--check")
+    state = answer.output.strip() or answer.problem
+    if installed and (inside or state == "built"):
         yield ok("MindSpore", f"{version}, in {venv}")
     elif inside:
         yield failure("MindSpore", f"is not in {venv} of this image", "build the image again, or leave IMAGE out")
     else:
-        yield _setup(version, venv)
+        yield _setup(version, venv, state)
 
 
-def _setup(mindspore: str, venv: str) -> Finding:
-    """Whether this Python can build the environment."""
-    reason = unsupported(tuple(sys.version_info), platform.system(), platform.machine())
+def _setup(mindspore: str, venv: str, state: str) -> Finding:
+    """Say whether this Python can build the environment; ``state`` is what bootstrap.py says of it."""
     library, number = platform.libc_ver()
-    if reason:
+    if state not in ("built", "can be built"):
         fix = "name another one: PYTHON=python3.11; or run in a container: CONTAINER=1"
-        return failure("Python", reason.partition(". Name one")[0], fix)
+        return failure("Python", state.partition(". Name one")[0], fix)
     if library == "glibc" and [int(part) for part in number.split(".")] < [2, 28]:
         return failure("Python", f"glibc {number} is too old: MindSpore needs 2.28", "run in a container: CONTAINER=1")
     if not importlib.util.find_spec("ensurepip") or not importlib.util.find_spec("venv"):

@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from repro.doctor.machine import GB, Finding, failure, ok, size, warning, within
+from repro.footprint import CHECKPOINT, CHECKPOINTS, STEP_RECORD
 
-# What a run leaves. A checkpoint of the full network was measured: weights and two moments. The last two stay, the best
-# one, three to keep (keep_checkpoint_max), and one more is there while it is written.
-CHECKPOINT, CHECKPOINTS = 73_000_000, 7
-STEP_RECORD = 200  # bytes of metrics.jsonl and log a step, measured on the kept run
 RESERVE = 4 * GB  # compiled graphs, logs of ranks and driver, cores
 ENVIRONMENT, TEMPORARY = 4 * GB, 1 * GB  # of make setup; of compilers and pip
 FEW_FILES = 10_000  # inodes

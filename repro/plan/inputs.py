@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from repro.doctor.host import MEMORY
 from repro.errors import ReproError
 from repro.files import field, read_json
+from repro.footprint import RANK_MEMORY
 from repro.plan.model import AVERAGED, AVERAGES, Facts
 from repro.published.document import read_statements
 from repro.published.figures import read_published
@@ -291,7 +291,7 @@ class _Reader:
         self.pick(
             *("memory", "host memory a card", "GB"),
             (peak, Origin.MEASURED, "the most of both measurements together: at most this"),
-            (MEMORY / 1e9, Origin.ASSUMED, "what make doctor asks for"),
+            (RANK_MEMORY / 1e9, Origin.ASSUMED, "what make doctor asks for"),
         )
 
     def differs(self) -> list[str]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 # What a step averages over the ranks: 6,147,657 gradients, 3,200 moving statistics and the loss, in float32, in so many
 # all-reduces. Held against the network by tests/hlg/runtime/test_collective.py.
 AVERAGED, AVERAGES = 24_603_432, 4
-PARAMETERS = 6_147_657
 STATE = 4  # float32 numbers a parameter: itself, its gradient, two moments
 AHEAD = 5  # batches in memory at once: those under way (BATCHES_AHEAD of hlg.data.loader) and the one in use
 PIXEL = 3  # bytes

@@ -7,9 +7,9 @@ cards of one machine take, and the cores that make them; what all machines read 
 from collections.abc import Sequence
 from textwrap import wrap
 
-from repro.doctor.storage import CHECKPOINT, CHECKPOINTS, STEP_RECORD
+from repro.footprint import CHECKPOINT, CHECKPOINTS, STEP_RECORD, USED_PARAMETERS
 from repro.markdown import columns
-from repro.plan.model import ASSUMPTIONS, PARAMETERS, PUBLISHED_BATCH, STATE, Prediction, buffers
+from repro.plan.model import ASSUMPTIONS, PUBLISHED_BATCH, STATE, Prediction, buffers
 from repro.plan.plan import Plan, advice, limits
 
 WIDTH = 120
@@ -79,7 +79,7 @@ def _prediction(plan: Plan) -> list[tuple[str, ...]]:
     if plan.inputs.assumed("rate"):
         bound += ", which are assumed to come in time"
     memory = 1e9 * quantities["memory"].value
-    state = f"{data(STATE * 4 * PARAMETERS)} for weights, gradients and moments; "
+    state = f"{data(STATE * 4 * USED_PARAMETERS)} for weights, gradients and moments; "
     if facts.shared:
         workers = f"{facts.workers}, and as many cores as there are: they compute too"
     else:

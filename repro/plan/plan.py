@@ -4,11 +4,11 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from repro.footprint import USED_PARAMETERS
 from repro.plan.inputs import Inputs, Origin
 from repro.plan.model import (
     ASSUMPTIONS,
     EXPOSED,
-    PARAMETERS,
     PUBLISHED_BATCH,
     STATE,
     Prediction,
@@ -210,7 +210,7 @@ def facts_of(plan: Plan) -> dict[str, Any]:
         "prediction": numbers(wanted),
         "cores_a_card": plan.cores_a_card,
         "buffers_bytes": buffers(facts, wanted.batch),
-        "device_state_bytes": STATE * 4 * PARAMETERS,
+        "device_state_bytes": STATE * 4 * USED_PARAMETERS,
         "kept_batch": [numbers(found) for found in plan.kept_batch],
         "kept_global_batch": [numbers(found) for found in plan.kept_global],
         "beside": [asdict(row) for row in plan.beside],

@@ -20,7 +20,7 @@ from tests.support.machines import Fake, diagnose, fake, imagenet, say
 from tests.support.processes import Done, run_command, run_module
 
 __all__ = ["fake"]  # the fixture
-MODULES = sorted((ROOT / "repro/doctor").glob("*.py"))
+MODULES = [*sorted((ROOT / "repro/doctor").glob("*.py")), ROOT / "repro/footprint.py"]
 NO_DAEMON = (
     'printf "\\n"; echo "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?" >&2; exit 1'
 )
@@ -181,7 +181,8 @@ def test_an_environment_that_is_not_there_yet_needs_a_python_that_can_make_it(
 ) -> None:
     (fake.venv / STAMP).unlink()
     assert "make setup will install MindSpore 2.10.0" in diagnose(fake, capsys).text
-    monkeypatch.setattr(software, "unsupported", lambda *_: "Python 3.13 is not supported. Name one: x")
+    (fake.root / "old.py").write_text("print('Python 3.13 is not supported. Name one: x')")
+    monkeypatch.setattr(software, "BOOTSTRAP", fake.root / "old.py")
     said = diagnose(fake, capsys)
     assert said.levels["Python"] == "failure"
     assert "PYTHON=python3.11" in said.text
