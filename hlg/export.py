@@ -28,9 +28,9 @@ from hlg.data.index import ImageIndex, scan
 from hlg.data.loader import EvalLoader
 from hlg.data.tiny import drawing
 from hlg.errors import UserError
+from hlg.files import sha256_of
 from hlg.model.network import HLG, build_network
 from hlg.model.normalize import MEAN, STD, Normalize
-from hlg.record.run_folder import sha256_of
 from hlg.runtime import device
 
 IMAGES = 16  # that are compared

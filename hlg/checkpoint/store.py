@@ -5,7 +5,6 @@ A checkpoint is two files: ``hlg_mobile-0042.ckpt``, the parameters of network a
 """
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,9 +16,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from hlg.errors import UserError
-from hlg.record.run_folder import sha256_of
+from hlg.files import PARTIAL, flush_to_disk, link_atomic, sha256_of
 
-PARTIAL = ".partial-"  # how the name of a file under way begins
 LAST, BEST = "last.ckpt", "best.ckpt"
 
 
@@ -62,10 +60,10 @@ def save_checkpoint(path: str | Path, parameters: Iterable[Parameter], state: St
         described = _sidecar(partial)
         described.write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         for file in (partial, described):
-            _flush(file)
+            flush_to_disk(file)
         described.replace(_sidecar(path))  # first: a checkpoint without it would be taken for one from elsewhere
         partial.replace(path)
-        _flush(path.parent)
+        flush_to_disk(path.parent)
     except (OSError, RuntimeError) as error:
         for file in path.parent.glob(f"{PARTIAL}*"):
             file.unlink(missing_ok=True)
@@ -79,10 +77,7 @@ def save_checkpoint(path: str | Path, parameters: Iterable[Parameter], state: St
 
 def link_checkpoint(folder: Path, link: str, path: Path) -> None:
     """Make ``link`` (last.ckpt, best.ckpt) of ``folder`` mean the checkpoint ``path`` in it."""
-    partial = folder / f"{PARTIAL}{link}"
-    partial.unlink(missing_ok=True)
-    partial.symlink_to(path.name)
-    partial.replace(folder / link)
+    link_atomic(folder / link, path.name)
 
 
 def prune_checkpoints(folder: Path, keep: int) -> list[Path]:
@@ -242,15 +237,6 @@ def some(names: list[str], separator: str = ", ") -> str:
 
 def _sidecar(path: Path) -> Path:
     return path.with_suffix(".json")
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,8 +9,8 @@ from mindspore import Tensor, nn
 
 from hlg.checkpoint.store import read_checkpoint, shape_of, some
 from hlg.errors import UserError
+from hlg.files import sha256_of
 from hlg.model.optimizer import STATE_PREFIX
-from hlg.record.run_folder import sha256_of
 
 _LAYERS = {
     "query": "attn.to_q",

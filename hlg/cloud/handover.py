@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hlg.errors import LostRankError
+from hlg.files import write_atomic
 
 TOGETHER_S = 60.0  # within which the processes of a job are started on a node
 POLL_S = 0.2
@@ -58,9 +59,7 @@ class Handover:
         raise LostRankError(f"the first process of this node was not done within {limit_s:g} s")
 
     def _write(self, said: dict[str, str]) -> None:
-        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        partial.write_text(json.dumps({"pid": os.getpid(), "started": _started(os.getpid()), **said}), encoding="utf-8")
-        partial.replace(self._path)
+        write_atomic(self._path, json.dumps({"pid": os.getpid(), "started": _started(os.getpid()), **said}))
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hlg.data.index import MANIFEST
 from hlg.errors import UserError
+from hlg.files import write_atomic
 
 NAMES = "classes.txt"  # beside train/ and val/
 LONGEST = 32 << 20  # bytes of such a list: WordNet's 82,115 have 3 MB
@@ -66,6 +67,4 @@ def class_names(named: str, root: Path) -> dict[str, str]:
 
 def write_names(folder: Path, names: Mapping[str, str]) -> None:
     """Keep them beside the splits in ``folder``."""
-    partial = folder / f".{NAMES}"
-    partial.write_text("".join(f"{key} {name}\n" for key, name in sorted(names.items())), encoding="utf-8")
-    partial.replace(folder / NAMES)
+    write_atomic(folder / NAMES, "".join(f"{key} {name}\n" for key, name in sorted(names.items())))

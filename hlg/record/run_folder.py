@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from hlg.errors import UserError
-from hlg.files import write_whole
+from hlg.files import link_atomic, sha256_of, write_atomic
 from hlg.record.environment import code_patch, git_state
 
 SEAL = "SHA256SUMS"
@@ -144,7 +144,7 @@ class RunFolder:
     def write(self, name: str, content: str | dict[str, Any]) -> None:
         """Write one file of the folder, a dict as JSON."""
         text = content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        write_whole(self.path / name, text)
+        write_atomic(self.path / name, text)
 
     def with_patch(self, facts: dict[str, Any]) -> dict[str, Any]:
         """``facts``, with the name of a file, written here, that says what was changed in the code if it was."""
@@ -160,7 +160,7 @@ class RunFolder:
     def _seal(self) -> None:
         files = sorted(p for p in self.path.rglob("*") if p.is_file() and p.name != SEAL)
         lines = [f"{sha256_of(p)}  {p.relative_to(self.path).as_posix()}\n" for p in files]
-        write_whole(self.path / SEAL, "".join(lines))
+        write_atomic(self.path / SEAL, "".join(lines))
 
 
 class NoFolder(RunFolder):
@@ -193,22 +193,10 @@ class NoFolder(RunFolder):
 
 def link_latest(run: Path, config: str) -> None:
     """Point ``latest_<config>`` beside the run folder at it, so that scripts and people find the newest run."""
-    link = run.parent / f"latest_{config}"
-    partial = run.parent / f".latest_{config}_{os.getpid()}"
-    partial.symlink_to(run.name)
-    partial.replace(link)
+    link_atomic(run.parent / f"latest_{config}", run.name)
 
 
 def _jsonable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no nan and no infinity
     return value
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

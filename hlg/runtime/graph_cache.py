@@ -28,6 +28,7 @@ from mindspore.graph import api
 
 from hlg.config import Affects, Config, keys_that_affect
 from hlg.errors import UserError
+from hlg.files import flush_to_disk, sha256_of
 from hlg.runtime import fused_kernels
 from hlg.runtime.device import Device
 
@@ -62,9 +63,7 @@ def graph_dependencies(config: Config, on: Device, parameters: Iterable[Paramete
     found = {
         "program": program,
         "sources": {
-            name: hashlib.sha256(Path(file).read_bytes()).hexdigest()
-            for name, file in sorted(loaded.items())
-            if file and name.split(".")[0] in ours
+            name: sha256_of(Path(file)) for name, file in sorted(loaded.items()) if file and name.split(".")[0] in ours
         },
         "config": {key: getattr(config, key) for key in sorted(keys_that_affect(Affects.GRAPHS))},
         "parameters": [[p.name, list(p.shape), str(p.dtype), p.requires_grad] for p in parameters],
@@ -130,7 +129,7 @@ def cached_compilation(config: Config, on: Device, parameters: Iterable[Paramete
 def _sums(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
 
 def _copy(entry: Path, made_from: dict[str, Any], work: Path) -> dict[str, str]:
@@ -158,8 +157,7 @@ def _copy(entry: Path, made_from: dict[str, Any], work: Path) -> dict[str, str]:
 def _publish(work: Path, entry: Path) -> None:
     """Make a filled folder the entry, in one step; where another process was faster, its entry stays."""
     for path in (path for path in work.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())  # the sums would find out, but a power cut shall not cost the next run its start
+        flush_to_disk(path)  # the sums would find out, but a power cut shall not cost the next run its start
     try:
         work.rename(entry)
     except OSError:

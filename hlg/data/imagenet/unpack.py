@@ -27,13 +27,13 @@ from hlg.data.imagenet.archives import IMAGES, pieces
 from hlg.data.imagenet.devkit import DEVKIT, WNIDS, Truth, read_truth
 from hlg.data.imagenet.layout import Job, Target, plan
 from hlg.errors import UserError
+from hlg.files import PARTIAL
 
 SPLITS = {  # split -> names of its archive: ImageNet's own, and the one that is usual in clouds
     "train": ("ILSVRC2012_img_train.tar", "imagenet_train.tar"),
     "val": ("ILSVRC2012_img_val.tar", "imagenet_val.tar"),
 }
 RECORD = ".prepared.json"  # in a split: what it was made of
-PARTIAL = ".partial-"  # how the name of a file under way begins
 SPARE = 1.02  # room on the disk, as a share of the images': the ends of their blocks
 
 

@@ -29,6 +29,7 @@ from hlg.data.decode import FORMATS, UnreadableImageError, open_rgb
 from hlg.data.imagenet.unpack import folder
 from hlg.data.index import REPORT, ImageIndex, dataset_hash, label_order, scan
 from hlg.errors import UserError
+from hlg.files import write_atomic
 
 SPLITS = ("train", "val")
 # ImageNet-2012: images of each split, and the hash of its 1000 class folders in order.
@@ -230,9 +231,7 @@ def keep(report: dict[str, Any], place: Path) -> str:
         (REPORT, content),
         (Path(REPORT).with_suffix(".md").name, page(report).encode()),
     ):
-        partial = place / f".{name}"
-        partial.write_bytes(text)
-        partial.replace(place / name)
+        write_atomic(place / name, text)
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 

@@ -26,6 +26,7 @@ import PIL
 from hlg.data.index import MANIFEST, scan
 from hlg.data.tiny import drawing as draw
 from hlg.errors import UserError
+from hlg.files import sha256_of
 
 SPLITS = ("train", "val")
 WNID = "n9000000{}"  # beyond ImageNet's ids: a drawn class must not pass for one of its classes
@@ -99,7 +100,7 @@ def verify(out: Path) -> list[str]:
     problems = [f"{path}: missing" for path in sorted(files.keys() - present.keys())]
     problems += [f"{path}: not in the manifest" for path in sorted(present.keys() - files.keys())]
     for path in sorted(files.keys() & present.keys()):
-        if hashlib.sha256((out / path).read_bytes()).hexdigest() != files[path]:
+        if sha256_of(out / path) != files[path]:
             problems.append(f"{path}: content differs")
     if manifest["hash"] != _hash(files):
         problems.append(f"{MANIFEST}: its hash is not that of its files")
@@ -115,7 +116,7 @@ def _identity(request: Request) -> Manifest:
     """The part of a manifest that says how the bytes came about: a folder with another one is made anew."""
     if request.imagenet:
         return {"kind": "carved", "request": asdict(request)}
-    drawing = hashlib.sha256(Path(draw.__file__).read_bytes()).hexdigest()
+    drawing = sha256_of(Path(draw.__file__))
     versions = {"pillow": PIL.__version__, "numpy": np.__version__, "drawing": drawing}
     return {"kind": "drawn", "request": asdict(request), **versions}
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hlg.checkpoint import store
+from hlg.files import PARTIAL
 from tests.drills.faults.drill import drill
 from tests.drills.faults.job import STEPS, Job, assert_same_run, kill
 from tests.support.disks import remount
@@ -27,7 +28,7 @@ def test_a_full_disk_is_a_clear_error_and_the_last_good_checkpoint_is_intact(
     assert "can't be written (No space left on device)" in last
     assert "is intact, so make room and resume" in last
     folder = job.run / "checkpoints"
-    assert not list(folder.glob(f"{store.PARTIAL}*"))
+    assert not list(folder.glob(f"{PARTIAL}*"))
     assert store.is_good(folder / store.LAST)
     remount(small_disk, "size=100m")
     again = job.resumed()

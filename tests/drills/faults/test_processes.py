@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hlg.checkpoint import store
+from hlg.files import PARTIAL
 from repro.records.run_folder import read_run
 from tests.drills.faults.drill import drill
 from tests.drills.faults.job import Job, assert_same_run, events, kill
@@ -69,14 +70,14 @@ def test_half_a_checkpoint_is_never_taken_for_one(
     job = Job(data, tmp_path, program="tests.drills.faults.killed_in_save", save_checkpoint_steps=4)
     assert job.start().ended() == -signal.SIGKILL, job.said
     folder = job.run / "checkpoints"
-    assert len(list(folder.glob(f"{store.PARTIAL}*"))) == 1
+    assert len(list(folder.glob(f"{PARTIAL}*"))) == 1
     good = store.newest_good(folder)
     assert good is not None
     assert good.name == "hlg_mobile-0000+00008.ckpt"
     job.program = "tests.support.narrow.train"
     again = job.resumed()
     assert_same_run(job.run, undisturbed)
-    assert not list(folder.glob(f"{store.PARTIAL}*"))
+    assert not list(folder.glob(f"{PARTIAL}*"))
     record_property("after", f"bit-identical, {again} steps run again")
 
 

@@ -10,6 +10,7 @@ from mindspore import Parameter, Tensor
 from hlg.checkpoint import store
 from hlg.checkpoint.store import State
 from hlg.errors import UserError
+from hlg.files import PARTIAL
 
 STATE = State(
     step=4,
@@ -103,7 +104,7 @@ def test_the_newest_scheduled_ones_stay_and_the_last_and_the_best(tmp_path: Path
 def test_going_back_to_a_step_removes_what_will_be_written_again_and_half_files(tmp_path: Path) -> None:
     for epoch in (1, 2, 3):
         _save(tmp_path, epoch)
-    (tmp_path / f"{store.PARTIAL}hlg_mobile-0004.ckpt").write_bytes(b"half")
+    (tmp_path / f"{PARTIAL}hlg_mobile-0004.ckpt").write_bytes(b"half")
     for link in (store.LAST, store.BEST):
         store.link_checkpoint(tmp_path, link, tmp_path / "hlg_mobile-0003.ckpt")
     store.rewind(tmp_path, tmp_path / "hlg_mobile-0002.ckpt")
@@ -128,7 +129,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hlg.checkpoint.store.os.fsync", fail)
+    monkeypatch.setattr("hlg.files.os.fsync", fail)
     with pytest.raises(UserError, match=r"0002\.ckpt: can't be written \(No space left.*0001\.ckpt is intact"):
         _save(tmp_path, 2)
     assert path.read_bytes() == before

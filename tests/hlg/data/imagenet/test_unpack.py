@@ -23,6 +23,7 @@ from hlg.data.imagenet.archives import pieces
 from hlg.data.index import scan
 from hlg.data.tiny import drawing
 from hlg.errors import UserError
+from hlg.files import PARTIAL
 from tests.hlg.data.imagenet.test_archives import files_in, tar_of
 from tests.support.processes import run_module
 
@@ -171,16 +172,16 @@ def test_a_killed_run_leaves_no_split_and_is_gone_on_with(archives: Path, out: P
     assert len(images_in(out / "train")) == 4000
     again = {out / "train" / path.parent.name / path.name: time_ for path, time_ in finished.items()}
     assert {path: path.stat().st_mtime_ns for path in again} == again
-    assert not [path for path in out.rglob("*") if path.name.startswith(unpack.PARTIAL)]
+    assert not [path for path in out.rglob("*") if path.name.startswith(PARTIAL)]
 
 
 def test_half_a_file_is_never_taken_for_a_whole_one(archives: Path, out: Path) -> None:
     jobs = unpack.plan(archives / "ILSVRC2012_img_train.tar", None)
     out.mkdir()
-    half = out / f"{unpack.PARTIAL}{CLASSES[0]}"
+    half = out / f"{PARTIAL}{CLASSES[0]}"
     half.mkdir()
     (half / f"{CLASSES[0]}_0.JPEG").write_bytes(b"half")
-    (half / f"{unpack.PARTIAL}{CLASSES[0]}_1.JPEG").write_bytes(b"half")
+    (half / f"{PARTIAL}{CLASSES[0]}_1.JPEG").write_bytes(b"half")
     unpack.make(jobs[0], out, threading.Event())
     assert files_in(out) == {name: content for name, content in TRAIN.items() if name.startswith(CLASSES[0])}
 
