@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from repro.markdown import read_table
 from tests.support import ROOT
 from tests.support.processes import run_module
+from tests.support.readme import TABLES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -21,25 +23,9 @@ def test_every_make_target_that_the_readme_names_exists() -> None:
     assert {"tiny", "test", "setup", "report"} <= named
 
 
-def test_the_readmes_table_of_faults_is_made_from_the_drills() -> None:
-    done = run_module("tests.drills.faults.drill", "--check", "README.md")
-    assert done.returncode == 0, done.stderr
-
-
-def test_the_readmes_table_of_published_keys_is_made_from_the_configuration() -> None:
-    done = run_module("tests.support.migration", "--check", "README.md")
-    assert done.returncode == 0, done.stderr
-
-
-def test_what_the_readme_says_of_plans_is_what_make_plan_says_and_what_was_measured() -> None:
-    done = run_module("tests.support.plan_check", "--check")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("maker", ["tests.drills.numerics.planted", "tests.drills.numerics.example"])
-def test_the_readmes_fingerprint_and_its_planted_faults_are_made_from_the_tests(maker: str) -> None:
-    done = run_module(maker, "--check", "README.md")
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_of_the_readme_is_what_the_tests_make_of_it(name: str) -> None:
+    assert read_table(ROOT / "README.md", name) == TABLES[name](), "renew it: python -m tests.support.readme --update"
 
 
 def test_every_published_script_and_program_has_its_place_in_the_readme() -> None:

@@ -1,18 +1,12 @@
-"""The README's table of the published keys: what each file of the published code says, and what the key means here.
+"""The README's table of the published keys: what each published file says, and what the key means here."""
 
-python -m tests.support.migration --update README.md
-"""
-
-import argparse
-import sys
 from dataclasses import Field
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from hlg.config import KEYS
-from repro.markdown import grid, md, read_table, write_table
+from repro.markdown import grid, md
 from tests.support import ROOT
 
 NAME = "keys"
@@ -42,20 +36,3 @@ def text(value: object) -> str:
         return f"{float(str(value)):g}"
     except ValueError:
         return "nothing" if value in (None, "") else f"`{value}`"
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.support.migration")
-    parser.add_argument("--update", metavar="FILE", type=Path)
-    parser.add_argument("--check", metavar="FILE", type=Path)
-    options = parser.parse_args()
-    if options.update:
-        write_table(options.update, NAME, table())
-    if options.check and read_table(options.check, NAME) != table():
-        print(f"{options.check}: the table of keys is out of date; renew it with --update", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

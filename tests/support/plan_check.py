@@ -1,8 +1,6 @@
 """Holds predictions of make plan against real short runs on this machine's CPU, by turns: measure, predict, train.
 
     python -m tests.support.plan_check --rounds 3      # quarter of an hour; writes results/benchmarks/plan.json
-    python -m tests.support.plan_check --check         # whether README.md says what that file and make plan say
-    python -m tests.support.plan_check --write         # has it say so
 
 The runs are the tiny recipe's, two epochs long, on one rank and, with half the batch on each, on two. Each prediction
 knows only what hlg.bench has measured before its run. The first epoch of a run holds its slow first steps. What other
@@ -22,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from repro.markdown import grid, read_table, write_table
+from repro.markdown import grid
 from tests.support import ROOT
 
 KEPT = ROOT / "results/benchmarks/plan.json"
@@ -123,6 +121,11 @@ def table(kept: dict[str, Any]) -> str:
     return "\n".join(grid((*header, "Run predicted", "measured", "error"), rows)) + "\n"
 
 
+def kept_table() -> str:
+    """The kept predictions as Markdown."""
+    return table(json.loads(KEPT.read_text()))
+
+
 def page() -> str:
     """What make plan says where nothing is measured."""
     done = subprocess.run(
@@ -135,17 +138,7 @@ def main() -> int:
     """The program; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.plan_check", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="runs on one rank (%(default)s); one on two follows")
-    parser.add_argument("--check", action="store_true")
-    parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    if options.check or options.write:
-        made = {"plan": page(), "plan-error": table(json.loads(KEPT.read_text()))}
-        stale = [name for name, text in made.items() if read_table(ROOT / "README.md", name) != text]
-        for name in stale if options.write else ():
-            write_table(ROOT / "README.md", name, made[name])
-        if stale and not options.write:
-            print(f"README.md: {', '.join(stale)} is out of date; run python -m tests.support.plan_check --write")
-        return int(bool(stale) and not options.write)
     kept: dict[str, Any] = {
         "what": "epochs of the tiny recipe on a CPU, predicted by repro.plan and run",
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -1,17 +1,12 @@
-"""A drill: a fault done to a running job, what must happen then, and what is lost. The README's table is made of them.
+"""A drill: a fault in a running job, what must happen then, and what is lost. The README's table is made from them."""
 
-python -m tests.drills.faults.drill --update README.md
-"""
-
-import argparse
 import importlib
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from repro.markdown import grid, read_table, write_table
+from repro.markdown import grid
 
 NAME = "faults"
 Test = TypeVar("Test", bound=Callable[..., None])
@@ -45,21 +40,3 @@ def table() -> str:
         importlib.import_module(f"tests.drills.faults.{path.stem}")
     rows = [(drill.fault, drill.happens, drill.lost) for drill in DRILLS.values()]
     return "\n".join(grid(("Fault", "What happens", "What is lost"), rows)) + "\n"
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.drills.faults.drill")
-    parser.add_argument("--update", metavar="FILE", type=Path)
-    parser.add_argument("--check", metavar="FILE", type=Path)
-    options = parser.parse_args()
-    if options.update:
-        write_table(options.update, NAME, table())
-    if options.check and read_table(options.check, NAME) != table():
-        print(f"{options.check}: the table of faults is out of date; renew it with --update", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    # Not as __main__, whose registry the tests would not fill.
-    sys.exit(importlib.import_module("tests.drills.faults.drill").main())

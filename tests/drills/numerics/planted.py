@@ -1,6 +1,5 @@
 """Faults planted in the real code, for the fingerprint to find, and the row that must be named first.
 
-    python -m tests.drills.numerics.planted --update README.md      # the README's table is made of them
     python -m tests.drills.numerics.planted FAULT [options of hlg.fingerprint]      # the program with one of them
 
 The faults themselves are in :mod:`tests.drills.numerics.faults`.
@@ -12,13 +11,12 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from hlg.fingerprint import checks as fingerprint
 from hlg.fingerprint.bounds import Row, judge_of
 from hlg.runtime import device
-from repro.markdown import grid, read_table, write_table
+from repro.markdown import grid
 
 NAME = "planted"
 Plant = Callable[[], Any]  # a context in which the fault is there
@@ -66,6 +64,7 @@ def first_out(name: str) -> Row | None:
 
 def table() -> str:
     """The faults as Markdown."""
+    importlib.import_module("tests.drills.numerics.faults")
     rows = [(f.says, f"`{f.row}`", f.amp_level) for f in FAULTS.values()]
     return "\n".join(grid(("Fault planted", "First row out of bounds", "Precision"), rows)) + "\n"
 
@@ -73,19 +72,10 @@ def table() -> str:
 def main() -> int:
     importlib.import_module("tests.drills.numerics.faults")
     parser = argparse.ArgumentParser(prog="python -m tests.drills.numerics.planted")
-    parser.add_argument("fault", nargs="?", choices=FAULTS)
-    parser.add_argument("--update", metavar="FILE", type=Path)
-    parser.add_argument("--check", metavar="FILE", type=Path)
+    parser.add_argument("fault", choices=FAULTS)
     options, others = parser.parse_known_args()
-    if options.fault:
-        with FAULTS[options.fault].plant():
-            return fingerprint.main(others)
-    if options.update:
-        write_table(options.update, NAME, table())
-    if options.check and read_table(options.check, NAME) != table():
-        print(f"{options.check}: the table of planted faults is out of date; renew it with --update", file=sys.stderr)
-        return 1
-    return 0
+    with FAULTS[options.fault].plant():
+        return fingerprint.main(others)
 
 
 if __name__ == "__main__":
