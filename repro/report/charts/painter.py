@@ -84,7 +84,7 @@ def _load() -> None:
         Path.home()
     except RuntimeError:
         os.environ.setdefault("MPLCONFIGDIR", os.devnull)  # no folder, so that it makes one and takes it away again
-    import repro.report.drawing  # noqa: F401
+    import repro.report.charts.drawing  # noqa: F401
 
 
 def _fork(work: Callable[[Connection], None]) -> tuple[ForkProcess, Connection]:

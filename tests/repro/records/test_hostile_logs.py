@@ -45,8 +45,8 @@ SIZE = 60_000_000  # bytes; a pipe gives them, so that nothing can know how many
 MEASURED = """
 import re
 from pathlib import Path
-from repro.{module} import {read}
-from repro.schema import ReproError
+from repro.records.{module} import {read}
+from repro.errors import ReproError
 
 def peak():
     return int(re.search("VmHWM:.*?([0-9]+)", Path("/proc/self/status").read_text())[1])
@@ -173,7 +173,7 @@ def test_a_log_of_any_length_takes_no_more_memory(piece: bytes, size: int, end: 
 
 
 def test_an_endless_line_of_metrics_is_refused_before_it_fills_the_memory() -> None:
-    grown, said = growth(b'{"event": "' + b"x" * SIZE, "events", "read_events")
+    grown, said = growth(b'{"event": "' + b"x" * SIZE, "metrics", "read_events")
     assert said == "/dev/stdin:1: found a line of 1,000,000 characters or more"
     assert grown < 20_000
 
@@ -182,7 +182,7 @@ def test_the_steps_of_a_long_run_take_four_numbers_each() -> None:
     numbers = '"loss": 2.5, "lr": 0.001, "step_time_ms": 373.1, "data_wait_ms": 1'
     line = f'{{{{"event": "step", "epoch": 0, "step": {{}}, {numbers}}}}}'
     steps = 200_000
-    grown, said = growth("\n".join([*map(line.format, range(steps)), "{}"]).encode(), "events", "read_events")
+    grown, said = growth("\n".join([*map(line.format, range(steps)), "{}"]).encode(), "metrics", "read_events")
     assert said.startswith(f"/dev/stdin:{steps + 1}: event: found None")
     assert grown < 2 * 4 * 8 * steps / 1000  # kB; twice, since an array grows ahead of what is in it
 

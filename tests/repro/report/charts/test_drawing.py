@@ -71,9 +71,9 @@ PROGRAM = """
 import sys
 from hashlib import sha256
 from pathlib import Path
-from repro.figures import read_published, verify_published
-from repro.parse import read_run
-from repro.report.charts import charts
+from repro.published.figures import read_published, verify_published
+from repro.records.run_folder import read_run
+from repro.report.charts.build import charts
 figures = read_published()
 logs = verify_published(figures, Path("results/published"))
 _, files = charts([read_run(Path(sys.argv[1]))], figures, logs)
