@@ -107,11 +107,6 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return Page((root / "report.html").read_text(encoding="utf-8"))
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return read_run(tiny_train_run(tmp_path_factory.mktemp("run") / "runs"))
-
-
 def plain(*runs: Run | Path, charts: Charts | None = None) -> Page:
     """The page of these runs without charts, which take seconds."""
     read = [read_run(run) if isinstance(run, Path) else run for run in runs]

@@ -18,16 +18,10 @@ from repro.report.charts.curves import MOST_POINTS, SECTIONS, Chart, Series, at,
 from repro.report.charts.description import numbers
 from repro.report.charts.step_times import WARM_UP, Distribution, distribution
 from tests.support import ROOT
-from tests.support.folders import tiny_eval_run, tiny_train_run
+from tests.support.folders import tiny_eval_run
 
 FIGURES = read_published()
 LOGS = verify_published(FIGURES, ROOT / "results" / "published")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Ten epochs of one step each."""
-    return read_run(tiny_train_run(tmp_path_factory.mktemp("runs")))
 
 
 def stepped(run: Run, loss: Sequence[float], times: Sequence[float] | None = None) -> Run:
