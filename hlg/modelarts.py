@@ -43,7 +43,8 @@ from hlg.cloud.storage import Outbox, Storage, StorageError, fetch_run  # noqa: 
 from hlg.config import Config, load  # noqa: E402
 from hlg.data.imagenet.archives import unpack_all  # noqa: E402
 from hlg.errors import UserError  # noqa: E402
-from hlg.launch.supervise import Child, Stop, Supervisor, end_all  # noqa: E402
+from hlg.launch.supervise import Child, Supervisor, end_all  # noqa: E402
+from hlg.runtime.signals import StopSignals  # noqa: E402
 
 SEND_EVERY_S = 600.0  # the published run had a new checkpoint every eight minutes
 PREPARE_S = 6 * 3600.0  # for a node's first process to copy and unpack 150 GB
@@ -191,7 +192,7 @@ def command(config: Config, at: Place, environment: Mapping[str, str]) -> list[s
     return launch
 
 
-def run(module: Sequence[str], environment: Mapping[str, str], stop: Stop) -> int:
+def run(module: Sequence[str], environment: Mapping[str, str], stop: StopSignals) -> int:
     """Run the program and pass signals on to it; returns its exit code (1: none of its own)."""
     paths = [str(HERE.parent), *filter(None, [environment.get("PYTHONPATH")])]
     inherited = {**environment, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
@@ -248,7 +249,7 @@ def boot(arguments: Sequence[str]) -> int:
     handover = Handover(Path(f"{config.data_path}.state"))
     if not at.first:
         pretrained = handover.wait(PREPARE_S)
-        with Stop() as stop:
+        with StopSignals() as stop:
             return run([*front, program, *options, option("pretrained", pretrained)], environment, stop)
     handover.begin()
     try:
@@ -261,7 +262,7 @@ def boot(arguments: Sequence[str]) -> int:
         raise
     handover.succeed(pretrained)
     code = 1
-    with Stop() as stop:
+    with StopSignals() as stop:
         try:
             with sending(outbox, SEND_EVERY_S):
                 code = run([*front, program, *options, option("pretrained", pretrained)], environment, stop)

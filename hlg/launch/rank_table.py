@@ -1,4 +1,4 @@
-"""The rank table: which devices of which machines are the ranks of a run on Ascend (``RANK_TABLE_FILE``).
+"""Read and check the rank table: the devices and machines of a run on Ascend (``RANK_TABLE_FILE``).
 
 Huawei's ``hccl_tools.py`` writes it, ``merge_hccl.py`` joins those of several machines. HCCL reads it inside every rank
 and tells a mistake by a number, after minutes; so all of it is checked here, before anything is started.
@@ -51,8 +51,8 @@ class RankTable:
         return sum(len(server.entries) for server in self.servers)
 
 
-def read(path: Path) -> RankTable:
-    """The rank table in a file.
+def read_rank_table(path: Path) -> RankTable:
+    """Read the rank table in a file.
 
     Raises:
         UserError: the file can't be read, is not a rank table of version 1.0, or is incomplete or contradicts itself.
@@ -72,7 +72,7 @@ def read(path: Path) -> RankTable:
 
 
 def own_server(table: RankTable, node_rank: int | None = None) -> Server:
-    """The entries of this machine: its server_id is an address of this machine, else ``node_rank`` says which it is.
+    """Find this machine in a rank table: by its server_id, an address of this machine, or by ``node_rank``.
 
     Raises:
         UserError: neither tells.
@@ -146,7 +146,7 @@ def _address(device: dict[str, Any], where: str) -> str:
 
 
 def _check_together(servers: Iterable[Server]) -> None:
-    """What must be unique is, and no rank is missing."""
+    """Check that what must be unique is, and that no rank is missing."""
     servers = tuple(servers)
     entries = [entry for server in servers for entry in server.entries]
     _unique("server_id", "a machine is listed once", [(s.server_id, f"server_list[{s.node}]") for s in servers])
@@ -203,7 +203,7 @@ def _kind(value: Any) -> str:
 
 
 def _is_own_address(server_id: str) -> bool:
-    """Whether the text is an address of this machine: only to such a one can a socket be bound."""
+    """Tell whether the text is an address of this machine: only to such a one can a socket be bound."""
     try:
         family = socket.AF_INET6 if ipaddress.ip_address(server_id).version == 6 else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as trial:

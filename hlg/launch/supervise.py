@@ -1,7 +1,7 @@
-"""Processes that work together: started, watched and ended together, whatever happens to one of them or to us.
+"""Start processes that work together, watch over them, and end them together, whatever happens to one of them.
 
-Each is the head of a process group of its own, so what it started ends with it, and each is killed by the kernel when
-its starter dies, even by SIGKILL.
+Each leads a process group of its own, so what it started ends with it, and the kernel kills each when its starter dies,
+even by SIGKILL.
 """
 
 import ctypes
@@ -13,10 +13,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from hlg.errors import RESUME_ME
-from hlg.runtime.signals import ECHO_S
+from hlg.runtime.signals import INTERRUPTED, StopSignals
 
 POLL_S = 0.2
 AFTER_FAILURE_S = 5.0  # for the others to end; most hang in a collective, which lets no signal through
@@ -25,9 +24,8 @@ AFTER_DONE_S = 300.0  # for the others to end once one is done: rank 0 still eva
 SCHEDULER_S = 10.0  # for the scheduler to notice that all ranks are done
 REAP_S = 5.0  # for the kernel to end what was killed; it can't while a driver call hangs
 
-OWN_WORDS = (2, 3)  # ended with a line that says why
-INTERRUPTED = 128 + signal.SIGINT
-PASSED_ON = (*OWN_WORDS, RESUME_ME, INTERRUPTED)  # any other code, and any signal, becomes 1
+EXPLAINED = (2, 3)  # exit codes of a process whose last line says what is wrong
+KEPT = (*EXPLAINED, RESUME_ME, INTERRUPTED)  # exit codes that the launcher ends with too; any other becomes 1
 
 TAIL_BYTES = 1 << 16
 
@@ -36,7 +34,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Child:
-    """One process: a rank or the scheduler. ``log`` takes its output, None: it goes where ours goes."""
+    """One process: a rank or the scheduler. ``log`` takes its output; without one it goes where ours goes."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path | None) -> None:
         self.name = name
@@ -63,13 +61,13 @@ class Child:
 
     @property
     def how(self) -> str:
-        """How it ended, in words."""
+        """Say in words how it ended."""
         if self.code is None or self.code >= 0:
             return f"exit code {self.code}"
         return f"killed by {_signal_name(-self.code)}"
 
     def log_tail(self) -> list[str]:
-        """The last lines of its log, 64 KiB at most; none where it has no log."""
+        """Return the last lines of its log, 64 KiB at most; none where it has no log."""
         if self.log is None:
             return []
         with self.log.open("rb") as file:
@@ -77,7 +75,7 @@ class Child:
             return file.read().decode(errors="replace").splitlines()
 
     def poll(self) -> int | None:
-        """The exit code, negative for a signal, or None while it runs. What it leaves behind is killed."""
+        """Return the exit code, negative for a signal, or None while it runs. What it leaves behind is killed."""
         if self.code is None and os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             os.killpg(self.pid, signal.SIGKILL)  # as long as it is not reaped, the number is nobody else's
             self.code = self._process.wait()
@@ -89,57 +87,14 @@ class Child:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """Kill the process and all that it started, unless it has ended."""
+        """Kill the process and everything it started, unless it has ended."""
         if self.poll() is None:
             os.killpg(self.pid, signal.SIGKILL)
 
 
-class Stop:
-    """Notes SIGTERM, SIGINT and SIGHUP in ``received`` instead of ending the process; a context.
-
-    What comes within two seconds of another is its echo: make passes on what it is sent together with us.
-    """
-
-    def __init__(self) -> None:
-        self.received: list[int] = []
-        self._at = -math.inf
-
-    def __enter__(self) -> "Stop":
-        heard = [signal.SIGTERM, signal.SIGINT]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
-            heard.append(signal.SIGHUP)
-        self._before = {number: signal.signal(number, self._note) for number in heard}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    @property
-    def code(self) -> int:
-        """The exit code that the first signal asks for."""
-        return INTERRUPTED if self.received[0] == signal.SIGINT else RESUME_ME
-
-    @property
-    def passed_on(self) -> int:
-        """What the ranks are sent: they know SIGTERM and SIGINT."""
-        return signal.SIGINT if self.received[0] == signal.SIGINT else signal.SIGTERM
-
-    @property
-    def name(self) -> str:
-        """Of the first signal."""
-        return _signal_name(self.received[0])
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if now - self._at > ECHO_S:
-            self.received.append(number)
-            self._at = now
-
-
 @dataclass(frozen=True)
 class Ending:
-    """How it ended: the exit code, what went wrong ("" if nothing did) and who did it."""
+    """How a job ended: its exit code, what went wrong ("" if nothing did) and in which process."""
 
     code: int
     problem: str = ""
@@ -147,13 +102,13 @@ class Ending:
 
 
 class Supervisor:
-    """Watches ranks, and a scheduler that has to outlive them, until all have ended.
+    """Watch ranks, and a scheduler that has to outlive them, until all have ended.
 
     The first rank that fails ends the others; the first signal is passed on to the ranks and ends them within
     ``grace_s`` seconds, a second one at once.
     """
 
-    def __init__(self, ranks: Sequence[Child], scheduler: Child | None, stop: Stop, grace_s: float) -> None:
+    def __init__(self, ranks: Sequence[Child], scheduler: Child | None, stop: StopSignals, grace_s: float) -> None:
         self._ranks = ranks
         self._scheduler = scheduler
         self._stop = stop
@@ -164,21 +119,21 @@ class Supervisor:
 
     def run(self) -> Ending:
         """Wait for the end; nothing is running afterwards, unless the kernel itself can't end it."""
-        while self._turn():
+        while self._look():
             time.sleep(POLL_S)
         codes = {rank.code for rank in self._ranks}
         scheduler = self._scheduler
         if scheduler and codes <= {0, RESUME_ME, INTERRUPTED}:  # else it would wait for those that are gone
-            _wait(SCHEDULER_S, lambda: scheduler.poll() is not None or len(self._stop.received) > 1)
+            _wait(SCHEDULER_S, lambda: scheduler.poll() is not None or len(self._stop.signals) > 1)
         return self._ending or Ending(self._stop_code() if any(codes) else 0)
 
-    def _turn(self) -> bool:
-        """Look at everything once and act on it; returns whether to go on."""
+    def _look(self) -> bool:
+        """Look at every process once and act on it; returns whether to look again."""
         alive = [rank for rank in self._ranks if rank.poll() is None]
-        if self._stop.received:
-            self._pass_on(alive)
+        if first := self._stop.received:
+            self._pass_on(first, alive)
         if not self._ending:
-            self._judge(alive)
+            self._find_failure(alive)
         if alive and time.monotonic() >= self._kill_at:
             if not self._ending:
                 late = ", ".join(map(str, alive))
@@ -187,20 +142,20 @@ class Supervisor:
                 rank.kill()
         return bool(alive) and time.monotonic() < self._kill_at + REAP_S
 
-    def _pass_on(self, alive: Sequence[Child]) -> None:
-        """The first signal to the ranks, once, unless they are being ended already."""
+    def _pass_on(self, first: signal.Signals, alive: Sequence[Child]) -> None:
+        """Send the first signal to the ranks, once, unless they are being ended already."""
         if not self._passed_on and not self._ending:
             for rank in alive:
-                rank.send(self._stop.passed_on)
+                rank.send(signal.SIGINT if first == signal.SIGINT else signal.SIGTERM)  # they know no SIGHUP
         self._passed_on = True
-        self._end_within(self._grace_s, f"not ended {self._grace_s:g} s after {self._stop.name}")
-        if len(self._stop.received) > 1:
+        self._end_within(self._grace_s, f"not ended {self._grace_s:g} s after {first.name}")
+        if len(self._stop.signals) > 1:
             self._end_within(0, "not ended at the second signal")
 
-    def _judge(self, alive: Sequence[Child]) -> None:
+    def _find_failure(self, alive: Sequence[Child]) -> None:
         """Find the first failure among those that have ended, and bound the time of the others."""
         ended = [rank for rank in self._ranks if rank.code is not None]
-        failed = [rank for rank in ended if rank.code in OWN_WORDS]
+        failed = [rank for rank in ended if rank.code in EXPLAINED]
         stopped = self._stopped()
         if not stopped:  # what fails when another is gone is a consequence
             failed += [rank for rank in ended if rank.code]
@@ -208,7 +163,7 @@ class Supervisor:
                 failed.append(self._scheduler)
         if failed:
             culprit = failed[0]
-            code = culprit.code if culprit.code in PASSED_ON else 1
+            code = culprit.code if culprit.code in KEPT else 1
             self._ending = Ending(code or 1, f"{culprit}: {culprit.how}", culprit)
             for rank in alive if not self._passed_on else ():
                 rank.send(signal.SIGTERM)
@@ -219,29 +174,29 @@ class Supervisor:
             self._end_within(AFTER_DONE_S, f"not ended {AFTER_DONE_S:g} s after {ended[0]} was done")
 
     def _stopped(self) -> list[Child]:
-        """The ranks that ended because a signal asked them to; one may have got it from elsewhere."""
+        """Find the ranks that ended because a signal asked them to; one may have got it from elsewhere."""
         codes = {RESUME_ME, INTERRUPTED}
         if self._passed_on:
             codes |= {-signal.SIGTERM, -signal.SIGINT}  # before they could handle it
-        if self._passed_on and self._stop.received[0] == signal.SIGINT:
+        if self._passed_on and self._stop.received == signal.SIGINT:
             codes.add(1)  # importing a C extension makes an ImportError of Ctrl-C
         return [rank for rank in self._ranks if rank.code in codes]
 
     def _stop_code(self) -> int:
-        """The exit code that says who asked for the stop; 1 where nobody did."""
+        """Return the exit code that says who asked for the stop; 1 where nobody did."""
         if self._stop.received:
-            return self._stop.code
+            return self._stop.exit_code
         return next((rank.code for rank in self._stopped() if rank.code), 1)
 
     def _end_within(self, seconds: float, why: str) -> None:
-        """From now on; of several bounds the earliest holds."""
+        """Kill what runs in so many seconds; of several bounds the earliest holds."""
         at = time.monotonic() + seconds
         if at < self._kill_at:
             self._kill_at, self._why = at, why
 
 
 def end_all(children: Sequence[Child]) -> list[Child]:
-    """Kill all that still run; returns those that even that has not ended."""
+    """Kill the processes that still run; returns those that even SIGKILL has not ended."""
     for child in children:
         child.kill()
     _wait(REAP_S, lambda: all(child.poll() is not None for child in children))
@@ -255,7 +210,7 @@ def _wait(seconds: float, done: Callable[[], bool]) -> None:
 
 
 def _die_with(parent: int) -> Callable[[], None]:
-    """For the new process, before it becomes the program: be killed when ``parent`` dies, as it may just have done."""
+    """Have a new process, before it becomes the program, killed when ``parent`` dies, as it may just have done."""
 
     def arrange() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -13,7 +13,9 @@ import pytest
 
 from hlg.errors import UserError
 from hlg.launch import placement, supervise
-from hlg.launch.placement import Plan, make_plan, read_options, read_seeds
+from hlg.launch.__main__ import main, read_launch_options
+from hlg.launch.jobs import read_seeds
+from hlg.launch.placement import RankPlan, plan_ranks
 from hlg.runtime.signals import ECHO_S
 from tests.hlg.launch.test_rank_table import table, write
 from tests.support import ROOT
@@ -157,7 +159,7 @@ def test_all_ranks_end_well_and_the_first_writes_to_the_console_and_the_others_t
 def test_one_rank_is_a_plain_process_whatever_the_shell_has_of_an_earlier_start(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in placement.ENGINE:
+    for name in placement.RANK_VARIABLES:
         monkeypatch.setenv(name, "7")
     job.start(options=())
     assert job.end() == (0, "rank_0 --run_distribute=0\n", "")
@@ -326,7 +328,7 @@ def here(job: Job, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     monkeypatch.setenv("OUT", str(job.folder))
 
     def run(*arguments: str, options: tuple[str, ...] = ("--ranks", "2")) -> int:
-        return placement.main(job.command(*arguments, options=options)[3:])
+        return main(job.command(*arguments, options=options)[3:])
 
     return run
 
@@ -415,8 +417,8 @@ def test_several_seeds_can_not_resume_one_run() -> None:
             read_seeds("1 2", arguments)
 
 
-def _plan(*options: str) -> Plan:
-    return make_plan(read_options([*options, "hlg.train"]))
+def _plan(*options: str) -> RankPlan:
+    return plan_ranks(read_launch_options([*options, "hlg.train"]))
 
 
 def _worker(rank: int, device: int, ranks: int, host: str, port: str, timeout: str = "600") -> dict[str, str]:
@@ -442,13 +444,13 @@ def _scheduler(ranks: int, host: str, port: str) -> dict[str, str]:
 
 
 def test_the_plan_of_one_rank_sets_nothing() -> None:
-    assert _plan() == _plan("--ranks", "1") == Plan(1, 0, {0: {}}, None, ("--run_distribute=0",))
+    assert _plan() == _plan("--ranks", "1") == RankPlan(1, 0, {0: {}}, None, ("--run_distribute=0",))
 
 
 def test_the_plan_of_eight_ranks_is_msruns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placement, "free_port", lambda: 4242)
     local = {rank: _worker(rank, rank, 8, "127.0.0.1", "4242") for rank in range(8)}
-    assert _plan("--ranks", "8") == Plan(8, 0, local, _scheduler(8, "127.0.0.1", "4242"), ("--run_distribute=1",))
+    assert _plan("--ranks", "8") == RankPlan(8, 0, local, _scheduler(8, "127.0.0.1", "4242"), ("--run_distribute=1",))
 
 
 def test_the_plans_of_two_machines_meet_at_the_scheduler_of_the_first() -> None:
@@ -456,7 +458,7 @@ def test_the_plans_of_two_machines_meet_at_the_scheduler_of_the_first() -> None:
     first, second = (_plan(*options, "--node_rank", node) for node in "01")
     assert first.local == {rank: _worker(rank, rank, 16, "192.0.2.1", "8118") for rank in range(8)}
     assert first.scheduler == _scheduler(16, "192.0.2.1", "8118")
-    assert second == Plan(
+    assert second == RankPlan(
         16, 1, {r: _worker(r, r - 8, 16, "192.0.2.1", "8118") for r in range(8, 16)}, None, ("--run_distribute=1",)
     )
 
@@ -469,7 +471,7 @@ def test_port_and_timeout_can_be_chosen() -> None:
 def test_the_plan_by_rank_table_has_no_scheduler(tmp_path: Path) -> None:
     path = write(tmp_path, table("240.0.0.1", "127.0.0.1"))
     plan = _plan("--rank_table", str(path))
-    assert plan == Plan(
+    assert plan == RankPlan(
         16,
         1,
         {
@@ -491,7 +493,7 @@ def test_a_rank_table_of_one_device_is_a_plain_process_on_that_device(tmp_path: 
     content = table("127.0.0.1", devices=1)
     content["server_list"][0]["device"][0]["device_id"] = "5"
     plan = _plan("--rank_table", str(write(tmp_path, content)))
-    assert plan == Plan(1, 0, {0: {}}, None, ("--device_id=5", "--run_distribute=0"))
+    assert plan == RankPlan(1, 0, {0: {}}, None, ("--device_id=5", "--run_distribute=0"))
 
 
 @pytest.mark.parametrize(
@@ -518,7 +520,7 @@ def test_impossible_options_are_one_line_and_exit_code_2(
 ) -> None:
     path = str(write(tmp_path, table("127.0.0.1")))
     logs = tmp_path / "logs"
-    assert placement.main([*options.replace("TABLE", path).split(), "--logs", str(logs), "hlg.train"]) == 2
+    assert main([*options.replace("TABLE", path).split(), "--logs", str(logs), "hlg.train"]) == 2
     err = capsys.readouterr().err
     assert err.startswith(f"error: {said.replace('TABLE', path)}")
     assert len(err.splitlines()) == 1
@@ -527,7 +529,7 @@ def test_impossible_options_are_one_line_and_exit_code_2(
 
 def test_logs_that_can_not_be_written_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
-    assert placement.main(["--logs", str(tmp_path / "file"), "hlg.train"]) == 2
+    assert main(["--logs", str(tmp_path / "file"), "hlg.train"]) == 2
     assert capsys.readouterr().err.startswith(f"error: --logs: can't make {tmp_path / 'file'}/")
 
 

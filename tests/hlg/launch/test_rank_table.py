@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hlg.errors import UserError
-from hlg.launch.rank_table import RankTable, own_server, read
+from hlg.launch.rank_table import RankTable, own_server, read_rank_table
 
 ELSEWHERE = ("240.0.0.1", "240.0.0.2")  # reserved for ever: no machine has them
 
@@ -40,7 +40,7 @@ def write(folder: Path, content: Any) -> Path:
 
 
 def test_the_table_of_one_machine_with_eight_devices_is_read(tmp_path: Path) -> None:
-    found = read(write(tmp_path, table("127.0.0.1")))
+    found = read_rank_table(write(tmp_path, table("127.0.0.1")))
     assert found.ranks == 8
     (server,) = found.servers
     assert (server.node, server.server_id) == (0, "127.0.0.1")
@@ -56,7 +56,7 @@ def test_two_machines_and_any_order_of_ranks_are_read_by_rank(tmp_path: Path) ->
     for server in content["server_list"]:
         for device in server["device"]:
             device["rank_id"] = next(ranks)
-    found = read(write(tmp_path, content))
+    found = read_rank_table(write(tmp_path, content))
     assert [[(e.rank, e.device_id) for e in server.entries] for server in found.servers] == [
         [(1, 1), (3, 0)],
         [(0, 1), (2, 0)],
@@ -139,7 +139,7 @@ def test_a_mistake_is_named_with_file_and_entry(
     change(content)
     path = write(tmp_path, content)
     with pytest.raises(UserError) as error:
-        read(path)
+        read_rank_table(path)
     assert str(error.value).startswith(f"{path}: ")
     assert said in str(error.value)
     assert "\n" not in str(error.value)
@@ -147,18 +147,18 @@ def test_a_mistake_is_named_with_file_and_entry(
 
 def test_a_file_that_is_missing_no_json_or_no_text_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"missing\.json: this rank table cannot be read: No such file"):
-        read(tmp_path / "missing.json")
+        read_rank_table(tmp_path / "missing.json")
     with pytest.raises(UserError, match=r"hccl\.json:3: this rank table is not JSON: "):
-        read(write(tmp_path, '{\n"version": "1.0",\n// as in the manual\n"status": "completed"}'))
+        read_rank_table(write(tmp_path, '{\n"version": "1.0",\n// as in the manual\n"status": "completed"}'))
     with pytest.raises(UserError, match=r"hccl\.json: found an empty list; allowed: an object"):
-        read(write(tmp_path, "[]"))
+        read_rank_table(write(tmp_path, "[]"))
     (tmp_path / "binary").write_bytes(b"\xff\xfe{")
     with pytest.raises(UserError, match="binary: this rank table is not text in UTF-8"):
-        read(tmp_path / "binary")
+        read_rank_table(tmp_path / "binary")
 
 
 def _read(folder: Path, *servers: str) -> RankTable:
-    return read(write(folder, table(*servers)))
+    return read_rank_table(write(folder, table(*servers)))
 
 
 def test_this_machine_is_found_by_its_address_whatever_its_node_rank(tmp_path: Path) -> None:
