@@ -1,9 +1,9 @@
-"""Is this machine fit for a long run? One line for each thing that has to be right: `make doctor`.
+"""Check whether this machine is fit for a long run, one line a requirement: `make doctor`.
 
     python3 -m repro.doctor --device ascend --devices 0,1,2,3,4,5,6,7 --imagenet /path --container any
 
-It runs on the machine before anything is installed, and again inside the container where a run uses one: each sees
-what the other does not. Exit codes: 0 go on, 1 do not start, 2 a wrong option.
+It runs on the machine before anything is installed, and again inside the container if the run uses one: each sees what
+the other does not. Exit codes: 0 ready, 1 do not start, 2 a wrong option.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from repro.doctor.host import (
     clock_error_us,
     newest_file,
 )
-from repro.doctor.machine import FAILURE, OK, WARNING, Finding, Machine, warning
+from repro.doctor.machine import FAILURE, OK, WARNING, Diagnosis, Machine, warning
 from repro.doctor.software import check_container, check_engine, check_python, mindspore_version
 from repro.doctor.storage import check_data, check_disks, run_demands, software_demands
 
-COLOURS = {OK: "32", WARNING: "33", FAILURE: "31"}
+_COLORS = {OK: "32", WARNING: "33", FAILURE: "31"}
 
 
-def examine(options: argparse.Namespace, machine: Machine) -> Iterable[Finding]:
-    """The findings, one by one as they are made."""
+def _examine(options: argparse.Namespace, machine: Machine) -> Iterable[Diagnosis]:
+    """Yield the findings, each as soon as it is made."""
     o, inside = options, machine.inside
     planned = o.container and not inside  # the run will be in a container, and this is not it
     venv = sys.prefix if inside else o.venv
     if planned:
-        yield from careful("engine", lambda: check_engine(machine, o.container, o.device))
+        yield from _careful("engine", lambda: check_engine(machine, o.container, o.device))
     elif inside:
         yield check_container(machine)
     if not planned:
-        yield from careful("Python", lambda: check_python(machine, venv, inside))
+        yield from _careful("Python", lambda: check_python(machine, venv, inside))
 
     ranks = len(o.devices) or 1
     if o.device != "cpu":
@@ -54,48 +54,48 @@ def examine(options: argparse.Namespace, machine: Machine) -> Iterable[Finding]:
         try:
             findings, ranks = check(machine, o.devices)
         except Exception as error:
-            findings = [stumbled("devices", error)]
+            findings = [_stumbled("devices", error)]
         yield from findings
         if not planned:
             libraries = check_cuda if o.device == "gpu" else check_cann
-            yield from careful("libraries", lambda: libraries(machine, venv))
+            yield from _careful("libraries", lambda: libraries(machine, venv))
 
-    yield from careful("cores", lambda: [check_cores(machine, o.device, ranks), check_memory(machine, ranks)])
+    yield from _careful("cores", lambda: [check_cores(machine, o.device, ranks), check_memory(machine, ranks)])
     if not planned:
-        yield from careful("shared memory", lambda: [check_shared_memory(machine, ranks)])
-        yield from careful("limits", lambda: check_limits(machine, o.device, ranks))
+        yield from _careful("shared memory", lambda: [check_shared_memory(machine, ranks)])
+        yield from _careful("limits", lambda: check_limits(machine, o.device, ranks))
     wanted = run_demands(Path(o.runs), o.epochs, ranks)
     if not planned:
         wanted += software_demands(None if mindspore_version(venv)[1] else Path(venv))
-    yield from careful("disk", lambda: check_disks(wanted, machine.timeout_s))
-    yield from careful("data", lambda: check_data(o.imagenet, o.device))
-    yield from careful("clock", lambda: [check_clock(time.time(), newest_file(), clock_error_us())])
+    yield from _careful("disk", lambda: check_disks(wanted, machine.timeout_s))
+    yield from _careful("data", lambda: check_data(o.imagenet, o.device))
+    yield from _careful("clock", lambda: [check_clock(time.time(), newest_file(), clock_error_us())])
 
 
-def careful(name: str, check: Callable[[], Iterable[Finding]]) -> Iterable[Finding]:
-    """A check's findings; one that stumbles over a strange machine does not keep the others from looking at it."""
+def _careful(name: str, check: Callable[[], Iterable[Diagnosis]]) -> Iterable[Diagnosis]:
+    """Yield a check's findings; a check that breaks on a strange machine does not keep the others from running."""
     try:
         yield from check()
     except Exception as error:
-        yield stumbled(name, error)
+        yield _stumbled(name, error)
 
 
-def stumbled(name: str, error: Exception) -> Finding:
-    """The finding about a check that broke."""
+def _stumbled(name: str, error: Exception) -> Diagnosis:
+    """Report that a check broke."""
     return warning(name, f"could not be checked ({type(error).__name__}: {error})", "look at it yourself")
 
 
-def show(finding: Finding, colour: bool) -> str:
-    """The line of a finding, and below it what to do."""
+def _shown(finding: Diagnosis, color: bool) -> str:
+    """Format a finding as a line, with what to do about it below."""
     level = f"{finding.level:<8}"
-    if colour:
-        level = f"\033[{COLOURS[finding.level]}m{level}\033[0m"
+    if color:
+        level = f"\033[{_COLORS[finding.level]}m{level}\033[0m"
     line = f"{level} {finding.name:<14} {finding.text}"
     return line + (f"\n{'':23} fix: {finding.fix}" if finding.fix else "")
 
 
-def summary(findings: Sequence[Finding]) -> str:
-    """The last line."""
+def _summary(findings: Sequence[Diagnosis]) -> str:
+    """Count the findings by level: the last line."""
     counts = {level: sum(finding.level == level for finding in findings) for level in (FAILURE, WARNING, OK)}
     parts = [_count(counts[FAILURE], "failure"), _count(counts[WARNING], "warning"), f"{counts[OK]} ok"]
     return ("do not start: " if counts[FAILURE] else "go on: ") + ", ".join(filter(None, parts))
@@ -105,8 +105,8 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'s' if number > 1 else ''}" if number else ""
 
 
-def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; `--help` and what argparse refuses end the process."""
+def _read_options(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line; `--help` and what argparse refuses end the process."""
     parser = argparse.ArgumentParser("python3 -m repro.doctor", description="Is this machine fit for a long run?")
     add = parser.add_argument
     add("--device", choices=["cpu", "gpu", "ascend"], default="cpu", help="what to train on (default %(default)s)")
@@ -128,15 +128,15 @@ def _devices(text: str) -> list[int]:
 
 
 def main(argv: Sequence[str] | None = None, machine: Machine | None = None) -> int:
-    """The program; returns its exit code."""
-    options = read_options(argv)
+    """Run the program and return its exit code."""
+    options = _read_options(argv)
     findings = []
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    for finding in examine(options, machine or Machine()):
+    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    for finding in _examine(options, machine or Machine()):
         findings.append(finding)
         if not options.json:
-            print(show(finding, colour), flush=True)
-    print(json.dumps([finding._asdict() for finding in findings], indent=1) if options.json else summary(findings))
+            print(_shown(finding, color), flush=True)
+    print(json.dumps([finding._asdict() for finding in findings], indent=1) if options.json else _summary(findings))
     return int(any(finding.level == FAILURE for finding in findings))
 
 

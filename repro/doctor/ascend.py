@@ -1,7 +1,7 @@
-"""Checks of Ascends: driver, chips, devices, who else computes on them, CANN and whether MindSpore goes with it.
+"""Check Ascends: driver, chips, devices, other processes on them, and whether CANN fits MindSpore.
 
 The tables of npu-smi are read as public logs show them for Ascend 910 (npu-smi 1.8 to 23.0), 910B (24.1 to 25.5) and
-A3, where one card has two chips and a column Phy-ID. No Ascend was at hand.
+A3, where one card has two chips and a column Phy-ID. None of this was tried on an Ascend.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from repro.doctor.machine import Finding, Machine, failure, listing, ok, one_line, warning
+from repro.doctor.machine import Diagnosis, Machine, failure, number_ranges, ok, one_line, warning
 from repro.doctor.software import accepted_cann, compiled_with_cann, mindspore_version
 
 DRIVER = "/usr/local/Ascend/driver/version.info"
@@ -40,8 +40,8 @@ class Npu(NamedTuple):
     card: tuple[int, int]  # NPU and chip, as the table of processes names them
 
 
-def check_ascends(machine: Machine, wanted: Sequence[int]) -> tuple[list[Finding], int]:
-    """The findings about driver and devices, and how many devices the run gets. No ``wanted`` means all there are."""
+def check_ascends(machine: Machine, wanted: Sequence[int]) -> tuple[list[Diagnosis], int]:
+    """Check driver and devices; return the findings, and how many devices the run gets. No ``wanted`` means all."""
     nodes = sorted(int(path.name[7:]) for path in machine.path("/dev").glob("davinci[0-9]*") if path.name[7:].isdigit())
     answer = machine.run("npu-smi", "info")
     npus, processes = parse_npu_smi(answer.output)
@@ -59,17 +59,17 @@ def check_ascends(machine: Machine, wanted: Sequence[int]) -> tuple[list[Finding
     # In a container the devices that were passed on may count anew from 0.
     missing = [] if machine.inside else [index for index in wanted if index not in seen]
     if missing or (machine.inside and len(seen) < len(wanted)):
-        text = f"asked for {listing(list(wanted))}, found devices {listing(seen)}"
+        text = f"asked for {number_ranges(list(wanted))}, found devices {number_ranges(seen)}"
         return [*findings, failure("devices", text, "name those in DEVICES, as in /dev/davinci<N>")], len(wanted)
     used = list(wanted) if wanted and not machine.inside else seen
     mine = [npu for npu in npus if npu.device in used]
     name = ", ".join(sorted({npu.name for npu in mine})) or "Ascend"
-    findings += [ok("devices", f"{len(used)} x {name} ({listing(used)})"), *_chips(mine), *_nodes(machine, used)]
+    findings += [ok("devices", f"{len(used)} x {name} ({number_ranges(used)})"), *_chips(mine), *_nodes(machine, used)]
     if "-8020" in answer.problem + answer.output:
         fix = "stop the other container, or name other DEVICES"
         findings.append(failure("free", "npu-smi says that another container holds the devices (-8020)", fix))
     elif len(mine) < len(used):
-        said = answer.problem or f"its table does not list all of {listing(used)}: {one_line(answer.output)!r}"
+        said = answer.problem or f"its table does not list all of {number_ranges(used)}: {one_line(answer.output)!r}"
         findings.append(warning("free", f"not known: {said}", "look at npu-smi info before you start"))
     else:
         findings += [*_health(mine), *_free(mine, processes)]
@@ -77,21 +77,21 @@ def check_ascends(machine: Machine, wanted: Sequence[int]) -> tuple[list[Finding
 
 
 def driver_version(machine: Machine) -> str:
-    """Such as 25.5.0; empty where the driver's folder does not tell."""
+    """Read the driver's version, such as 25.5.0; empty if its folder does not tell."""
     return _value(machine.read(DRIVER), "package_version", "Version")
 
 
 def _value(text: str, *names: str) -> str:
-    """The first of these keys of a version.info that is there."""
+    """Return the value of the first of these keys that a version.info has."""
     found = (re.search(rf"^{name}=\s*([\w.\-]+)", text, re.MULTILINE) for name in names)
     return next((match[1] for match in found if match), "")
 
 
 def parse_npu_smi(text: str) -> tuple[list[Npu], list[tuple[tuple[int, int], str]]]:
-    """The chips in the table of `npu-smi info`, and its processes: (NPU, chip), "pid name".
+    """Parse the table of `npu-smi info`: its chips, and its processes as (NPU, chip), "pid name".
 
     A chip has two rows: number, name and health of its card, then its own number and memory. Lines of any other shape
-    are passed over.
+    are skipped.
     """
     npus: list[Npu] = []
     processes: list[tuple[tuple[int, int], str]] = []
@@ -115,7 +115,7 @@ def parse_npu_smi(text: str) -> tuple[list[Npu], list[tuple[tuple[int, int], str
 
 
 def generation(name: str) -> str:
-    """910 (the published run's), 910b (Atlas A2), a3, or empty for a chip that is none of them."""
+    """Classify a chip: 910 (the published run's), 910b (Atlas A2), a3, or empty for any other."""
     if name.startswith("310"):
         return ""
     if re.match(r"910B\d", name):
@@ -125,7 +125,7 @@ def generation(name: str) -> str:
     return "a3" if re.match(r"Ascend910|910_93", name) else ""
 
 
-def _chips(npus: Sequence[Npu]) -> Iterable[Finding]:
+def _chips(npus: Sequence[Npu]) -> Iterable[Diagnosis]:
     for name in sorted({npu.name for npu in npus}):
         kind = generation(name)
         if kind == "910b":
@@ -141,7 +141,7 @@ def _chips(npus: Sequence[Npu]) -> Iterable[Finding]:
             yield warning("chip", text, "run `make fingerprint` on it before a long run")
 
 
-def _nodes(machine: Machine, used: Sequence[int]) -> Iterable[Finding]:
+def _nodes(machine: Machine, used: Sequence[int]) -> Iterable[Diagnosis]:
     paths = [f"/dev/davinci{index}" for index in used] + list(SHARED_NODES)
     missing = [path for path in paths if not machine.path(path).exists()]
     closed = [path for path in paths if path not in missing and not os.access(machine.path(path), os.R_OK | os.W_OK)]
@@ -153,10 +153,10 @@ def _nodes(machine: Machine, used: Sequence[int]) -> Iterable[Finding]:
         )
         yield failure("nodes", f"can't be opened by this user: {', '.join(closed)}", fix)
     if not missing and not closed:
-        yield ok("nodes", f"/dev/davinci{listing(list(used))} and the three that all share can be opened")
+        yield ok("nodes", f"/dev/davinci{number_ranges(list(used))} and the three that all share can be opened")
 
 
-def _health(npus: Sequence[Npu]) -> Iterable[Finding]:
+def _health(npus: Sequence[Npu]) -> Iterable[Diagnosis]:
     bad = [npu for npu in npus if npu.health != "OK"]
     if not bad:
         return
@@ -166,7 +166,7 @@ def _health(npus: Sequence[Npu]) -> Iterable[Finding]:
     yield failure("health", text, fix) if severe else warning("health", text, fix)
 
 
-def _free(npus: Sequence[Npu], processes: Sequence[tuple[tuple[int, int], str]]) -> Iterable[Finding]:
+def _free(npus: Sequence[Npu], processes: Sequence[tuple[tuple[int, int], str]]) -> Iterable[Diagnosis]:
     cards = {npu.card: npu.device for npu in npus}
     theirs = [f"{who} on device {cards[card]}" for card, who in processes if card in cards]
     busy = [f"{npu.used / npu.total:.0%} of device {npu.device}" for npu in npus if npu.used > BUSY * npu.total > 0]
@@ -178,8 +178,8 @@ def _free(npus: Sequence[Npu], processes: Sequence[tuple[tuple[int, int], str]])
         yield ok("free", "no other process, memory free")
 
 
-def check_cann(machine: Machine, venv: str) -> Iterable[Finding]:
-    """CANN's version, and whether it goes with MindSpore and the driver."""
+def check_cann(machine: Machine, venv: str) -> Iterable[Diagnosis]:
+    """Check CANN's version, and whether it fits MindSpore and the driver."""
     get = machine.environment.get
     named = get("ASCEND_HOME_PATH") or get("ASCEND_TOOLKIT_HOME")
     home = next((place for place in [named, *TOOLKITS] if place and machine.path(place).is_dir()), None)
@@ -195,13 +195,13 @@ def check_cann(machine: Machine, venv: str) -> Iterable[Finding]:
         text = f"{home}/compiler/version.info tells no version"
         yield warning("CANN", text, "see that the toolkit is whole: MindSpore reads its version there")
         return
-    yield match(
+    yield _match(
         mindspore_version(venv)[0], cann, driver_version(machine), accepted_cann(venv), compiled_with_cann(venv)
     )
 
 
-def match(mindspore: str, cann: str, driver: str, accepted: Sequence[str], compiled: str) -> Finding:
-    """Whether MindSpore accepts this CANN (``accepted`` has major.minor), and whether a document names the three."""
+def _match(mindspore: str, cann: str, driver: str, accepted: Sequence[str], compiled: str) -> Diagnosis:
+    """Check whether MindSpore accepts this CANN (``accepted`` has major.minor), and if a document names the three."""
     three = f"MindSpore {mindspore}, CANN {cann}, driver {driver or 'unknown'}"
     if ".".join(cann.split(".")[:2]) not in accepted:
         fix = "install CANN 9.0.0 with driver 26.0.RC1, or build the image for it: make image-ascend CANN=9.0.0"

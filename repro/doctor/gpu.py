@@ -1,4 +1,4 @@
-"""Checks of NVIDIA GPUs: driver, kernels, devices, who else computes on them, CUDA's libraries."""
+"""Check NVIDIA GPUs: driver, kernels, devices, other processes on them, CUDA's libraries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from repro.doctor.machine import Answer, Finding, Machine, failure, listing, ok, one_line, warning
+from repro.doctor.machine import Answer, Diagnosis, Machine, failure, number_ranges, ok, one_line, warning
 from repro.doctor.software import packages
 
 # CUDA 11.8's release notes: the oldest driver that runs it, and the one that it came with.
@@ -26,7 +26,7 @@ QUERY = "index,name,driver_version,memory.total,memory.used"
 
 
 class Gpu(NamedTuple):
-    """One line of nvidia-smi; memory in MiB, capability such as (8, 0) or None where the driver does not tell."""
+    """One line of nvidia-smi; memory in MiB, capability such as (8, 0) or None if the driver does not tell."""
 
     device: int
     name: str
@@ -36,16 +36,16 @@ class Gpu(NamedTuple):
     capability: tuple[int, int] | None
 
 
-def check_gpus(machine: Machine, wanted: Sequence[int]) -> tuple[list[Finding], int]:
-    """The findings about driver and devices, and how many devices the run gets. No ``wanted`` means all there are."""
+def check_gpus(machine: Machine, wanted: Sequence[int]) -> tuple[list[Diagnosis], int]:
+    """Check driver and devices; return the findings, and how many devices the run gets. No ``wanted`` means all."""
     gpus, problem = read_gpus(machine)
     if problem:
         return [problem], len(wanted) or 1
     # In a container the devices that were passed on count anew from 0.
     missing = [] if machine.inside else [index for index in wanted if index not in {gpu.device for gpu in gpus}]
     if missing or (machine.inside and len(gpus) < len(wanted)):
-        found = f"devices {listing([gpu.device for gpu in gpus])}"
-        text = f"asked for {listing(list(wanted))}, found {found} ({gpus[0].name})"
+        found = f"devices {number_ranges([gpu.device for gpu in gpus])}"
+        text = f"asked for {number_ranges(list(wanted))}, found {found} ({gpus[0].name})"
         return [_driver(gpus), failure("devices", text, "name those in DEVICES, as nvidia-smi numbers them")], len(
             wanted
         )
@@ -54,14 +54,14 @@ def check_gpus(machine: Machine, wanted: Sequence[int]) -> tuple[list[Finding], 
     return [
         _driver(used),
         *_kernels(used),
-        ok("devices", f"{len(used)} x {', '.join(names)} ({listing([gpu.device for gpu in used])})"),
+        ok("devices", f"{len(used)} x {', '.join(names)} ({number_ranges([gpu.device for gpu in used])})"),
         *_nodes(machine),
         *_free(machine, used),
     ], len(used)
 
 
-def read_gpus(machine: Machine) -> tuple[list[Gpu], Finding | None]:
-    """The GPUs that nvidia-smi lists, or why there are none."""
+def read_gpus(machine: Machine) -> tuple[list[Gpu], Diagnosis | None]:
+    """List the GPUs that nvidia-smi knows, or say why there are none."""
     answer = _query(machine, f"{QUERY},compute_cap")
     if "compute_cap" in answer.problem + answer.output:  # drivers before 510 do not know that field
         answer = _query(machine, QUERY)
@@ -97,7 +97,7 @@ def _gpu(line: str) -> Gpu | None:
     return Gpu(int(cells[0]), cells[1], cells[2], total, used, parts)
 
 
-def _driver(gpus: Sequence[Gpu]) -> Finding:
+def _driver(gpus: Sequence[Gpu]) -> Diagnosis:
     driver = gpus[0].driver
     number = tuple(int(part) for part in re.findall(r"\d+", driver))
     if number < OLDEST_DRIVER:
@@ -112,8 +112,8 @@ def _driver(gpus: Sequence[Gpu]) -> Finding:
     return warning("driver", text, fix)
 
 
-def _kernels(gpus: Sequence[Gpu]) -> Iterable[Finding]:
-    """Whether MindSpore's compiled code fits each kind of device."""
+def _kernels(gpus: Sequence[Gpu]) -> Iterable[Diagnosis]:
+    """Check whether MindSpore's compiled code fits each kind of device."""
     for capability in sorted({gpu.capability for gpu in gpus if gpu.capability}):
         name = "{}.{}".format(*capability)
         if capability < OLDEST_CODE:
@@ -130,8 +130,8 @@ def _kernels(gpus: Sequence[Gpu]) -> Iterable[Finding]:
             yield ok("kernels", f"compute capability {name}: MindSpore has code for it")
 
 
-def _nodes(machine: Machine) -> Iterable[Finding]:
-    """nvidia-smi works without this node, CUDA does not."""
+def _nodes(machine: Machine) -> Iterable[Diagnosis]:
+    """Check /dev/nvidia-uvm: nvidia-smi works without this node, CUDA does not."""
     node = machine.path("/dev/nvidia-uvm")
     if machine.path("/dev/dxg").exists():  # Windows' subsystem for Linux has one node for all
         return
@@ -143,8 +143,8 @@ def _nodes(machine: Machine) -> Iterable[Finding]:
         )
 
 
-def _free(machine: Machine, gpus: Sequence[Gpu]) -> Iterable[Finding]:
-    """Whether others compute on the devices. Processes of other containers are not listed, their memory is."""
+def _free(machine: Machine, gpus: Sequence[Gpu]) -> Iterable[Diagnosis]:
+    """Check whether others compute on the devices. Processes of other containers are not listed, their memory is."""
     busy = {gpu.device: gpu.used / gpu.total for gpu in gpus if gpu.total and gpu.used > BUSY * gpu.total}
     fields = "--query-compute-apps=pid,process_name,used_memory"
     chosen = ",".join(str(gpu.device) for gpu in gpus)
@@ -165,8 +165,8 @@ def _free(machine: Machine, gpus: Sequence[Gpu]) -> Iterable[Finding]:
         yield ok("free", "no other process, memory free")
 
 
-def check_cuda(machine: Machine, venv: str) -> Iterable[Finding]:
-    """Whether the libraries that MindSpore's GPU plugin names are where the loader looks."""
+def check_cuda(machine: Machine, venv: str) -> Iterable[Diagnosis]:
+    """Check whether the libraries that MindSpore's GPU plugin names are where the loader looks."""
     folders = [machine.path(place) for place in machine.environment.get("LD_LIBRARY_PATH", "").split(":") if place]
     folders += [machine.path(place) for place in ("/usr/local/cuda/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib64")]
     folders += [library for place in packages(venv) for library in place.glob("nvidia/*/lib")]

@@ -1,4 +1,4 @@
-"""Checks of the machine itself: cores, memory, shared memory, limits of a process, clock."""
+"""Check the machine itself: cores, memory, shared memory, process limits, clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from repro.doctor.machine import GB, Finding, Machine, failure, ok, size, warning
+from repro.doctor.machine import GB, Diagnosis, Machine, failure, ok, size, warning
 from repro.footprint import RANK_MEMORY
 
 WORKERS = 14  # threads that prepare images, of each rank: train_num_workers of the published recipe
@@ -23,11 +23,11 @@ OPEN_FILES, LEAST_OPEN_FILES = 1024, 64
 GROUP = "/sys/fs/cgroup"  # a container sees its own there
 UNLIMITED = resource.RLIM_INFINITY
 CLOCK_SLACK_S = 300.0  # of another machine's clock, which may have dated the newest file
-SYNCHRONISED_US = 16_000_000  # the kernel's own estimate of its error grows to this where nothing sets the clock
+SYNCHRONIZED_US = 16_000_000  # the kernel's own estimate of its error grows to this where nothing sets the clock
 
 
-def check_cores(machine: Machine, device: str, ranks: int) -> Finding:
-    """Cores this process may use against the threads that prepare images."""
+def check_cores(machine: Machine, device: str, ranks: int) -> Diagnosis:
+    """Compare the cores that this process may use with the threads that prepare images."""
     cores = float(len(os.sched_getaffinity(0)))
     quota, period = machine.read(f"{GROUP}/cpu.max").split() or [
         machine.read(f"{GROUP}/cpu/cpu.cfs_{name}_us").strip() for name in ("quota", "period")
@@ -43,8 +43,8 @@ def check_cores(machine: Machine, device: str, ranks: int) -> Finding:
     return warning("cores", f"{cores:g} for {needed} workers ({WORKERS} a device)", fix)
 
 
-def check_memory(machine: Machine, ranks: int) -> Finding:
-    """Free memory, of the machine or of the control group that this process is in."""
+def check_memory(machine: Machine, ranks: int) -> Diagnosis:
+    """Check free memory, of the machine or of this process's control group."""
     found = re.search(r"^MemAvailable:\s+(\d+) kB", machine.read("/proc/meminfo"), re.MULTILINE)
     if not found:
         return warning(
@@ -67,8 +67,8 @@ def check_memory(machine: Machine, ranks: int) -> Finding:
     return ok("memory", text)
 
 
-def check_shared_memory(machine: Machine, ranks: int) -> Finding:
-    """/dev/shm, through which the devices of a machine may exchange gradients; the loader does not use it."""
+def check_shared_memory(machine: Machine, ranks: int) -> Diagnosis:
+    """Check /dev/shm, through which the devices of a machine may exchange gradients; the loader does not use it."""
     folder = machine.path("/dev/shm")
     if ranks == 1:
         return ok("shared memory", "one device needs none")
@@ -84,8 +84,8 @@ def check_shared_memory(machine: Machine, ranks: int) -> Finding:
     return warning("shared memory", f"{text}, and collectives of {ranks} devices may need 1 GiB", fix)
 
 
-def check_limits(machine: Machine, device: str, ranks: int) -> Iterable[Finding]:
-    """ulimit -n, -u and -l, and how many threads the control group allows."""
+def check_limits(machine: Machine, device: str, ranks: int) -> Iterable[Diagnosis]:
+    """Check ulimit -n, -u and -l, and how many threads the control group allows."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     text = f"{_limit(files)} a process (ulimit -n)"
     if files != UNLIMITED and files < OPEN_FILES:
@@ -122,7 +122,7 @@ def check_limits(machine: Machine, device: str, ranks: int) -> Iterable[Finding]
 
 
 def _control(machine: Machine, *names: str) -> int | None:
-    """A limit of this process's control group, by its name in version 2 or 1; None where there is none."""
+    """Read a limit of this process's control group, by its name in version 2 or 1; None if there is none."""
     texts = (machine.read(f"{GROUP}/{name}").strip() for name in names)
     return next((int(text) for text in texts if text.isdigit()), None)
 
@@ -132,7 +132,7 @@ def _limit(count: int) -> str:
 
 
 def clock_error_us() -> int | None:
-    """How far off the kernel thinks its clock may be, in microseconds; None where it does not say."""
+    """Ask the kernel how far off its clock may be, in microseconds; None if it does not say."""
     timex = ctypes.create_string_buffer(512)  # struct timex, all zero: ask, change nothing
     try:
         if ctypes.CDLL(None).adjtimex(timex) < 0:
@@ -142,15 +142,21 @@ def clock_error_us() -> int | None:
     return int(struct.unpack_from("@i4xqqq", timex.raw)[3])
 
 
-def check_clock(now: float, newest: float, error_us: int | None) -> Finding:
-    """``now`` and ``newest``, the newest file of the project, are seconds since 1970."""
+def check_clock(now: float, newest: float, error_us: int | None) -> Diagnosis:
+    """Check the clock against the newest file of the project, and whether anything keeps it right.
+
+    Args:
+        now: Seconds since 1970.
+        newest: When the newest file was written, in seconds since 1970.
+        error_us: What `clock_error_us` says.
+    """
     text = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
     if now < newest - CLOCK_SLACK_S:
         behind = f"{text} is before the newest file of this project ({time.strftime('%Y-%m-%d', time.gmtime(newest))})"
         return failure("clock", behind, "set it: sudo timedatectl set-ntp true; logs and run folders are named by it")
     if error_us is None:
         return ok("clock", f"{text}; whether anything keeps it right is not known")
-    if error_us < SYNCHRONISED_US:
+    if error_us < SYNCHRONIZED_US:
         return ok("clock", f"{text}, synchronised")
     fix = (
         "run: sudo timedatectl set-ntp true (durations are right without it; the logs of several machines would differ)"
@@ -159,5 +165,5 @@ def check_clock(now: float, newest: float, error_us: int | None) -> Finding:
 
 
 def newest_file() -> float:
-    """When the newest file of the project's code was written, in seconds since 1970."""
+    """Return when the newest file of this folder was written, in seconds since 1970."""
     return max(path.stat().st_mtime for path in Path(__file__).parent.glob("*.py"))

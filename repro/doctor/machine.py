@@ -1,8 +1,8 @@
-"""What the checks of `make doctor` share: how they look at a machine, and how they say what they found.
+"""Inspect a machine, and word what was found: what all checks of `make doctor` share.
 
-The modules of this folder run with whatever Python 3.8 or newer a machine has, before anything is
-installed, so they use the standard library alone. They look at machines in any state: a tool may be missing, hang, or
-print rubbish, a storage may not answer. None of that may end in a trace or a wait without end.
+The modules of this folder run with whatever Python 3.8 or newer a machine has, before anything is installed, so they
+use the standard library alone. They inspect machines in any state: a tool may be missing, hang, or print garbage, a
+disk may not answer. None of that may end in a traceback or an endless wait.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ GB = 10**9
 OUTPUT_LIMIT = 1 << 20  # bytes of a tool's output; a driver's tool that prints more is not sane
 
 
-class Finding(NamedTuple):
-    """One line of the report. ``fix`` is what to do about a warning or a failure."""
+class Diagnosis(NamedTuple):
+    """One finding, a line of the report. ``fix`` is what to do about a warning or a failure."""
 
     level: str  # OK, WARNING, or FAILURE: the run would break, or would not be the one that was asked for
     name: str
@@ -34,23 +34,23 @@ class Finding(NamedTuple):
     fix: str = ""
 
 
-def ok(name: str, text: str) -> Finding:
-    """A finding that needs nothing done."""
-    return Finding(OK, name, text)
+def ok(name: str, text: str) -> Diagnosis:
+    """Report that nothing needs to be done."""
+    return Diagnosis(OK, name, text)
 
 
-def warning(name: str, text: str, fix: str) -> Finding:
-    """A finding that a run may survive."""
-    return Finding(WARNING, name, text, fix)
+def warning(name: str, text: str, fix: str) -> Diagnosis:
+    """Report what a run may survive."""
+    return Diagnosis(WARNING, name, text, fix)
 
 
-def failure(name: str, text: str, fix: str) -> Finding:
-    """A finding that a run would not survive, or that makes it worthless."""
-    return Finding(FAILURE, name, text, fix)
+def failure(name: str, text: str, fix: str) -> Diagnosis:
+    """Report what a run would not survive, or what makes it worthless."""
+    return Diagnosis(FAILURE, name, text, fix)
 
 
 class Answer(NamedTuple):
-    """What a command said. ``problem`` is empty where it ended with exit code 0, and else says in words why not."""
+    """A command's output. ``problem`` is empty if it ended with exit code 0, or else says in words why not."""
 
     output: str
     problem: str
@@ -59,7 +59,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine as the checks see it; a test hands them another root, environment and patience."""
+    """The machine as the checks see it; a test gives them another root, environment and timeout."""
 
     root: Path = Path("/")
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
@@ -67,28 +67,28 @@ class Machine:
 
     @property
     def inside(self) -> bool:
-        """Whether this is the inside of one of the project's containers."""
+        """Whether this process runs inside one of the project's containers."""
         return bool(self.environment.get("HLG_COMMIT"))  # the image has it, however it was started
 
     def path(self, path: str | Path) -> Path:
-        """An absolute path of the system, such as /dev/shm."""
+        """Resolve an absolute path of the system, such as /dev/shm."""
         return self.root / str(path).lstrip("/")
 
     def read(self, path: str | Path) -> str:
-        """The text of a system's file; empty where it can't be read."""
+        """Read a system file; empty if it can't be read."""
         try:
             return self.path(path).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
 
     def which(self, name: str) -> str | None:
-        """The path of a command, on PATH or where drivers put theirs."""
+        """Find a command on PATH, or where drivers put theirs."""
         places = [self.environment.get("PATH", os.defpath)]
         places += [str(self.path(place)) for place in ("/usr/local/bin", "/usr/local/sbin")]
         return shutil.which(name, path=os.pathsep.join(places))
 
     def run(self, name: str, *arguments: str) -> Answer:
-        """Run a command within ``timeout_s``; it is ended where it takes longer or prints without end."""
+        """Run a command within ``timeout_s``; kill it if it takes longer or prints without end."""
         command = self.which(name)
         if not command:
             return Answer("", f"{name} was not found", missing=True)
@@ -121,7 +121,7 @@ class Machine:
 
 
 def _listen(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:
-    """All that a process writes to its standard output and error until both are closed."""
+    """Collect what a process writes to its standard output and error until both are closed."""
     assert process.stdout
     assert process.stderr
     pipes = [process.stdout.fileno(), process.stderr.fileno()]
@@ -142,7 +142,7 @@ def _listen(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, b
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its children. One that hangs in its driver is left behind, not waited for."""
+    """Kill a process and its children. One that hangs in its driver is left behind, not waited for."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     for pipe in (process.stdout, process.stderr):
@@ -153,9 +153,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def within(seconds: float, work: Callable[..., Any], *arguments: Any) -> Any:
-    """The result of ``work``, in which a storage may hang.
+    """Return the result of ``work``, which may hang on a disk.
 
-    Raises TimeoutError after ``seconds``, and leaves the thread behind: it ends with the program.
+    The thread of a hanging one is left behind, and ends with the program.
+
+    Raises:
+        TimeoutError: it took more than ``seconds``.
     """
     result: list[Any] = []
     problem: list[BaseException] = []
@@ -177,20 +180,20 @@ def within(seconds: float, work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def one_line(text: str, width: int = 160) -> str:
-    """The first line with something to read on it, fit to be shown on a terminal."""
+    """Return the first line with something to read on it, fit for a terminal."""
     printable = ("".join(c if c.isprintable() else " " for c in line).strip() for line in text.splitlines())
     return next(filter(None, printable), "")[:width]
 
 
 def size(count: float) -> str:
-    """Bytes for people: 64 GB, 6.2 GB, 511 MB, 66 kB."""
+    """Format bytes for people: 64 GB, 6.2 GB, 511 MB, 66 kB."""
     if count >= GB:
         return f"{count / GB:.0f} GB" if count >= 10 * GB else f"{count / GB:.1f} GB"
     return f"{count / 10**6:.0f} MB" if count >= 10**6 else f"{count / 1000:.0f} kB"
 
 
-def listing(numbers: list[int]) -> str:
-    """0, 1, 2, 3, 5 -> "0-3, 5"."""
+def number_ranges(numbers: list[int]) -> str:
+    """Shorten a list of numbers: 0, 1, 2, 3, 5 -> "0-3, 5"."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and number == runs[-1][-1] + 1:

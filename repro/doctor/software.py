@@ -1,4 +1,4 @@
-"""Checks of what a run is made with: a container engine, or Python and the environment that `make setup` builds."""
+"""Check the software of a run: a container engine, or Python and the environment that `make setup` builds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from repro.doctor.machine import Finding, Machine, failure, ok, one_line
+from repro.doctor.machine import Diagnosis, Machine, failure, ok, one_line
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 BOOTSTRAP = Path(__file__).parents[1] / "bootstrap.py"
@@ -28,8 +28,8 @@ DOCKER_FIX = TOOLKIT + "run: sudo nvidia-ctk runtime configure --runtime=docker 
 CDI_FIX = TOOLKIT + "run: sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
 
 
-def check_engine(machine: Machine, wanted: str, device: str) -> Iterable[Finding]:
-    """The engine that a run is to use (``wanted``: docker, podman, or any), and whether it can pass GPUs on."""
+def check_engine(machine: Machine, wanted: str, device: str) -> Iterable[Diagnosis]:
+    """Check the engine that a run will use (``wanted``: docker, podman, or any), and whether it can pass GPUs on."""
     problems = []
     for engine in ENGINES if wanted == "any" else (wanted,):
         if engine == "docker" and "podman" in machine.run("docker", "--version").output.lower():
@@ -51,7 +51,7 @@ def check_engine(machine: Machine, wanted: str, device: str) -> Iterable[Finding
     yield failure("engine", f"no container engine answers: {'; '.join(problems)}", fix)
 
 
-def _gpus_in_docker(machine: Machine) -> Finding:
+def _gpus_in_docker(machine: Machine) -> Diagnosis:
     try:
         runtimes = json.loads(machine.run("docker", "info", "--format", "{{json .Runtimes}}").output)
     except ValueError:
@@ -63,7 +63,7 @@ def _gpus_in_docker(machine: Machine) -> Finding:
     return failure("GPU runtime", "docker can't pass GPUs on: it knows no NVIDIA runtime", DOCKER_FIX)
 
 
-def _gpus_by_cdi(machine: Machine) -> Finding:
+def _gpus_by_cdi(machine: Machine) -> Diagnosis:
     found = _cdi(machine)
     if not found:
         text = f"podman can't pass GPUs on: no specification of nvidia.com/gpu in {' or '.join(CDI_FOLDERS[:2])}"
@@ -76,7 +76,7 @@ def _gpus_by_cdi(machine: Machine) -> Finding:
 
 
 def _cdi(machine: Machine) -> tuple[Path, str] | None:
-    """The file that describes the GPUs to container engines, and its text."""
+    """Find the file that describes the GPUs to container engines; return it with its text."""
     for folder in CDI_FOLDERS:
         for path in sorted(machine.path(folder).glob("*")):
             text = machine.read(f"{folder}/{path.name}") if path.suffix in (".yaml", ".yml", ".json") else ""
@@ -85,15 +85,15 @@ def _cdi(machine: Machine) -> tuple[Path, str] | None:
     return None
 
 
-def check_container(machine: Machine) -> Finding:
-    """The container that this is the inside of."""
+def check_container(machine: Machine) -> Diagnosis:
+    """Name the container that this process runs in."""
     get = machine.environment.get
     image = get("HLG_IMAGE_DIGEST", "")[:19] or "without a name: start it by docker/run.sh and env.json will have it"
     return ok("container", f"{get('HLG_ENGINE', 'unknown engine')}, code {get('HLG_COMMIT', '')[:12]}, image {image}")
 
 
-def check_python(machine: Machine, venv: str, inside: bool) -> Iterable[Finding]:
-    """Whether `make setup`, or the image (``inside``), has built the environment, or else can with this Python."""
+def check_python(machine: Machine, venv: str, inside: bool) -> Iterable[Diagnosis]:
+    """Check that `make setup`, or the image (``inside``), has built the environment, or that this Python can."""
     try:
         ctypes.CDLL("libgomp.so.1")
     except OSError:
@@ -109,7 +109,7 @@ def check_python(machine: Machine, venv: str, inside: bool) -> Iterable[Finding]
         yield _setup(version, venv, state)
 
 
-def _setup(mindspore: str, venv: str, state: str) -> Finding:
+def _setup(mindspore: str, venv: str, state: str) -> Diagnosis:
     """Say whether this Python can build the environment; ``state`` is what bootstrap.py says of it."""
     library, number = platform.libc_ver()
     if state not in ("built", "can be built"):
@@ -124,12 +124,12 @@ def _setup(mindspore: str, venv: str, state: str) -> Finding:
 
 
 def packages(venv: str) -> list[Path]:
-    """The folders in which an environment has its packages."""
+    """List the folders in which an environment has its packages."""
     return sorted(Path(venv).glob("lib/python3.*/site-packages"))
 
 
 def mindspore_version(venv: str) -> tuple[str, bool]:
-    """(version, whether it is installed): the environment's MindSpore, or the one that the project asks for."""
+    """Return (version, whether it is installed) of the environment's MindSpore, or of the one that is needed."""
     for folder in packages(venv):
         for path in sorted(folder.glob("mindspore-*.dist-info")):
             return path.name[len("mindspore-") : -len(".dist-info")], True
@@ -138,7 +138,7 @@ def mindspore_version(venv: str) -> tuple[str, bool]:
 
 
 def accepted_cann(venv: str) -> Sequence[str]:
-    """The CANN versions, as major.minor, that the installed MindSpore accepts; those of 2.10.0 where none is."""
+    """Return the CANN versions, as major.minor, that the installed MindSpore accepts; those of 2.10.0 if none is."""
     text = _of_mindspore(venv, "run_check/_check_version.py")
     found = re.search(r"class AscendEnvChecker.*?self\.version = \[(.*?)\]", text, re.DOTALL)
     versions = re.findall(r"\d+\.\d+", found[1]) if found else []
@@ -146,7 +146,7 @@ def accepted_cann(venv: str) -> Sequence[str]:
 
 
 def compiled_with_cann(venv: str) -> str:
-    """The CANN version, as major.minor, that the installed MindSpore's own operators were compiled with, or nothing."""
+    """Return the CANN version, as major.minor, that MindSpore's own operators were compiled with; empty if unknown."""
     text = _of_mindspore(venv, "lib/plugin/ascend/custom_ascendc_910b/version.info")
     found = re.search(r"custom_opp_compiler_version=(\d+\.\d+)", text)
     return found[1] if found else ""

@@ -1,4 +1,4 @@
-"""Checks of what a run reads and writes: room on the disks, and the shape of the data set."""
+"""Check what a run reads and writes: space on the disks, and the shape of the data set."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from repro.doctor.machine import GB, Finding, failure, ok, size, warning, within
+from repro.doctor.machine import GB, Diagnosis, failure, ok, size, warning, within
 from repro.footprint import CHECKPOINT, CHECKPOINTS, STEP_RECORD
 
 RESERVE = 4 * GB  # compiled graphs, logs of ranks and driver, cores
 ENVIRONMENT, TEMPORARY = 4 * GB, 1 * GB  # of make setup; of compilers and pip
 FEW_FILES = 10_000  # inodes
 IMAGES, CLASSES, BATCH = {"train": 1_281_167, "val": 50_000}, 1000, 128
-SUFFIXES = (".jpeg", ".jpg", ".png")  # what hlg.data.listing takes for an image, in lower case
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")  # what hlg.data.listing takes for an image, in lower case
 ARCHIVES = {"train": "ILSVRC2012_img_train.tar", "val": "ILSVRC2012_img_val.tar"}
 ARCHIVE_SIZE = 155 * GB  # of both, and of what is in them
 COUNTING_S = 600.0
 
 
 class Demand(NamedTuple):
-    """Room that something needs in a folder, which need not exist yet."""
+    """Space that something needs in a folder, which need not exist yet."""
 
     what: str
     folder: Path
@@ -30,7 +30,7 @@ class Demand(NamedTuple):
 
 
 def run_demands(runs: Path, epochs: int, ranks: int) -> list[Demand]:
-    """What a run of the full recipe writes."""
+    """List what a run of the full recipe writes."""
     steps = epochs * (IMAGES["train"] // (BATCH * ranks))
     return [
         Demand("checkpoints", runs, CHECKPOINTS * CHECKPOINT),
@@ -39,13 +39,13 @@ def run_demands(runs: Path, epochs: int, ranks: int) -> list[Demand]:
 
 
 def software_demands(venv: Path | None) -> list[Demand]:
-    """What MindSpore and its compilers write, and make setup where ``venv`` is still to be built."""
+    """List what MindSpore and its compilers write, and make setup if ``venv`` is still to be built."""
     wanted = [Demand("temporary files", Path(tempfile.gettempdir()), TEMPORARY)]
     return [*wanted, Demand("environment", venv.parent, ENVIRONMENT)] if venv else wanted
 
 
-def check_disks(wanted: Sequence[Demand], patience_s: float) -> Iterable[Finding]:
-    """One finding for each file system, however many of the demands it must meet."""
+def check_disks(wanted: Sequence[Demand], patience_s: float) -> Iterable[Diagnosis]:
+    """Check each file system once, however many of the demands it must meet."""
     disks: dict[int, list[Demand]] = {}
     places: dict[int, Path] = {}
     for demand in wanted:
@@ -67,7 +67,7 @@ def check_disks(wanted: Sequence[Demand], patience_s: float) -> Iterable[Finding
 
 
 def _place(folder: Path) -> tuple[Path, int]:
-    """(the folder or the nearest above it, its device), after a trial of writing there. Raises OSError."""
+    """Try to write in the folder, or the nearest one above it; return that and its device. Raises OSError."""
     place = folder.absolute()
     while not place.exists():
         place = place.parent
@@ -77,7 +77,7 @@ def _place(folder: Path) -> tuple[Path, int]:
     return place, place.stat().st_dev
 
 
-def _room(place: Path, those: Sequence[Demand]) -> Finding:
+def _room(place: Path, those: Sequence[Demand]) -> Diagnosis:
     state = os.statvfs(place)
     free = state.f_bavail * state.f_frsize
     need = sum(demand.room for demand in those)
@@ -93,17 +93,17 @@ def _room(place: Path, those: Sequence[Demand]) -> Finding:
     return ok("disk", text)
 
 
-class Split(NamedTuple):
-    """What is in train or val: images of each class, and what else."""
+class _Split(NamedTuple):
+    """The contents of train or val: images of each class, and what else is there."""
 
     classes: dict[str, int]
     loose: int  # images beside the class folders
     archives: list[str]  # *.tar in it
 
 
-def count(folder: Path) -> Split:
-    """Count by names alone; no image is opened. Raises OSError."""
-    split = Split({}, 0, [])
+def _count(folder: Path) -> _Split:
+    """Count the images of a split by names alone; none is opened. Raises OSError."""
+    split = _Split({}, 0, [])
     loose = 0
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -112,21 +112,21 @@ def count(folder: Path) -> Split:
                 continue
             if entry.is_dir():
                 split.classes[entry.name] = 0
-            elif name.endswith(SUFFIXES):
+            elif name.endswith(IMAGE_SUFFIXES):
                 loose += 1
             elif name.endswith(".tar"):
                 split.archives.append(entry.name)
     for name in split.classes:
         with os.scandir(folder / name) as entries:
             split.classes[name] = sum(
-                entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
+                entry.name.lower().endswith(IMAGE_SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
                 for entry in entries
             )
     return split._replace(loose=loose)
 
 
-def check_data(imagenet: str, device: str) -> Iterable[Finding]:
-    """The shape of ImageNet: two splits, the same 1000 classes in each, all images."""
+def check_data(imagenet: str, device: str) -> Iterable[Diagnosis]:
+    """Check for the shape of ImageNet: two splits, the same 1000 classes in each, all images."""
     if not imagenet:
         if device == "cpu":
             yield ok("data", "no IMAGENET given: the tiny recipes draw their own")
@@ -136,10 +136,10 @@ def check_data(imagenet: str, device: str) -> Iterable[Finding]:
             )
         return
     root = Path(imagenet)
-    splits: dict[str, Split] = {}
+    splits: dict[str, _Split] = {}
     for part in IMAGES:
         try:
-            splits[part] = within(COUNTING_S, count, root / part)
+            splits[part] = within(COUNTING_S, _count, root / part)
         except TimeoutError:
             text = f"{root / part} could not be counted within {COUNTING_S:g} s"
             yield failure("data", text, "see whether its storage hangs: training reads each image once an epoch")
@@ -158,7 +158,7 @@ def check_data(imagenet: str, device: str) -> Iterable[Finding]:
 _OTHER = {"train": "val", "val": "train"}
 
 
-def _unreadable(root: Path, part: str, error: OSError) -> Finding:
+def _unreadable(root: Path, part: str, error: OSError) -> Diagnosis:
     archive = next((path for path in (root / ARCHIVES[part], root / part / ARCHIVES[part]) if path.is_file()), None)
     if archive:
         return _packed(archive)
@@ -168,7 +168,7 @@ def _unreadable(root: Path, part: str, error: OSError) -> Finding:
     return failure(part, f"{error.filename or root / part}: {error.strerror}", fix)
 
 
-def _packed(archive: Path) -> Finding:
+def _packed(archive: Path) -> Diagnosis:
     state = os.statvfs(archive.parent)
     free = state.f_bavail * state.f_frsize
     room = f"{size(ARCHIVE_SIZE)} for both splits, {size(free)} are free"
@@ -176,8 +176,8 @@ def _packed(archive: Path) -> Finding:
     return failure("data", f"{archive} is not unpacked", fix)
 
 
-def _shape(folder: Path, part: str, split: Split) -> Finding:
-    """The finding about one split."""
+def _shape(folder: Path, part: str, split: _Split) -> Diagnosis:
+    """Check one split."""
     images, classes = sum(split.classes.values()), len(split.classes)
     empty = sorted(name for name, count in split.classes.items() if not count)
     text = f"{images:,} images in {classes:,} classes in {folder}"

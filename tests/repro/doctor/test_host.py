@@ -13,7 +13,7 @@ import pytest
 from repro.bootstrap import STAMP
 from repro.doctor import __main__ as doctor
 from repro.doctor import host, software, storage
-from repro.doctor.machine import Answer, Machine, listing, within
+from repro.doctor.machine import Answer, Machine, number_ranges, within
 from tests.support import ROOT
 from tests.support.disks import remount
 from tests.support.machines import Fake, diagnose, fake, imagenet, say
@@ -340,4 +340,4 @@ def test_a_command_is_found_where_drivers_put_theirs(fake: Fake) -> None:
 
 
 def test_numbers_in_a_row_are_shortened() -> None:
-    assert listing([3, 0, 1, 2, 5, 7, 8]) == "0-3, 5, 7-8"
+    assert number_ranges([3, 0, 1, 2, 5, 7, 8]) == "0-3, 5, 7-8"
