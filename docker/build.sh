@@ -41,7 +41,7 @@ for name in BASE_IMAGE CANN CHIP; do
   [[ -z ${!name:-} ]] || command+=(--build-arg "$name=${!name}")
 done
 for name in CA_BUNDLE PIP_CONFIG; do
-  [[ ${DRY_RUN:-} == 1 || -z ${!name:-} || -r ${!name} ]] || fail "$name: ${!name} can't be read"
+  dry || [[ -z ${!name:-} || -r ${!name} ]] || fail "$name: ${!name} can't be read"
 done
 [[ -z ${CA_BUNDLE:-} ]] || command+=(--secret "id=ca-bundle,src=$CA_BUNDLE")
 [[ -z ${PIP_CONFIG:-} ]] || command+=(--secret "id=pip-config,src=$PIP_CONFIG")

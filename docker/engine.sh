@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Which container engine answers; sourced by build.sh and run.sh.
+# Which container engine answers; sourced by build.sh, run.sh and start.sh.
 
 fail() {
   printf 'error: %s\n' "$*" >&2
@@ -33,13 +33,19 @@ choose_engine() {
     "show a server). Without one: CONTAINER=0, with Python 3.11 on this machine"
 }
 
-# execute COMMAND...: do it, or with DRY_RUN=1 print it so that a shell would read the same words.
-execute() {
-  local word
-  [[ ${DRY_RUN:-} == 1 ]] || exec "$@"
+dry() { [[ ${DRY_RUN:-} == 1 ]]; }
+
+# print_command COMMAND...: so that a shell would read the same words.
+print_command() {
+  local word line=
   for word in "$@"; do
     [[ $word =~ ^[A-Za-z0-9_@%+=:,./-]+$ ]] || word=${word@Q}
-    printf '%s ' "$word"
+    line+=" $word"
   done
-  echo
+  echo "${line# }"
+}
+
+# execute COMMAND...: become it, or with DRY_RUN=1 print it.
+execute() {
+  if dry; then print_command "$@"; else exec "$@"; fi
 }

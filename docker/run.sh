@@ -33,8 +33,6 @@ done
 device=$1
 shift
 
-dry() { [[ ${DRY_RUN:-} == 1 ]]; }
-
 # Which accelerators: DEVICES, or the first ones.
 IFS=, read -ra devices <<<"${DEVICES:-$(seq -s , 0 $((count - 1)))}"
 if [[ ${#devices[@]} -ne $count || ! ${DEVICES:-0} =~ ^[0-9]+(,[0-9]+)*$ ]]; then

@@ -1,6 +1,7 @@
 """What the tests of cluster files share: how the files are rendered, and what the Makefile would run."""
 
 import os
+import shlex
 import subprocess
 from typing import Any
 
@@ -57,14 +58,12 @@ def _pairs(words: list[str]) -> dict[str, str]:
 def make(target: str, *arguments: str) -> list[str]:
     """The words of the command that a target of the Makefile runs, from the first -m on."""
     done = subprocess.run(
-        ["make", "--dry-run", target, "CONTAINER=0", *arguments],
+        ["make", target, "CONTAINER=0", "DRY_RUN=1", *arguments],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=True,
     )
-    (line,) = [line for line in done.stdout.replace("\\\n", " ").splitlines() if "hlg.train" in line]
-    said = subprocess.run(["bash", "-c", f"printf '%s\\n' {line}"], capture_output=True, text=True, check=True)
-    words = said.stdout.splitlines()
+    (words,) = [shlex.split(line) for line in done.stdout.splitlines() if "hlg.train" in line]
     return words[words.index("-m") :]
