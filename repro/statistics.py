@@ -1,8 +1,56 @@
-"""Numbers that were rounded when they were printed, as the interval of what they can have been."""
+"""Intervals and quantiles: Student's t, what a sample says of a further value, what a rounded number can have been."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import mean, stdev
+
+Z_95 = 1.96  # two-sided 95 % of a normal distribution
+
+
+def student_t(freedom: int, level: float = 0.05) -> float:
+    """Return Student's t for so many degrees of freedom: beyond ±t lies the share `level`.
+
+    scipy has it too, but importing that takes half a second, which a report would spend on this one number. The
+    distribution is Abramowitz and Stegun's finite sum for whole degrees of freedom (26.7.3 and 26.7.4), bisected.
+    """
+    low, high = 0.0, math.pi / 2  # of the angle whose tangent is t / sqrt(freedom)
+    while (angle := (low + high) / 2) not in (low, high):
+        if _within(angle, freedom) < 1 - level:
+            low = angle
+        else:
+            high = angle
+    return math.sqrt(freedom) * math.tan(angle)
+
+
+def _within(angle: float, freedom: int) -> float:
+    """Return the probability that t is within ±sqrt(freedom) tan(angle)."""
+    cosine, odd = math.cos(angle), freedom % 2
+    term = total = 0.0 if freedom == 1 else cosine if odd else 1.0
+    for n in range(2 + odd, freedom, 2):
+        term *= cosine**2 * (n - 1) / n
+        total += term
+    share = math.sin(angle) * total
+    return 2 / math.pi * (angle + share) if odd else share
+
+
+def deviation(values: Sequence[float]) -> float | None:
+    """Return the standard deviation of a sample (n - 1): None for one value, nan where one is not finite."""
+    if len(values) < 2:
+        return None
+    return stdev(values) if all(map(math.isfinite, values)) else math.nan
+
+
+def prediction_interval(values: Sequence[float], level: float) -> tuple[float, float]:
+    """Return the bounds that a further value of the same normal distribution exceeds with probability `level`."""
+    n, center = len(values), mean(values)
+    half = student_t(n - 1, level) * stdev(values) * math.sqrt(1 + 1 / n)
+    return center - half, center + half
+
+
+def share_variance(percent: float, n: int) -> float:
+    """Return the variance of a share of `n` independent trials, binomial, in squared points."""
+    return percent * (100 - percent) / n
 
 
 @dataclass(frozen=True)
@@ -58,7 +106,7 @@ class Interval:
         return low if low == high else f"{low} to {high}"
 
 
-def common(intervals: Iterable[Interval]) -> Interval:
+def intersection(intervals: Iterable[Interval]) -> Interval:
     """What all have in common; empty where that is nothing, nan where one of them is."""
     ends = [(interval.low, interval.high) for interval in intervals]
     if any(math.isnan(low + high) for low, high in ends):
@@ -66,6 +114,6 @@ def common(intervals: Iterable[Interval]) -> Interval:
     return Interval(max(low for low, _ in ends), min(high for _, high in ends))
 
 
-def total(intervals: Iterable[Interval]) -> Interval:
+def interval_sum(intervals: Iterable[Interval]) -> Interval:
     """Their sum."""
     return sum(intervals, Interval(0.0, 0.0))

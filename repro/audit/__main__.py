@@ -23,7 +23,7 @@ from repro.published.schema import Published
 from repro.records.logs import read_log
 from repro.records.run_folder import read_folders
 from repro.records.schema import Log
-from repro.statistics import Interval, total
+from repro.statistics import Interval, interval_sum
 
 TRAIN_LOG, EVAL_LOG = "train_ascend910x8.log", "eval_gpu_rtx3090.log"
 DEVICES = 8
@@ -55,7 +55,7 @@ def audit_published(
     yield said("images", "ImageNet2012 as it is distributed", exact(images["train"]), f"{images['train']:,}", "images")
     for whole, parts in {"data_images": ("images", "eval_images"), "data_size": ("train_size", "eval_size")}.items():
         numbers = " + ".join(f"{value[part]:,.0f}" for part in parts)
-        found = total(map(printed, parts))
+        found = interval_sum(map(printed, parts))
         yield said(whole, "as what is to train with and to evaluate", found, numbers, s[whole].unit)
     per_device = f"the log's batch is {batch:,} = {DEVICES} x {batch // DEVICES}"
     yield said("table_batch", "as the batch of all devices", exact(batch), per_device, "images")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from repro.records.schema import Epoch, EvalLine, Log, Run
-from repro.statistics import Interval, common, total
+from repro.statistics import Interval, intersection, interval_sum
 
 PRINTED = {"epoch_time_s": 2, "step_time_s": 4, "fps": 2, "lr": 6, "accuracy": 6, "eval_cost_s": 2, "total_s": 4}
 
@@ -101,14 +101,14 @@ def _complete(log: Log) -> bool:
 
 
 def _batch(epochs: tuple[Epoch, ...], known: Known) -> Check:
-    found = common(printed(epoch, "fps") * printed(epoch, "step_time_s") for epoch in epochs)
+    found = intersection(printed(epoch, "fps") * printed(epoch, "step_time_s") for epoch in epochs)
     check = "images/s x step time is one whole batch, the same in every epoch"
     values = [epoch.fps * epoch.step_time_s for epoch in epochs]
     return _one_number("fps", check, found, values, "images a step", known.global_batch, "the batch is")
 
 
 def _steps(epochs: tuple[Epoch, ...], known: Known) -> Check:
-    found = common(printed(epoch, "epoch_time_s") / printed(epoch, "step_time_s") for epoch in epochs)
+    found = intersection(printed(epoch, "epoch_time_s") / printed(epoch, "step_time_s") for epoch in epochs)
     check = "epoch time / step time is one whole number of steps, the same in every epoch"
     values = [epoch.epoch_time_s / epoch.step_time_s if epoch.step_time_s else math.inf for epoch in epochs]
     steps, why = None, ""
@@ -142,7 +142,7 @@ def _mean_fps(log: Log) -> Check:
     if log.mean_fps is None:
         return Check(claim, check, "no such line", Agreement.UNTOLD)
     mean = Interval.printed(log.mean_fps, PRINTED["fps"])
-    shown = total(printed(epoch, "fps") for epoch in log.epochs)
+    shown = interval_sum(printed(epoch, "fps") for epoch in log.epochs)
     count, all_epochs = len(log.epochs), log.epochs[-1].epoch + 1
     if _complete(log):
         found = shown / Interval.exactly(count)
@@ -161,7 +161,7 @@ def _training_time(log: Log) -> Check:
     spent = Interval.printed(log.training_time_s, 2)
     times = [printed(epoch, "epoch_time_s") for epoch in log.epochs]
     times += [printed(epoch, "eval_cost_s") for epoch in log.epochs if epoch.eval_cost_s is not None]
-    found, what = total(times), f"{len(log.epochs)} epochs"
+    found, what = interval_sum(times), f"{len(log.epochs)} epochs"
     if not _complete(log):
         factor = Interval.exactly((log.epochs[-1].epoch + 1) / len(log.epochs))
         found, what = found * factor, f"{log.epochs[-1].epoch + 1} epochs like these {len(log.epochs)}"

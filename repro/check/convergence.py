@@ -27,6 +27,7 @@ from repro.markdown import columns, grid, write_table
 from repro.published.seeds import group_seeds, unfit
 from repro.records.run_folder import read_runs
 from repro.records.schema import Run
+from repro.statistics import prediction_interval
 
 NAME = "convergence"  # of the table in the README
 STRETCHES = 4  # of the steps, each with the mean of its losses
@@ -95,11 +96,8 @@ def _stretches(steps: int) -> list[tuple[int, int]]:
 
 
 def _point(title: str, values: Sequence[float], more_is_better: bool) -> Point:
-    from scipy.special import stdtrit  # a fifth of a second, which who only imports this module does not wait
-
-    n, centre, deviation = len(values), mean(values), stdev(values)
-    half = float(stdtrit(n - 1, 1 - LEVEL / (STRETCHES + 1) / 2)) * deviation * math.sqrt(1 + 1 / n)
-    return Point(title, centre, deviation, min(values), max(values), centre - half, centre + half, more_is_better)
+    bounds = prediction_interval(values, LEVEL / (STRETCHES + 1))
+    return Point(title, mean(values), stdev(values), min(values), max(values), *bounds, more_is_better)
 
 
 def reference_of(run: Run, references: Sequence[Reference]) -> Reference | None:

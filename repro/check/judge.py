@@ -14,8 +14,9 @@ from repro.check.baselines import Baseline
 from repro.check.convergence import LEVEL, Reference, numbers, reference_of
 from repro.check.short_run import OPENBLAS, Speed, changed, differences, environment, recipe, speed, top1_pct, workload
 from repro.published.schema import Verdict
-from repro.published.seeds import Z_95, changes
+from repro.published.seeds import changes
 from repro.records.schema import Run
+from repro.statistics import Z_95, share_variance
 
 BAND_FACTOR = 4  # times the measured band: few variants have not shown the largest difference that there can be
 ROUNDING = 1e-5  # of a loss, wherever the band is smaller: some ten roundings of float32
@@ -158,7 +159,7 @@ def _accuracy(run: Run, baseline: Baseline, apart: str) -> Finding:
         return Finding(
             "accuracy", Verdict.INCOMPARABLE, f"{numbers}, but {apart}, and the baseline has no band for that"
         )
-    chance = Z_95 * math.sqrt((now * (100 - now) + kept * (100 - kept)) / n)
+    chance = Z_95 * math.sqrt(share_variance(now, n) + share_variance(kept, n))
     allowed = chance + baseline.band.top1_points
     text = f"{numbers}: {now - kept:+.3f} points, of which {allowed:.1f} can be chance (95 %) and rounding"
     if abs(now - kept) <= allowed:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from repro.published.figures import MEASURES, in_unit
 from repro.published.schema import Claim, Measured, Published, Reason, SeedGroup, Setting, Spread, Verdict
-from repro.published.seeds import Z_95, changes, group_seeds, student
+from repro.published.seeds import changes, group_seeds
 from repro.records.schema import DataSet, Run
+from repro.statistics import Z_95, share_variance, student_t
 
 # The one word that stands in the table for a config key that differs; all others are of the recipe.
 _TOPICS = {
@@ -104,14 +105,9 @@ def _allowed(figure: Published, measured: float, images: int, seeds: Spread | No
     """The largest difference, in the figure's unit, that is a match under its rule; nan where the seeds' is."""
     if figure.rule.kind == "speed":
         return figure.rule.tolerance * figure.value + figure.rounding
-    sampling = _variance(measured, images) + _variance(figure.value, figure.setting.data["eval"].images)
-    between = student(seeds.n - 1) * seeds.deviation if seeds else Z_95 * figure.rule.spread
+    sampling = share_variance(measured, images) + share_variance(figure.value, figure.setting.data["eval"].images)
+    between = student_t(seeds.n - 1) * seeds.deviation if seeds else Z_95 * figure.rule.spread
     return math.sqrt(Z_95**2 * sampling + 2 * between**2) + figure.rounding
-
-
-def _variance(percent: float, images: int) -> float:
-    """Of a share of `images`, binomial, in squared points."""
-    return percent * (100 - percent) / images
 
 
 def _speed_noise(figure: Published, found: Measured) -> str:
@@ -120,7 +116,7 @@ def _speed_noise(figure: Published, found: Measured) -> str:
         return "one epoch alone does not tell how far epochs differ"
     if found.spread is None or not found.epochs:
         return ""
-    t = student(found.epochs - 1)
+    t = student_t(found.epochs - 1)
     sure, strict = t * found.spread / math.sqrt(found.epochs), figure.rule.tolerance * figure.value
     if sure <= strict:
         return ""
@@ -155,7 +151,7 @@ def _evidence(figure: Published, run: Run, found: Measured, seeds: Spread | None
     if figure.rule.kind == "accuracy" and run.kind == "eval" and math.isfinite(found.value):
         # Of how the images were chosen: another 50,000 would have given another accuracy.
         here, there = (
-            Z_95 * math.sqrt(_variance(value, images))
+            Z_95 * math.sqrt(share_variance(value, images))
             for value, images in ((found.value, run.eval_images), (figure.value, figure.setting.data["eval"].images))
         )
         yield f"95 % interval ±{here:.2f} points, published ±{there:.2f}"

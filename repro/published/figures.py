@@ -1,9 +1,9 @@
 """The published figures, and how each is read from a log: one function for the published log and a run's."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import yaml
@@ -12,6 +12,7 @@ from repro.errors import ReproError
 from repro.published.schema import Measured, Published, Rule, Setting
 from repro.records.logs import read_log
 from repro.records.schema import DataSet, Epoch, Log
+from repro.statistics import deviation
 
 PUBLISHED = Path(__file__).with_name("published.yml")
 LAST_EPOCHS = 4  # as many as the published excerpt of the log holds
@@ -93,7 +94,7 @@ def _over_last(log: Log, value: Callable[[Epoch], float]) -> Measured | None:
     if not last:
         return Measured(value(log.epochs[0]), "epoch 0 alone", epochs=0) if log.epochs else None
     n = f"mean of the last {len(last)} epochs" if len(last) > 1 else "the last epoch"
-    return Measured(fmean(last), n, _deviation(last), len(last))
+    return Measured(fmean(last), n, deviation(last), len(last))
 
 
 def _mean_fps(log: Log) -> Measured | None:
@@ -101,19 +102,12 @@ def _mean_fps(log: Log) -> Measured | None:
     if log.mean_fps is None:
         return None
     warm = [epoch.fps for epoch in _warm(log)]
-    return Measured(log.mean_fps, f"mean of {len(log.epochs)} epochs", _deviation(warm), len(warm))
+    return Measured(log.mean_fps, f"mean of {len(log.epochs)} epochs", deviation(warm), len(warm))
 
 
 def _warm(log: Log) -> list[Epoch]:
     """The epochs without the warm-up, by their numbers: the excerpt that was published has none."""
     return [epoch for epoch in log.epochs if epoch.epoch > 0]
-
-
-def _deviation(values: Sequence[float]) -> float | None:
-    """Of a sample (n - 1); None for one value, nan where one is not finite."""
-    if len(values) < 2:
-        return None
-    return stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def _training_time(log: Log) -> Measured | None:

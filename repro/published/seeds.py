@@ -21,8 +21,6 @@ FREE = {
     "graph_cache",
     *("data_url", "train_url", "output_path", "data_path"),
 }
-Z_95 = 1.96  # two-sided 95 % of a normal distribution
-_T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
 _ACCURACY = (
     ("Top-1 accuracy, best epoch", "%", 3, "best_accuracy"),
     ("Top-1 accuracy, last epoch", "%", 3, "last_accuracy"),
@@ -68,14 +66,6 @@ def changes(run: Run) -> str:
     Its config.yml holds the new values alone, and part of it was made under others: no figure of it is clean.
     """
     return ", ".join(text for resumption in run.resumptions for text in resumption.changed)
-
-
-def student(freedom: int) -> float:
-    """Student's t for so many degrees of freedom, two-sided 95 %, to a thousandth."""
-    if freedom <= len(_T_95):
-        return _T_95[freedom - 1]
-    z = Z_95  # and the first terms of its expansion in 1 / freedom
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
 
 
 def _conditions(run: Run) -> object:

@@ -14,9 +14,7 @@ from repro.audit import __main__ as audit
 from repro.audit.consistency import Agreement, Check, Known, audit_log
 from repro.published.document import read_statements
 from repro.published.figures import read_published, verify_published
-from repro.records.logs import read_log
 from repro.records.schema import Epoch, EvalLine, Log
-from repro.statistics import Interval, common
 from tests.support import ROOT
 from tests.support.processes import run_module
 
@@ -211,19 +209,3 @@ def test_what_cannot_be_audited_is_one_line_and_exit_code_2(tmp_path: Path, caps
         error = capsys.readouterr().err
         assert error.startswith("error: ")
         assert said in error
-
-
-@given(value=st.floats(0, 1e6), decimals=st.integers(0, 6))
-def test_a_printed_number_stands_for_all_that_print_so(value: float, decimals: int) -> None:
-    shown = float(f"{value:.{decimals}f}")
-    assert Interval.printed(shown, decimals).gap(Interval.exactly(value)) <= 1e-9 * max(1.0, value)
-
-
-def test_intervals_that_have_nothing_in_common_are_empty() -> None:
-    assert common([Interval(1, 2), Interval(3, 4)]).empty
-    assert not common([Interval(1, 3), Interval(2, 4)]).empty
-    assert Interval(1, 2).gap(Interval(4, 5)) == 2
-    assert math.isnan(Interval(math.nan, 1).gap(Interval(4, 5)))
-    assert Interval(1.2, 1.9).whole() is False
-    assert Interval(1.2, 2.0).whole() is True
-    assert read_log(PUBLISHED / "eval_gpu_rtx3090.log").evaluation

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.published.schema import SeedGroup, Spread
-from repro.published.seeds import FREE, group_seeds, student, unfit
+from repro.published.seeds import FREE, group_seeds, unfit
 from repro.records.run_folder import read_run
 from repro.records.schema import Run
 from tests.support.folders import TINY, resume, tiny_eval_run, tiny_train_run
@@ -127,20 +127,6 @@ def test_the_mean_lies_between_minimum_and_maximum(run: Run, shares: list[float]
     assert found.minimum <= found.mean <= found.maximum
     assert 0 <= found.deviation <= found.maximum - found.minimum
     assert (found.deviation == 0) == (found.minimum == found.maximum)
-
-
-@pytest.mark.parametrize(
-    ("freedom", "t"),  # from the tables of the distribution
-    [(1, 12.706), (2, 4.303), (4, 2.776), (9, 2.262), (15, 2.131), (16, 2.120), (20, 2.086), (30, 2.042), (120, 1.980)],
-)
-def test_students_t_is_that_of_the_tables(freedom: int, t: float) -> None:
-    assert student(freedom) == pytest.approx(t, abs=1.5e-3)
-
-
-def test_students_t_falls_to_that_of_the_normal_distribution() -> None:
-    values = [student(freedom) for freedom in range(1, 400)]
-    assert values == sorted(values, reverse=True)
-    assert student(10**6) == pytest.approx(1.96, abs=1e-5)
 
 
 def test_the_speed_of_warm_ups_alone_is_not_averaged(run: Run) -> None:
