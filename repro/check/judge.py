@@ -20,7 +20,7 @@ from repro.statistics import Z_95, share_variance
 
 BAND_FACTOR = 4  # times the measured band: few variants have not shown the largest difference that there can be
 ROUNDING = 1e-5  # of a loss, wherever the band is smaller: some ten roundings of float32
-SLOWER = 0.35  # beyond the slowest repetition: so far the same code lies apart, in results/noise and by the hour
+SLOWER = 0.35  # beyond the slowest repetition: so far the same code lies apart, in results/noise.json and by the hour
 MACHINE = ("cpu", "cores")
 ONLY_CALIBRATED_BY = (*OPENBLAS, "calibration")  # so they excuse no loss that differs
 CALIBRATED_BY = (*MACHINE, "numpy", *ONLY_CALIBRATED_BY)  # what a calibration on a CPU depends on

@@ -24,23 +24,24 @@ def check_run(
     number_of: int = 1,
     *,
     losses: Sequence[float] = LOSSES,
-    step_ms: float = 800.0,
-    calibration_ms: float | None = 40.0,
+    step_ms: float | Sequence[float] = 800.0,
+    calibration_ms: float | Sequence[float] | None = 40.0,
     slow_moments: Sequence[int] = (),
     top1_pct: float = 30.0,
     env: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Step and calibration take five times as long in `slow_moments`: somebody else was at work."""
+    """All steps and calibrations take one time or each its own, and in `slow_moments` five times as long."""
     events: list[dict[str, Any]] = [
         {"event": "start", "eval_images": TINY["eval"]["images"]},
         {"event": "compile", "compile_time_s": 30.0},
     ]
     for step, loss in enumerate(losses):
         load = 5 if step in slow_moments else 1
-        if calibration_ms is not None:
-            events.append({"event": "calibration", "step": step, "calibration_ms": load * calibration_ms})
-        times = {"step_time_ms": load * step_ms, "data_wait_ms": 0.1}
+        took, calibration = (ms[step] if isinstance(ms, Sequence) else ms for ms in (step_ms, calibration_ms))
+        if calibration is not None:
+            events.append({"event": "calibration", "step": step, "calibration_ms": load * calibration})
+        times = {"step_time_ms": load * took, "data_wait_ms": 0.1}
         events.append({"event": "step", "epoch": 0, "step": step, "loss": number(loss), "lr": 0.001, **times})
     time, speed, share = 32.0, 20.0, top1_pct / 100
     summary = {"epoch_time_s": time, "images_per_s": speed, "top1_pct": top1_pct}

@@ -1,15 +1,16 @@
 """What the gate says of a run: what is exact, what has a band, what cannot be compared, and what has changed."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from repro.check.baselines import read_all
 from repro.check.judge import Judgement, judge
+from repro.check.short_run import Speed
 from repro.published.schema import Verdict
-from repro.records.run_folder import read_run, read_runs
+from repro.records.run_folder import read_run
 from tests.support import ROOT
 from tests.support.checks import LOSSES, baseline, check_run, off, sse
 
@@ -242,13 +243,15 @@ def test_an_environment_that_rounds_as_the_variant_did_matches(tmp_path: Path) -
 # --- real runs
 
 
-def test_no_repetition_on_a_quiet_or_a_busy_machine_is_called_a_regression() -> None:
-    results = ROOT / "results"
-    runs, unfinished = read_runs(results / "noise" / "runs")
-    baselines = read_all(results / "noise" / "baseline")
-    assert len(runs) >= 20
-    assert not unfinished
-    found = [judge(run, baselines, results) for run in runs]
-    assert {finding.baseline is not None for finding in found} == {True}
-    assert {verdicts(finding)[:2] for finding in found} == {(MATCH, MATCH)}
-    assert WORSE not in {verdicts(finding)[2] for finding in found}
+def test_no_repetition_on_a_quiet_or_a_busy_machine_is_called_a_regression(tmp_path: Path) -> None:
+    noise = json.loads((ROOT / "results/noise.json").read_text())
+    kept = noise["baseline"]
+    speeds = tuple(Speed(**speed) for speed in kept["speeds"])
+    quiet = replace(baseline(tmp_path), losses=tuple(kept["losses"]), speeds=speeds)
+    found = []
+    for i, run in enumerate(noise["runs"]):
+        times = {"step_ms": run["step_ms"], "calibration_ms": run["calibration_ms"]}
+        found.append(judge(read_run(check_run(tmp_path, 10 + i, losses=kept["losses"], **times)), [quiet], tmp_path))
+    assert len(found) >= 20
+    assert {verdicts(judgement)[:2] for judgement in found} == {(MATCH, MATCH)}
+    assert WORSE not in {verdicts(judgement)[2] for judgement in found}
