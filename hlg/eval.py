@@ -1,108 +1,24 @@
-"""Evaluate a checkpoint.
-
-python -m hlg.eval --config_path configs/tiny.yml --pretrained results/runs/latest_tiny
+"""Evaluate a checkpoint: ``python -m hlg.eval --config_path configs/tiny.yml --pretrained results/runs/latest_tiny``.
 
 Several ranks: ``python -m hlg.launch --ranks 8 hlg.eval ...``; the counts are summed exactly.
 """
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from hlg import cli
-from hlg.checkpoint import store
-from hlg.checkpoint.weights import load_weights
-from hlg.config import Config, dump
-from hlg.data.class_names import class_names
-from hlg.data.index import facts, scan
-from hlg.data.loader import EvalLoader
-from hlg.errors import StoppedError
-from hlg.model.layers import parameter_count
-from hlg.model.network import build_network
-from hlg.record.environment import environment_facts
-from hlg.record.run_folder import NoFolder, RunFolder, eval_line
-from hlg.runtime import collective, device, graph_cache
-from hlg.runtime.signals import StopRequest
-from hlg.runtime.watchdog import Watchdog
-from hlg.training.confusion import Confusion
-from hlg.training.evaluate import compile_ranks, evaluate
-from hlg.training.step import RankStep
-
-SHOWN = 5  # of the pairs that are confused most
+from hlg.config import Config
 
 
-def evaluate_checkpoint(config: Config, stem: str) -> None:
-    """Score ``config.pretrained`` on ``config.eval_path`` and keep a run folder."""
-    path = store.find_checkpoint(config.pretrained)
-    stop = StopRequest()
-    on = device.start(config)
-    who = f"rank {on.rank}" if on.count > 1 else "the evaluation"
-    with Watchdog(config.stall_timeout, who) as watchdog, collective.detect_lost_ranks(on.rank, on.count):
-        watchdog.expect(f"the list of images, {config.eval_path}")
-        index = scan(config.eval_path, config.class_num)
-        names = class_names(config.class_names, index.root)
-        network = build_network(config.class_num, config.eval_image_size, config.amp_level)
-        loaded = load_weights(path, network)
-        ranks = RankStep(network)
-        loader = EvalLoader(
-            index,
-            image_size=config.eval_image_size,
-            batch_size=config.eval_batch_size,
-            workers=config.eval_num_workers,
-            on_unreadable=config.on_unreadable,
-            shard=on.shard,
-        )
+def _work(config: Config, stem: str) -> None:
+    from hlg.inference.evaluate_checkpoint import evaluate_checkpoint  # here, because MindSpore takes seconds to import
 
-        def each_step() -> None:
-            watchdog.expect("a step, or another rank")
-            if received := stop.poll():
-                raise StoppedError(f"stopped by {received.name}: the run folder is left unsealed", 128 + received)
-
-        create = RunFolder.create if on.rank == 0 else NoFolder.instead
-        with create(config.save_checkpoint_path, "eval", stem, on.target, on.count) as run:
-            run.write("config.yml", dump(config))
-            kept = environment_facts(
-                on.facts(),
-                kind=run.kind,
-                recipe=stem,
-                seed=config.seed,
-                parameters=parameter_count(network),
-                dataset={"eval": facts(index)},
-                checkpoint=asdict(loaded),
-            )
-            run.write("env.json", run.with_patch(kept))
-            watchdog.expect("the compilation of the graph")
-            with graph_cache.cached_compilation(config, on, network.get_parameters()) as use:
-                compile_time_s = compile_ranks(ranks, config.eval_image_size, config.eval_batch_size)
-            run.event("compile", compile_time_s=compile_time_s, from_cache=use.from_cache)
-            confusion = Confusion(index.classes, config.class_num)
-            result = evaluate(ranks, loader, each_step, on.count, confusion)
-            each = confusion.facts(names)
-            skipped = collective.union(loader.skipped, index.files, on.count)
-            scores = {
-                "top1_pct": result.top1_pct,
-                "top5_pct": result.top5_pct,
-                "images": result.images,
-                "skipped_images": len(skipped),
-            }
-            run.event("eval", **scores, **result.times())
-            counts = {"correct_top1": result.correct_top1, "correct_top5": result.correct_top5}
-            run.write("eval.json", {**scores, **counts, **each})
-            line = run.log(eval_line(result.accuracy, result.total_time_s / result.steps, result.total_time_s), False)
-    if on.rank > 0:
-        return
-    print(*index.warnings, loaded, line, sep="\n")
-    for name in skipped:
-        print(f"skipped, unreadable: {name}")
-    for pair in each["confused"][:SHOWN]:
-        shown = (f"{folder} {names.get(folder, '')}".rstrip() for folder in (pair["class"], pair["taken_for"]))
-        print(f"taken for another, {pair['images']} images: {' as '.join(shown)}")
-    print(f"{result.correct_top1} of {result.images} images right, top-5 {result.top5_pct:.2f} %: {run.path}")
+    evaluate_checkpoint(config, stem)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
-    return cli.run_program(evaluate_checkpoint, argv, need=("eval_path",))
+    """Run the program; returns its exit code."""
+    return cli.run_program(_work, argv, need=("eval_path",))
 
 
 if __name__ == "__main__":

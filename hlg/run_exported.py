@@ -1,10 +1,10 @@
-"""Runs an exported file on images, in a process that knows nothing else of the network: see hlg.export.
+"""Run an exported file on images, in a process of its own: see hlg.export.
 
 python -m hlg.run_exported FILE INPUTS.npy OUTPUTS.npy DEVICE_TARGET CLASS_NUM AMP_LEVEL
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ import numpy as np
 Run = Callable[[np.ndarray], np.ndarray]  # float32 (B, 3, S, S) -> logits (B, class_num)
 
 
-def of_mindir(path: str, device_target: str) -> Run:
-    import mindspore as ms  # here, for a file of ONNX is run where there is none
+def _mindir_runner(path: str, device_target: str) -> Run:
+    import mindspore as ms  # here, because an ONNX file needs none
     from mindspore import nn
 
     ms.set_device(device_target)
@@ -22,7 +22,7 @@ def of_mindir(path: str, device_target: str) -> Run:
     return lambda images: network(ms.Tensor(images)).asnumpy()
 
 
-def of_onnx(path: str) -> Run:
+def _onnx_runner(path: str) -> Run:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -30,7 +30,7 @@ def of_onnx(path: str) -> Run:
     return lambda images: session.run(None, {name: images})[0]
 
 
-def of_safetensors(path: str, device_target: str, class_num: int, image_size: int, amp_level: str) -> Run:
+def _safetensors_runner(path: str, device_target: str, class_num: int, image_size: int, amp_level: str) -> Run:
     import mindspore as ms
 
     from hlg.checkpoint.weights import load_weights
@@ -44,19 +44,20 @@ def of_safetensors(path: str, device_target: str, class_num: int, image_size: in
     return lambda images: network(ms.Tensor(images)).asnumpy()
 
 
-def main(argv: list[str]) -> int:
-    path, inputs, outputs, device_target, class_num, amp_level = argv
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit code."""
+    path, inputs, outputs, device_target, class_num, amp_level = sys.argv[1:] if argv is None else argv
     batches = np.load(inputs)  # (n, B, 3, S, S)
     suffix = Path(path).suffix
     if suffix == ".onnx":
-        run = of_onnx(path)
+        run = _onnx_runner(path)
     elif suffix == ".mindir":
-        run = of_mindir(path, device_target)
+        run = _mindir_runner(path, device_target)
     else:
-        run = of_safetensors(path, device_target, int(class_num), batches.shape[-1], amp_level)
+        run = _safetensors_runner(path, device_target, int(class_num), batches.shape[-1], amp_level)
     np.save(outputs, np.stack([run(batch) for batch in batches]))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

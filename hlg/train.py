@@ -3,222 +3,28 @@
 Several ranks: ``python -m hlg.launch --ranks 8 hlg.train ...``; every one of them runs this program.
 """
 
-import dataclasses
-import os
 import sys
-import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
 
 from hlg import cli
-from hlg.checkpoint import resume, store
-from hlg.checkpoint.resume import Resumption
-from hlg.config import Config, dump
-from hlg.data.index import ImageIndex, facts, scan
-from hlg.data.streams import shuffle_labels
+from hlg.config import Config
 from hlg.errors import UserError
-from hlg.model.layers import parameter_count
-from hlg.record.environment import environment_facts
-from hlg.record.journal import Journal
-from hlg.record.run_folder import NoFolder, RunFolder, link_latest
-from hlg.runtime import collective, device
-from hlg.runtime.calibration import calibration_definition
-from hlg.runtime.signals import StopRequest
-from hlg.runtime.watchdog import Watchdog
-from hlg.training.job import Job, Trainer
 
 
-def train(config: Config, stem: str) -> None:
-    """Train as ``config`` says and keep a run folder; ``stem`` names the recipe."""
+def _work(config: Config, stem: str) -> None:
     if config.eval_image_size != config.train_image_size:
         raise UserError(
             f"eval_image_size: found {config.eval_image_size}, but the network is built for train_image_size "
             f"{config.train_image_size} (its position embeddings have that size): set both alike"
         )
-    stop = StopRequest()
-    on = device.start(config)
-    who = f"rank {on.rank}" if on.count > 1 else "the run"
-    with Watchdog(config.stall_timeout, who) as watchdog, collective.detect_lost_ranks(on.rank, on.count):
-        watchdog.expect(f"the lists of images, {config.dataset_path} and {config.eval_path}")
-        train_index, eval_index = read_indices(config)
-        dataset = {"train": facts(train_index), "eval": facts(eval_index)}
-        resumed = resume.find_resumption(config, on.facts(), dataset) if config.resume else None
-        job = Job(config, on, train_index, eval_index, resumed.state.step if resumed else 0)
-        if resumed:
-            restore(resumed, job)
-        watchdog.expect("the other ranks, to start alike")
-        start_alike(job)
-        with open_folder(job, resumed, stem) as run:
-            steps = job.batches.steps_per_epoch
-            journal = Journal(run, steps, job.global_batch, config.log_interval, say=tqdm.write)
-            trainer = Trainer(job, journal, stop, watchdog)
-            stop.poll()
-            watchdog.expect("the compilation of the graphs")
-            if resumed:
-                go_on(trainer, resumed)
-            else:
-                begin(trainer, stem, dataset)
-            trainer.fit()
-            skipped = job.skipped()
-            for name in skipped:
-                journal.line(f"skipped, unreadable: {name}")
-            journal.end(len(skipped))
-            watchdog.expect("the seal of the run folder")
-    if on.rank == 0:
-        print(f"run folder: {run.path}")
+    from hlg.training.run import run_training  # here, because MindSpore takes seconds to import
 
-
-def read_indices(config: Config) -> tuple[ImageIndex, ImageIndex]:
-    """The images to train on and to evaluate."""
-    train_index = scan(config.dataset_path, config.class_num)
-    eval_index = scan(config.eval_path, config.class_num)
-    if train_index.classes[: len(eval_index.classes)] != eval_index.classes:
-        raise UserError(
-            f"{config.eval_path}: its class folders are not those of {config.dataset_path}, so that the same label "
-            "would mean two things"
-        )
-    if config.shuffle_labels:
-        labels = shuffle_labels(train_index.labels, config.seed)
-        train_index = dataclasses.replace(train_index, labels=labels)
-    return train_index, eval_index
-
-
-def restore(resumed: Resumption, job: Job) -> None:
-    """Put network, optimiser and loaders back to where the checkpoint left them."""
-    if resumed.state.steps_per_epoch != job.batches.steps_per_epoch:
-        raise UserError(
-            f"resume: an epoch of {resumed.run} has {resumed.state.steps_per_epoch} steps and would now have "
-            f"{job.batches.steps_per_epoch}: keep data, batch_size and number of devices as they were"
-        )
-    if job.start > job.config.max_epoch * job.batches.steps_per_epoch:
-        raise UserError(
-            f"resume: {resumed.run} has done {job.start} steps, more than max_epoch {job.config.max_epoch} asks for: "
-            "set a higher one"
-        )
-    store.restore_checkpoint(resumed.path, job.parameters())
-    for loader in (job.batches, job.eval_batches):
-        loader.remember(resumed.state.skipped)
-
-
-def start_alike(job: Job) -> None:
-    """Give every rank the parameters of rank 0, and make sure that all begin at the same step."""
-    collective.broadcast(job.parameters(), job.on.count)
-    if collective.sum_over_ranks([job.start], job.on.count)[0] != job.start * job.on.count:
-        raise UserError(
-            f"resume: rank {job.on.rank} found a checkpoint at step {job.start}, others another one: the run folder "
-            "must be the same on all machines"
-        )
-
-
-def open_folder(job: Job, resumed: Resumption | None, stem: str) -> RunFolder:
-    """The run folder, which rank 0 alone writes."""
-    if job.on.rank > 0:
-        return NoFolder("train")
-    if resumed:
-        state, stem = resumed.state, resumed.env["recipe"]
-        run = RunFolder.reopen(resumed.run, "train", state.log_bytes, state.metrics_bytes)
-        store.rewind(run.path / "checkpoints", resumed.path)
-    else:
-        run = RunFolder.create(job.config.save_checkpoint_path, "train", stem, job.on.target, job.on.count)
-    link_latest(run.path, stem)
-    if logs := os.environ.get("HLG_RANK_LOGS"):  # of the launcher, which tells how to resume after a fault
-        Path(logs, "run_folder").write_text(f"{run.path}\n", encoding="utf-8")
-    return run
-
-
-def begin(trainer: Trainer, stem: str, dataset: dict[str, Any]) -> None:
-    """Write down what a new run starts from, and compile."""
-    job, journal, c = trainer.job, trainer.journal, trainer.job.config
-    run, train_index, eval_index = journal.run, job.batches.index, job.eval_batches.index
-    kept = environment_facts(
-        job.on.facts(),
-        kind=run.kind,
-        recipe=stem,
-        seed=c.seed,
-        parameters=parameter_count(job.network),
-        dataset=dataset,
-        pretrained=job.loaded and dataclasses.asdict(job.loaded),
-        **({"calibration": calibration_definition(c.device_target)} if c.calibration_interval else {}),
-    )
-    run.write("config.yml", dump(c))
-    run.write("env.json", run.with_patch(kept))
-    for message in (*train_index.warnings, *eval_index.warnings, str(job.loaded or "weights: random")):
-        journal.line(message)
-    journal.line("Args:")
-    for key, value in dataclasses.asdict(c).items():
-        journal.line(f"--> {key}: {value}")
-    journal.line("")
-    run.event(
-        "start",
-        time=utc_now(),
-        steps_per_epoch=job.batches.steps_per_epoch,
-        epochs=c.max_epoch,
-        ranks=job.on.count,
-        global_batch=job.global_batch,
-        train_images=len(train_index.files),
-        eval_images=len(eval_index.files),
-    )
-    compile_time_s, use = job.compile()
-    if use.trouble:
-        journal.line(use.trouble)
-    if use.from_cache:
-        journal.line("graphs: compiled by an earlier run")
-    journal.line(f"compile time used={compile_time_s:.2f}s")
-    run.event("compile", compile_time_s=compile_time_s, from_cache=use.from_cache)
-    journal.begin()
-
-
-def go_on(trainer: Trainer, resumed: Resumption) -> None:
-    """Take up the records of a run where its checkpoint left them, say so in them, and compile."""
-    job, journal, state = trainer.job, trainer.journal, resumed.state
-    compile_time_s, use = job.compile()
-    journal.restore(resumed.events)
-    journal.begin(state.elapsed_s)
-    if job.on.rank > 0:
-        return
-    run = journal.run
-    now = run.with_patch(environment_facts(job.on.facts(), kind=run.kind, seed=job.config.seed))
-    was = resumed.env
-    other = [
-        f"{key} {was.get(key)} -> {now[key]}"
-        for key in ("commit", "python", "packages", "cpu")
-        if was.get(key) != now[key]
-    ]
-    epoch, left = divmod(state.step, state.steps_per_epoch)
-    run.write("config.yml", dump(dataclasses.replace(job.config, resume="", resume_changed=False)))
-    run.write("env.json", {**was, "resumed": [*was.get("resumed", []), {**now, "at_step": state.step}]})
-    journal.line(
-        f"resumed at step {state.step} (epoch {epoch}, {left} of its {state.steps_per_epoch} steps done) from "
-        f"{resumed.path.name}; {run.cut_steps} steps after it are run again; compiled in {compile_time_s:.2f}s"
-    )
-    for change in resumed.changed:
-        journal.line(f"resumed with a change: {change}")
-    for change in other:
-        journal.line(f"resumed on another footing, bit-equality is not promised: {change}")
-    run.event(
-        "resume",
-        time=utc_now(),
-        step=state.step,
-        epoch=epoch,
-        checkpoint=resumed.path.name,
-        repeated_steps=run.cut_steps,
-        changed=list(resumed.changed),
-        compile_time_s=compile_time_s,
-        from_cache=use.from_cache,
-    )
-
-
-def utc_now() -> str:
-    """The time for people, such as 2026-01-31T23:59:59Z; durations are never taken from it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    run_training(config, stem)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
-    return cli.run_program(train, argv, need=("dataset_path", "eval_path"))
+    """Run the program; returns its exit code."""
+    return cli.run_program(_work, argv, need=("dataset_path", "eval_path"))
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ FLOORS = {
         {"model", "data", "record"},
         {"checkpoint", "runtime"},
         {"training", "launch", "cloud"},
-        {"fingerprint"},
-        {"train", "eval", "predict", "export", "run_exported", "bench", "modelarts"},
+        {"fingerprint", "inference", "bench"},
+        {"train", "eval", "predict", "export", "run_exported", "modelarts"},
     ),
     "repro": (
         {"errors", "files", "markdown", "statistics", "footprint"},

@@ -1,1 +1,1 @@
-"""The training step, the loop and the evaluation."""
+"""The training step, the training loop and the evaluation."""

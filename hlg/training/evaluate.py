@@ -11,12 +11,12 @@ from hlg.data.loader import Batch
 from hlg.errors import UserError
 from hlg.runtime.collective import sum_over_ranks
 from hlg.training.confusion import Confusion
-from hlg.training.step import RankStep
+from hlg.training.step import EvalStep
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Counts and times of one evaluation; padding and skipped files are in no count."""
+    """Counts and times of one evaluation; padding and skipped files are not counted."""
 
     images: int
     correct_top1: int
@@ -41,7 +41,7 @@ class Evaluation:
         return 100 * self.correct_top5 / self.images
 
     def times(self) -> dict[str, float]:
-        """As kept in ``metrics.jsonl``: the mean step without the wait for data, the mean wait, and all of it."""
+        """The times for ``metrics.jsonl``: the mean step without its wait for data, the mean wait, and the total."""
         busy = self.total_time_s - self.data_wait_s
         return {
             "step_time_ms": 1000 * busy / self.steps,
@@ -51,13 +51,13 @@ class Evaluation:
 
 
 def blank_batch(image_size: int, batch_size: int) -> tuple[Tensor, Tensor]:
-    """Inputs of :class:`RankStep` that hold no image: what it is compiled for."""
+    """Make inputs of :class:`EvalStep` that hold no image, to compile it with."""
     images = np.zeros((batch_size, image_size, image_size, 3), np.uint8)
     return Tensor(images), Tensor(np.zeros(batch_size, np.int32))
 
 
-def compile_ranks(step: RankStep, image_size: int, batch_size: int) -> float:
-    """Compile and run the evaluation graph ahead of its first use, whose time shall hold neither; returns seconds."""
+def compile_eval_step(step: EvalStep, image_size: int, batch_size: int) -> float:
+    """Compile and run the evaluation graph before it is timed; returns the seconds that took."""
     step.set_train(False)
     start = time.perf_counter()
     step(*blank_batch(image_size, batch_size))[0].asnumpy()
@@ -65,17 +65,17 @@ def compile_ranks(step: RankStep, image_size: int, batch_size: int) -> float:
 
 
 def evaluate(
-    step: RankStep,
+    step: EvalStep,
     batches: Iterable[Batch],
     each_step: Callable[[], object] = lambda: None,
     ranks: int = 1,
     confusion: Confusion | None = None,
 ) -> Evaluation:
-    """Rank every image of ``batches`` once; slots with label -1 hold no image and do not count.
+    """Score every image of ``batches`` once; slots with label -1 hold no image and do not count.
 
-    Of several ranks each takes its own batches, and the counts are those of all; the times are this rank's, with the
-    wait for the slowest. ``each_step`` is called ahead of each step and may end the evaluation by an exception.
-    ``confusion`` takes in every image, then those of all ranks.
+    Each of several ranks takes its own batches; the counts are those of all ranks, the times this rank's, including
+    its wait for the slowest one. ``each_step`` is called before each step and may end the evaluation by an exception.
+    ``confusion`` takes in every image of all ranks.
 
     Raises:
         UserError: not one image could be read.

@@ -145,11 +145,12 @@ class TrainStep(nn.Cell):
         return loss, overflow, stop
 
 
-class RankStep(nn.Cell):
-    """How many classes score higher than the right one, and which one scores highest.
+class EvalStep(nn.Cell):
+    """Find the place of the right class among the scores, and the class that scores highest.
 
-    uint8 (B, S, S, 3), labels (B,) -> int32 (B,), int32 (B,). Rank 0 is a top-1 hit, below 5 a top-5 hit. Of equal
-    scores the lower class wins, as in an argmax; a score that is not a number never hits.
+    uint8 images (B, S, S, 3), labels (B,) -> int32 (B,), int32 (B,). The place is the number of classes that score
+    higher: 0 is a top-1 hit, below 5 a top-5 hit. Of equal scores the lower class wins, as in an argmax; a score that
+    is not a number never hits.
     """
 
     def __init__(self, network: HLG) -> None:

@@ -44,7 +44,8 @@ CONVOLUTIONS = {  # where its result, or that one's gradient, and its weight, or
     "Conv2DBackpropFilter": ("input 0", "output"),
 }
 ANOTHER_DEVICE = (
-    "import sys; from hlg import bench, primitives; primitives._on_cpu = lambda: False; sys.exit(bench.main())"
+    "import sys; from hlg.bench.__main__ import main; from hlg.model import operators; "
+    "operators._on_cpu = lambda: False; sys.exit(main())"
 )
 
 _NODE = re.compile(r"^  %\d+\([^)]*\) = (?:\w+::)?(?:Prim(?:itive)?Func_)?(?P<name>\w+)\(")

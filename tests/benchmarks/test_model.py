@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from hlg import bench
+from hlg.bench import run, works
 from hlg.config import Config
 from hlg.runtime import device
 
@@ -31,7 +31,7 @@ ROUNDS = 7
 @pytest.fixture(scope="module")
 def product() -> float:
     device.start(CONFIG)
-    return bench.product_rate(CONFIG)
+    return run.product_rate(CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -46,31 +46,31 @@ def closing() -> Iterator[ExitStack]:
         yield stack
 
 
-def timed(benchmark: BenchmarkFixture, make: Callable[..., bench.Work], closing: ExitStack, product: float) -> float:
+def timed(benchmark: BenchmarkFixture, make: Callable[..., works.Work], closing: ExitStack, product: float) -> float:
     """Repeat the work and note its rates. Returns images a second."""
     work = make(CONFIG, closing)
-    benchmark.pedantic(work.repeat, rounds=ROUNDS, warmup_rounds=bench.WARM_UP)
+    benchmark.pedantic(work.repeat, rounds=ROUNDS, warmup_rounds=run.WARM_UP)
     rate = work.images / float(benchmark.stats.stats.median)
     benchmark.extra_info["images_per_s"] = rate
     if work.flops_per_image:
         benchmark.extra_info["share_of_product"] = rate * work.flops_per_image / product
-    benchmark.extra_info |= work.beside()
+    benchmark.extra_info |= work.facts()
     return rate
 
 
 def test_forward(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
-    rates["forward"] = timed(benchmark, bench.forward, closing, product)
+    rates["forward"] = timed(benchmark, works.forward_work, closing, product)
 
 
 def test_step(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
-    rates["step"] = timed(benchmark, bench.step, closing, product)
+    rates["step"] = timed(benchmark, works.step_work, closing, product)
 
 
 def test_evaluation(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
-    rate = timed(benchmark, bench.evaluation, closing, product)
+    rate = timed(benchmark, works.evaluation_work, closing, product)
     benchmark.extra_info["share_of_forward"] = rate / rates["forward"]
 
 
 def test_input(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
-    rate = timed(benchmark, bench.images, closing, product)
+    rate = timed(benchmark, works.input_work, closing, product)
     benchmark.extra_info["input_per_step_image"] = rate / rates["step"]

@@ -9,7 +9,9 @@ from typing import NoReturn
 import pytest
 from mindspore.profiler import ProfilerActivity
 
-from hlg import bench
+from hlg.bench import __main__ as bench
+from hlg.bench import run
+from hlg.bench.works import Work
 from hlg.runtime import profiler
 from tests.support.processes import Done, run_module
 
@@ -26,7 +28,7 @@ RATES = {
 
 
 def measured(*options: str, standard_input: str = "") -> Done:
-    return run_module("tests.support.narrow.bench", *options, *SMALL, stdin=standard_input)
+    return run_module("tests.support.narrow", "hlg.bench", *options, *SMALL, stdin=standard_input)
 
 
 @pytest.mark.parametrize("what", ["forward", "step", "evaluate"])
@@ -123,7 +125,7 @@ def test_ctrl_c_is_one_line_and_no_file(
     def ctrl_c(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bench, "bench", ctrl_c)
+    monkeypatch.setattr(run, "run_benchmark", ctrl_c)
     assert bench.main(["step", f"--json={tmp_path}/found.json"]) == 130
     assert capsys.readouterr().err == (
         "stopped by Ctrl-C: there is no result; the folder of a run stays readable and unsealed\n"
@@ -132,8 +134,8 @@ def test_ctrl_c_is_one_line_and_no_file(
 
 
 def test_quartiles_are_those_of_the_times() -> None:
-    found = bench.summary(
-        [3.0, 1.0, 2.0, 5.0, 4.0], bench.Work(lambda: None, images=6, flops_per_image=10), product=40.0
+    found = run.summarize_times(
+        [3.0, 1.0, 2.0, 5.0, 4.0], Work(lambda: None, images=6, flops_per_image=10), product=40.0
     )
     assert (found["median_s"], found["quartiles_s"]) == (3.0, [2.0, 4.0])
     assert (found["images_per_s"], found["flops_per_s"], found["share_of_product"]) == (2.0, 20.0, 0.5)

@@ -8,13 +8,14 @@ import onnxruntime
 import pytest
 from mindspore import Tensor
 
-from hlg import cli, export
+from hlg import export as program
 from hlg.checkpoint import store
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
 from hlg.data.tiny.make import Request, make
 from hlg.errors import UserError
 from hlg.fingerprint.golden import set_weights
+from hlg.inference import export
 from hlg.model.network import HLG
 from tests.hlg.checkpoint.test_store import STATE
 from tests.support.narrow import STAGES
@@ -39,7 +40,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory, network: HLG) -> Path:
 def exported(weights: Path, out: Path, *keys: str) -> Done:
     paths = (f"--pretrained={weights}", f"--file_name={out}/hlg.mindir")
     options = ("--class_num=7", "--train_image_size=112", "--batch_size=4", "--eval_num_workers=2", *keys)
-    return run_module("tests.support.narrow.export", *paths, *options)
+    return run_module("tests.support.narrow", "hlg.export", *paths, *options)
 
 
 def test_mindir_is_loaded_again_and_compared_on_images_of_the_data(weights: Path, tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_onnx_gives_the_logits_of_the_network_in_onnxruntime(weights: Path, tmp_
     assert done.returncode == 0, done.stderr
     session = onnxruntime.InferenceSession(tmp_path / "hlg.onnx", providers=["CPUExecutionProvider"])
     config = Config(class_num=7, train_image_size=112, batch_size=4, eval_num_workers=1)
-    (first, *_), source = export.images(config)
+    (first, *_), source = export.comparison_images(config)
     assert source == "drawn images"
     found = session.run(None, {session.get_inputs()[0].name: first})[0]
     np.testing.assert_allclose(found, network(Tensor(first)).asnumpy(), rtol=1e-4, atol=1e-4)
@@ -91,9 +92,11 @@ def test_logits_that_are_not_the_networks_are_an_error_and_nothing_is_left(
     (tmp_path / "hlg.mindir").write_bytes(b"an earlier one")
     monkeypatch.setattr(export.device, "start", lambda config: None)  # this process has started
     monkeypatch.setattr(export, "build_network", lambda *_: network)
-    monkeypatch.setattr(export, "run", lambda _, path, batches: [np.ones((4, 7), np.float32) for _ in batches])
+    monkeypatch.setattr(
+        export, "run_exported_file", lambda _, path, batches: [np.ones((4, 7), np.float32) for _ in batches]
+    )
     keys = [f"--pretrained={weights}", f"--file_name={tmp_path}/hlg.mindir", "--class_num=7", "--train_image_size=112"]
-    assert cli.run_program(export.export, [*keys, "--batch_size=4", "--eval_num_workers=1"], need=()) == 2
+    assert program.main([*keys, "--batch_size=4", "--eval_num_workers=1"]) == 2
     assert "hlg.mindir: not written, for its logits are not the network's: relative error" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"hlg.mindir": b"an earlier one"}
 
@@ -115,16 +118,18 @@ def test_a_logit_that_is_not_finite_is_never_close() -> None:
     ],
 )
 def test_the_ending_of_the_file_follows_its_format(name: str, form: str, file: str) -> None:
-    assert export.file_of(Config(file_name=name, file_format=form)) == Path(file)
+    assert export.exported_file(Config(file_name=name, file_format=form)) == Path(file)
 
 
-def test_onnx_needs_onnxruntime_and_says_so_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="pip install onnxruntime"):
-        export.export(Config(file_format="ONNX", pretrained="nowhere.ckpt"), "")
+def test_onnx_needs_onnxruntime_and_says_so_before_anything_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(program, "find_spec", lambda name: None)
+    assert program.main(["--file_format=ONNX", "--pretrained=nowhere.ckpt"]) == 2
+    assert "pip install onnxruntime" in capsys.readouterr().err
 
 
 def test_an_unreadable_file_is_an_error_of_the_fresh_process(tmp_path: Path) -> None:
     (tmp_path / "hlg.mindir").write_bytes(b"no graph")
     with pytest.raises(UserError, match="not written, for a fresh process can't load or run it"):
-        export.run(Config(), tmp_path / "hlg.mindir", [np.zeros((1, 3, 112, 112), np.float32)])
+        export.run_exported_file(Config(), tmp_path / "hlg.mindir", [np.zeros((1, 3, 112, 112), np.float32)])

@@ -128,7 +128,7 @@ def test_an_evaluation_counts_every_class_and_says_what_is_taken_for_what(data: 
 
 
 def _predict(data: Path, runs: Path, images: list[Path], **keys: object) -> Done:
-    return run_module("tests.support.narrow.predict", *images, *_options(data, runs, **keys))
+    return run_module("tests.support.narrow", "hlg.predict", *images, *_options(data, runs, **keys))
 
 
 def test_the_likeliest_classes_of_single_images_are_named(data: Path, trained: Path) -> None:

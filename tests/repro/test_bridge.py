@@ -74,7 +74,7 @@ def test_what_was_measured_is_read_as_a_plan_needs_it(tmp_path: Path) -> None:
     small = ["--batch_size=2", "--train_image_size=112", "--eval_image_size=112", "--class_num=7", "--steps=1"]
     files = {what: tmp_path / f"{what}.json" for what in ("step", "evaluate", "input")}
     for what, file in files.items():
-        done = run_module("tests.support.narrow.bench", what, *small, f"--json={file}")
+        done = run_module("tests.support.narrow", "hlg.bench", what, *small, f"--json={file}")
         assert done.returncode == 0, done.stderr
     found = read_inputs(read_options([word for what, file in files.items() for word in (f"--{what}", str(file))]))
     facts, quantities = found.facts, found.quantities

@@ -85,7 +85,7 @@ def test_a_linker_that_fails_is_one_line_at_the_end(tmp_path: Path) -> None:
     (tmp_path / "g++").chmod(0o755)
     options = ("--graph_kernel=1", "--batch_size=1", "--steps=1")
     path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = run_module("tests.support.narrow.bench", "forward", *options, env=path)
+    done = run_module("tests.support.narrow", "hlg.bench", "forward", *options, env=path)
     assert done.returncode == UserError.exit_code
     assert "out of order" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: graph_kernel: the fused kernels could not be compiled")

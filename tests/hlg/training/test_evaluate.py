@@ -10,7 +10,7 @@ from hlg.errors import UserError
 from hlg.model.normalize import MEAN, STD, Normalize
 from hlg.training.confusion import Confusion
 from hlg.training.evaluate import evaluate
-from hlg.training.step import RankStep
+from hlg.training.step import EvalStep
 
 
 class Fixed(nn.Cell):
@@ -54,7 +54,7 @@ def test_top1_and_top5_are_exact_for_any_set_and_batch_size(batch_size: int) -> 
     rng = np.random.default_rng(0)
     logits, labels = rng.standard_normal((53, 11)), rng.integers(0, 11, 53)
     order = np.argsort(-logits, 1)
-    result = evaluate(RankStep(Fixed(logits)), _batches(labels, batch_size))
+    result = evaluate(EvalStep(Fixed(logits)), _batches(labels, batch_size))
     assert result.images == 53
     assert result.correct_top1 == (order[:, 0] == labels).sum()
     assert result.correct_top5 == (order[:, :5] == labels[:, None]).any(1).sum()
@@ -65,7 +65,7 @@ def test_every_class_is_counted_and_what_it_is_taken_for() -> None:
     rng = np.random.default_rng(1)
     logits, labels = rng.standard_normal((200, 9)), rng.integers(0, 8, 200)  # an output more than there are classes
     confusion = Confusion([f"n{i}" for i in range(8)], 9)
-    result = evaluate(RankStep(Fixed(logits)), _batches(labels, 32), confusion=confusion)
+    result = evaluate(EvalStep(Fixed(logits)), _batches(labels, 32), confusion=confusion)
     facts = confusion.facts({"n3": "tench"})
     order = np.argsort(-logits, 1)
     for label, row in enumerate(facts["classes"]):
@@ -89,7 +89,7 @@ def test_every_class_is_counted_and_what_it_is_taken_for() -> None:
 def test_a_class_that_scores_nan_is_not_taken_for_itself() -> None:
     logits = np.array([[np.nan, 0.0, 1.0]])
     confusion = Confusion(["a", "b", "c"], 3)
-    evaluate(RankStep(Fixed(logits)), _batches(np.array([0]), 1), confusion=confusion)
+    evaluate(EvalStep(Fixed(logits)), _batches(np.array([0]), 1), confusion=confusion)
     facts = confusion.facts({})
     assert (facts["classes"][0]["images"], facts["classes"][0]["correct_top1"]) == (1, 0)
     assert ("a", "a") not in {(pair["class"], pair["taken_for"]) for pair in facts["confused"]}
@@ -98,7 +98,7 @@ def test_a_class_that_scores_nan_is_not_taken_for_itself() -> None:
 def test_a_skipped_image_is_in_no_count() -> None:
     batches = _batches(np.array([0, 0, 1]), 4)
     batches[0].labels[1] = -1
-    result = evaluate(RankStep(Fixed(np.eye(3))), batches)
+    result = evaluate(EvalStep(Fixed(np.eye(3))), batches)
     assert result.images == 2
 
 
@@ -106,18 +106,18 @@ def test_a_set_without_a_readable_image_is_an_error_and_not_an_accuracy() -> Non
     batches = _batches(np.array([0]), 1)
     batches[0].labels[0] = -1
     with pytest.raises(UserError, match="not one of its images"):
-        evaluate(RankStep(Fixed(np.eye(3))), batches)
+        evaluate(EvalStep(Fixed(np.eye(3))), batches)
 
 
 def test_of_equal_scores_the_lower_class_wins_as_in_an_argmax() -> None:
-    step = RankStep(Fixed(np.zeros((2, 4))))
+    step = EvalStep(Fixed(np.zeros((2, 4))))
     images = np.zeros((2, 1, 1, 3), np.uint8)
     assert step(Tensor(images), Tensor(np.array([0, 3], np.int32)))[0].asnumpy().tolist() == [0, 3]
 
 
 def test_logits_that_are_not_numbers_never_hit() -> None:
     logits = np.full((1, 10), np.nan)
-    result = evaluate(RankStep(Fixed(logits)), _batches(np.array([0]), 1))
+    result = evaluate(EvalStep(Fixed(logits)), _batches(np.array([0]), 1))
     assert (result.images, result.correct_top1, result.correct_top5) == (1, 0, 0)
 
 

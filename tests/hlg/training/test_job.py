@@ -51,7 +51,7 @@ def test_files_that_an_earlier_part_of_the_run_left_out_are_still_counted(monkey
     narrow()
     job = Job(dataclasses.replace(CONFIG, batch_size=12, on_unreadable="skip"), Device("CPU", "x86_64"), INDEX, INDEX)
     assert job.skipped() == []
-    job.batches.remember(["a/7", "gone/since.jpg"])
+    job.train_loader.remember(["a/7", "gone/since.jpg"])
     assert job.skipped() == ["a/7"]
 
 

@@ -1,0 +1,134 @@
+"""Repeat a piece of work, time it, and write down what that says of this machine."""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, ops
+
+from hlg.bench.works import WORKS, Work
+from hlg.config import Config
+from hlg.files import write_result
+from hlg.record.environment import environment_facts
+from hlg.runtime import device
+from hlg.runtime.profiler import costliest, profiled
+
+WARM_UP = 2
+PRODUCT = 2048  # side of the square matrices whose product tells what the machine can do
+
+
+def run_benchmark(options: argparse.Namespace, config: Config) -> None:
+    """Measure, print a line, write the file; ``options`` are those of ``hlg.bench`` itself."""
+    with ExitStack() as closing:
+        with _devices_off_stdout():
+            on = device.start(config)
+            work = WORKS[options.what](config, closing)
+        if options.profile:
+            time_repetitions(work, WARM_UP, warm_up=0)
+            with profiled(Path(options.profile), config.device_target):
+                times = time_repetitions(work, options.steps, warm_up=0)
+            print(costliest(Path(options.profile), options.steps))
+        else:
+            times = time_on_demand(work) if options.paced else time_repetitions(work, options.steps)
+        if not times:
+            return
+        facts = work.facts()  # first: it looks at what this process has used, which the product below adds to
+        found = {
+            "what": options.what,
+            "batch_size": config.batch_size,
+            "steps": len(times),
+            **summarize_times(times, work, product_rate(config)),
+            **facts,
+        }
+        found["peak_memory_bytes"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found["environment"] = environment_facts(on.facts(), config=asdict(config))
+    share = f", {found['flops_per_s'] / 1e9:.1f} GFLOP/s" if found["flops_per_s"] else ""
+    print(
+        f"{options.what}: {found['median_s']:.4f} s (quartiles {found['quartiles_s'][0]:.4f} to "
+        f"{found['quartiles_s'][1]:.4f}, n = {len(times)}), {found['images_per_s']:.1f} images/s{share}",
+        file=sys.stderr if options.paced else sys.stdout,
+    )
+    if options.json:
+        write_result(options.json, json.dumps(found, indent=1) + "\n")
+
+
+def time_repetitions(work: Work, steps: int, warm_up: int = WARM_UP) -> list[float]:
+    """Seconds of each of ``steps`` repetitions, after some that are not counted."""
+    times = []
+    for _ in range(warm_up + steps):
+        start = time.perf_counter()
+        work.repeat()
+        times.append(time.perf_counter() - start)
+    return times[warm_up:]
+
+
+def time_on_demand(work: Work) -> list[float]:
+    """Seconds of a repetition for each line that comes in, each answered at once."""
+    times = []
+    time_repetitions(work, WARM_UP, warm_up=0)
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        times += time_repetitions(work, 1, warm_up=0)
+        print(times[-1], flush=True)
+    return times
+
+
+def product_rate(config: Config) -> float:
+    """Floating-point operations a second of MindSpore's own product of matrices, the best of seven.
+
+    Compiled whatever the mode: an operator that PyNative mode runs by itself has one thread of a CPU.
+    """
+    kind = ms.float32 if config.amp_level == "O0" else ms.float16
+    matrix = Tensor(np.random.default_rng(0).standard_normal((PRODUCT, PRODUCT)), kind)
+
+    @ms.jit
+    def product(one: Tensor, other: Tensor) -> Tensor:
+        return ops.matmul(one, other)
+
+    def once() -> float:
+        start = time.perf_counter()
+        product(matrix, matrix)[0, 0].asnumpy()
+        return time.perf_counter() - start
+
+    return 2 * PRODUCT**3 / min(once() for _ in range(7))
+
+
+def summarize_times(times: Sequence[float], work: Work, product: float) -> dict[str, Any]:
+    """Median, quartiles and rates; where there is no arithmetic to count, as for input, its rates are None."""
+    quartiles = statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else [times[0]] * 3
+    median = statistics.median(times)
+    flops = work.flops_per_image * work.images / median or None
+    return {
+        "median_s": median,
+        "quartiles_s": [quartiles[0], quartiles[2]],
+        "images_per_s": work.images / median,
+        "flops_per_s": flops,
+        "product_flops_per_s": product,
+        "share_of_product": flops and flops / product,
+        "compile_time_s": work.compile_time_s,
+        "times_s": list(times),
+    }
+
+
+@contextmanager
+def _devices_off_stdout() -> Iterator[None]:
+    """Send what libraries print to standard error; standard output is for :mod:`repro.bench.turns`."""
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)

@@ -1,0 +1,162 @@
+"""Export a checkpoint as MINDIR, ONNX or safetensors.
+
+The file is loaded again in a fresh process and compared with the network on images before it gets its name.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor
+from safetensors.numpy import save_file
+
+from hlg.checkpoint import store
+from hlg.checkpoint.weights import load_weights
+from hlg.config import Config
+from hlg.data.index import ImageIndex, scan
+from hlg.data.tiny import drawing
+from hlg.errors import UserError
+from hlg.files import sha256_of
+from hlg.model.network import HLG, build_network
+from hlg.model.normalize import MEAN, STD, Normalize
+from hlg.runtime import device
+from hlg.training.build import build_eval_loader
+
+IMAGES = 16  # that are compared
+TOLERANCE = {"O0": 1e-4, "O2": 1e-2, "O3": 1e-2}  # of the largest logit: float32, float16
+SUFFIXES = {"MINDIR": ".mindir", "ONNX": ".onnx", "SAFETENSORS": ".safetensors"}
+EXPORTED = ("hlg.run_exported",)  # the program that runs the exported file
+CHECK_TIMEOUT_S = 1800
+
+
+def export(config: Config) -> None:
+    """Write ``config.file_name`` and, beside it, a JSON file that says what it was made from and how to use it.
+
+    Raises:
+        UserError: no checkpoint, one that doesn't fit, a file that can't be made or whose logits are not the network's;
+            nothing is left then.
+    """
+    path, target = store.find_checkpoint(config.pretrained), exported_file(config)
+    device.start(config)
+    network = build_network(config.class_num, config.train_image_size, config.amp_level)
+    network.set_train(False)
+    loaded = load_weights(path, network)
+    batches, source = comparison_images(config)
+    expected = [network(Tensor(batch)).asnumpy() for batch in batches]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
+            new = Path(folder) / target.name
+            write_network(config, network, Tensor(batches[0]), new)
+            found = run_exported_file(config, new, batches)
+            difference = relative_error(found, expected)
+            if not difference <= TOLERANCE[config.amp_level]:
+                raise UserError(
+                    f"{target}: not written, for its logits are not the network's: relative error {difference:.3g}, "
+                    f"allowed {TOLERANCE[config.amp_level]:g}, on {len(batches) * config.batch_size} {source}"
+                )
+            facts = {
+                "format": config.file_format,
+                "sha256": sha256_of(new),
+                "input": {"shape": batches[0].shape, "type": "float32", "channels": "RGB", "mean": MEAN, "std": STD},
+                "output": {"shape": expected[0].shape, "type": str(expected[0].dtype), "meaning": "logits"},
+                "checkpoint": {"path": loaded.path, "sha256": loaded.sha256, "naming": loaded.naming},
+                "amp_level": config.amp_level,
+                "mindspore": ms.__version__,
+                "compared": {"images": len(batches) * config.batch_size, "of": source, "relative_error": difference},
+            }
+            described = Path(folder) / f"{target.name}.json"
+            described.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+            described.replace(target.with_name(described.name))
+            new.replace(target)
+    except OSError as error:
+        raise UserError(f"{target}: can't be written ({error.strerror or error})") from None
+    print(loaded)
+    print(
+        f"{target}: {config.file_format}, float32 {batches[0].shape} -> {expected[0].shape}, relative error "
+        f"{difference:.3g} on {len(batches) * config.batch_size} {source}, sha256 {str(facts['sha256'])[:8]}"
+    )
+
+
+def exported_file(config: Config) -> Path:
+    """``file_name`` with the suffix of its format; the suffix of another format is replaced."""
+    path, suffix = Path(config.file_name), SUFFIXES[config.file_format]
+    if path.suffix == suffix:
+        return path
+    return path.with_suffix(suffix) if path.suffix in SUFFIXES.values() else path.with_name(path.name + suffix)
+
+
+def comparison_images(config: Config) -> tuple[list[np.ndarray], str]:
+    """Normalized batches, float32 (batch_size, 3, S, S), prepared as for evaluation, and their source in words.
+
+    The images are spread evenly over ``eval_path`` or, where that is empty, drawn.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        if config.eval_path:
+            index = scan(config.eval_path, config.class_num)
+            root, files, source = index.root, list(index.files), f"images of {index.root}"
+        else:
+            root, files, source = Path(folder), [f"{i}.png" for i in range(IMAGES)], "drawn images"
+            for i, file in enumerate(files):
+                rng = np.random.default_rng(i)
+                drawn = drawing.draw(i % len(drawing.CLASSES), rng)
+                (root / file).write_bytes(drawing.encode(drawn, rng, "PNG"))
+        count = -(-IMAGES // config.batch_size) * config.batch_size
+        chosen = [files[k] for k in np.linspace(0, len(files) - 1, count).round().astype(int)]
+        shown = replace(
+            config,
+            eval_image_size=config.train_image_size,
+            eval_batch_size=config.batch_size,
+            on_unreadable="error",
+        )
+        loader = build_eval_loader(shown, ImageIndex(root, (), tuple(chosen), np.zeros(count, np.int32), ()))
+        normalize = Normalize()
+        return [normalize(Tensor(batch.images)).asnumpy() for batch in loader], source
+
+
+def write_network(config: Config, network: HLG, like: Tensor, path: Path) -> None:
+    """Write the network for inputs shaped like ``like``; as safetensors its parameters alone, under our names."""
+    if config.file_format == "SAFETENSORS":
+        save_file(
+            {p.name: p.asnumpy() for p in network.get_parameters()}, path, {"format": "np", "model": "HLG-Mobile"}
+        )
+        return
+    try:
+        ms.export(network, like, file_name=str(path), file_format=config.file_format)
+        path.chmod(0o644)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise UserError(
+            f"file_format: MindSpore {ms.__version__} can't write this network as {config.file_format} at amp_level "
+            f"{config.amp_level} ({str(error).strip().splitlines()[0]})"
+        ) from None
+
+
+def run_exported_file(config: Config, path: Path, batches: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Compute the logits of the exported file in a fresh process."""
+    inputs, outputs = path.with_name("inputs.npy"), path.with_name("outputs.npy")
+    np.save(inputs, np.stack(batches))
+    command = [sys.executable, "-m", *EXPORTED, str(path), str(inputs), str(outputs)]
+    command += [config.device_target, str(config.class_num), config.amp_level]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MS_", "OMPI_"))}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, errors="replace", timeout=CHECK_TIMEOUT_S, check=False
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise UserError(f"{config.file_name}: not written, for a fresh process can't load or run it ({last})")
+    return list(np.load(outputs))
+
+
+def relative_error(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
+    """The largest difference of a logit relative to the largest logit; nan where one is not finite."""
+    a, b = np.stack(found).astype(np.float64), np.stack(expected).astype(np.float64)
+    if a.shape != b.shape:
+        return float("nan")
+    return float(np.abs(a - b).max() / np.abs(b).max())

@@ -1,0 +1,75 @@
+"""Predict the classes of single images."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn
+
+from hlg.checkpoint import store
+from hlg.checkpoint.weights import load_weights
+from hlg.config import Config
+from hlg.data.class_names import class_names, read_names
+from hlg.data.index import ImageIndex, scan
+from hlg.errors import UserError
+from hlg.model.network import HLG, build_network
+from hlg.model.normalize import Normalize
+from hlg.runtime import device
+from hlg.training.build import build_eval_loader
+from hlg.training.confusion import title
+
+TOP = 5
+
+
+class Probabilities(nn.Cell):
+    """Compute class probabilities: uint8 (B, S, S, 3) -> float32 (B, class_num), each row adding up to 1."""
+
+    def __init__(self, network: HLG) -> None:
+        super().__init__(auto_prefix=False)
+        self.normalize = Normalize()
+        self.network = network
+        self.softmax = nn.Softmax()
+
+    def construct(self, images: Tensor) -> Tensor:
+        return self.softmax(self.network(self.normalize(images)).astype(ms.float32))
+
+
+def predict(config: Config, images: Sequence[str]) -> None:
+    """Print each image's name and, below it, its top-5 classes with their probabilities in percent.
+
+    Raises:
+        UserError: an image that can't be read; no checkpoint, or one that does not fit.
+    """
+    path = store.find_checkpoint(config.pretrained)
+    classes, names = _classes(config)
+    device.start(config)
+    network = build_network(config.class_num, config.eval_image_size, config.amp_level)
+    print(load_weights(path, network))
+    step = Probabilities(network)
+    step.set_train(False)
+    files = [str(Path(image).absolute()) for image in images]
+    config = replace(config, eval_batch_size=min(len(files), config.eval_batch_size), on_unreadable="error")
+    loader = build_eval_loader(config, ImageIndex(Path("/"), (), tuple(files), np.zeros(len(files), np.int32), ()))
+    left = iter(images)
+    for batch in loader:
+        for probabilities in step(Tensor(batch.images)).asnumpy()[batch.indices >= 0]:
+            print(next(left))
+            for label in np.argsort(-probabilities, kind="stable")[:TOP]:
+                folder = title(classes, int(label))
+                print(f"  {100 * probabilities[label]:6.2f} %  {folder}  {names.get(folder, '')}".rstrip())
+
+
+def _classes(config: Config) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The class folders in label order, and the names of those that have one."""
+    if Path(config.eval_path or " ").is_dir():
+        index = scan(config.eval_path, config.class_num)
+        return index.classes, class_names(config.class_names, index.root)
+    names = read_names(Path(config.class_names)) if config.class_names else {}
+    if len(names) > config.class_num:
+        raise UserError(
+            f"class_names: {config.class_names} names {len(names):,} classes, and the network has {config.class_num:,} "
+            "outputs: give eval_path too, whose folders say which are meant"
+        )
+    return tuple(sorted(names)), names
