@@ -93,7 +93,7 @@ def number_list(where: str, values: object, advice: str) -> tuple[float, ...]:
     return tuple(map(float, values))
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def replace_file(path: Path, content: str | bytes) -> None:
     """Write a file that takes the place of an older one as a whole, or leaves it; its folder is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.part")

@@ -14,7 +14,7 @@ from repro.errors import ReproError
 END = "<!-- end -->"
 
 
-def begin(name: str) -> str:
+def begin_marker(name: str) -> str:
     """The line above the table `name`; the line below it is END."""
     return f"<!-- table: {name} -->"
 
@@ -37,7 +37,7 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join((*map(str.ljust, row, widths), row[-1])) for row in rows)
 
 
-def link(folder: Path, target: Path) -> str:
+def folder_link(folder: Path, target: Path) -> str:
     """A link to `folder`, relative to the page `target` that holds it."""
     path = Path(os.path.relpath(folder, target.parent)).as_posix()
     return f"[{md(folder.name)}]({quote(os.fsencode(path))})"
@@ -59,9 +59,9 @@ def _split(path: Path, name: str) -> tuple[str, str, str]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ReproError(f"{path}: cannot be read: {error}") from None
-    marker = begin(name) + "\n"
+    marker = begin_marker(name) + "\n"
     before, found, rest = text.partition(marker)
     inside, end, after = rest.partition(END)
     if not found or not end or marker in rest:
-        raise ReproError(f"{path}: expected a line {begin(name)!r} once, and a line {END!r} below it")
+        raise ReproError(f"{path}: expected a line {begin_marker(name)!r} once, and a line {END!r} below it")
     return before + found, inside, end + after

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import ReproError
-from repro.files import write_whole
+from repro.files import replace_file
 from repro.markdown import columns
 
 READY = "ready"
@@ -161,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "programs": rows,
             }
             try:
-                write_whole(options.json, json.dumps(kept, indent=1) + "\n")
+                replace_file(options.json, json.dumps(kept, indent=1) + "\n")
             except OSError as error:
                 fault = f"--json {options.json}: {error.strerror}; the result above is in no file"
                 raise ReproError(fault) from None

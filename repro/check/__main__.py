@@ -20,7 +20,7 @@ from repro.check.baselines import read_all
 from repro.check.judge import Judgement, judge
 from repro.check.short_run import environment, speed
 from repro.errors import ReproError
-from repro.files import write_whole
+from repro.files import replace_file
 from repro.markdown import columns, grid, md
 from repro.published.schema import Verdict
 from repro.records.run_folder import read_folders
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(terminal(judgement).encode("utf-8", "replace").decode())  # a folder's name need not be UTF-8
         texts = json.dumps(verdict(judgement), indent=1) + "\n", junit(judgement), summary(judgement)
         for file, text in zip(files, texts, strict=True):
-            write_whole(file, text)
+            replace_file(file, text)
     except (ReproError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -9,7 +9,7 @@ from typing import Any
 
 from repro.check.short_run import Speed
 from repro.errors import ReproError
-from repro.files import field, number_list, read_json, write_whole
+from repro.files import field, number_list, read_json, replace_file
 
 AGAIN = "make it again: make baseline"
 
@@ -56,7 +56,7 @@ class Baseline:
 def write(baseline: Baseline) -> None:
     """To its path, whole or not at all."""
     found = {key: value for key, value in asdict(baseline).items() if key != "path"}
-    write_whole(baseline.path, json.dumps(found, indent=1, allow_nan=False) + "\n")
+    replace_file(baseline.path, json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 
 def read(path: Path) -> Baseline:

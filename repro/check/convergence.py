@@ -22,7 +22,7 @@ from typing import Any
 
 from repro.check.short_run import differences, environment, file_stem, recipe, top1_pct, workload
 from repro.errors import ReproError
-from repro.files import field, number_list, read_json, write_whole
+from repro.files import field, number_list, read_json, replace_file
 from repro.markdown import columns, grid, write_table
 from repro.published.seeds import group_seeds, unfit
 from repro.records.run_folder import read_runs
@@ -147,7 +147,7 @@ def make(runs: Sequence[Run], folder: Path) -> Reference:
 def write(reference: Reference) -> None:
     """To its path, whole or not at all."""
     found = {key: value for key, value in asdict(reference).items() if key != "path"}
-    write_whole(reference.path, json.dumps(found, allow_nan=False) + "\n")
+    replace_file(reference.path, json.dumps(found, allow_nan=False) + "\n")
 
 
 def read(path: Path) -> Reference:

@@ -14,7 +14,6 @@ from repro.check.baselines import Baseline
 from repro.check.convergence import LEVEL, Reference, numbers, reference_of
 from repro.check.short_run import OPENBLAS, Speed, changed, differences, environment, recipe, speed, top1_pct, workload
 from repro.published.schema import Verdict
-from repro.published.seeds import changes
 from repro.records.schema import Run
 from repro.statistics import Z_95, share_variance
 
@@ -70,7 +69,7 @@ def judge(run: Run, baselines: Sequence[Baseline], folder: Path, references: Seq
 
     `folder` is named where there is no baseline.
     """
-    unclean = [f"resumed with changed keys: {text}" for text in [changes(run)] if text]
+    unclean = [f"resumed with changed keys: {text}" for text in [run.changed_keys] if text]
     unclean += [f"resumed on another footing: {text}" for text in run.env.resumed_on]
     unclean += [f"{run.skipped_images} unreadable images were skipped"] if run.skipped_images else []
     if unclean:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro.errors import ReproError
-from repro.files import write_whole
+from repro.files import replace_file
 from repro.plan.inputs import LATENCY_US, LINK_GBPS, read_inputs
 from repro.plan.page import page
 from repro.plan.plan import facts_of, make_plan
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         plan = make_plan(read_inputs(options))
         if options.json:
-            write_whole(options.json, json.dumps(facts_of(plan), indent=1) + "\n")
+            replace_file(options.json, json.dumps(facts_of(plan), indent=1) + "\n")
     except (ReproError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

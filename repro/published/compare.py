@@ -3,25 +3,15 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+from repro.published.conditions import why_incomparable
 from repro.published.figures import MEASURES, in_unit
-from repro.published.schema import Claim, Measured, Published, Reason, SeedGroup, Setting, Spread, Verdict
-from repro.published.seeds import changes, group_seeds
-from repro.records.schema import DataSet, Run
+from repro.published.schema import Claim, Measured, Published, Reason, SeedGroup, Spread, Verdict
+from repro.published.seeds import group_seeds
+from repro.records.schema import Run
 from repro.statistics import Z_95, share_variance, student_t
 
-# The one word that stands in the table for a config key that differs; all others are of the recipe.
-_TOPICS = {
-    "backbone": "model",
-    "class_num": "model",
-    "batch_size": "batch",
-    "eval_batch_size": "batch",
-    "train_image_size": "image size",
-    "eval_image_size": "image size",
-    "amp_level": "precision",
-}
 
-
-def measure(figure: Published, run: Run) -> Measured | None:
+def measure_figure(figure: Published, run: Run) -> Measured | None:
     """What the run says of this figure, in the figure's unit; None when it does not say anything."""
     if run.kind != figure.setting.kind:
         return None
@@ -37,22 +27,17 @@ def measure(figure: Published, run: Run) -> Measured | None:
     return Measured(in_unit(figure, found.value), f"n = 1 run, {found.n}{images}", spread, found.epochs)
 
 
-def hours(seconds: float) -> float:
-    """For a reader: long times are shown in hours too."""
-    return seconds / 3600
-
-
 # ------------------------------------------------------------------------------------------------- verdicts
 
 
-def compare(figures: Iterable[Published], runs: Sequence[Run]) -> list[Claim]:
+def compare_runs(figures: Iterable[Published], runs: Sequence[Run]) -> list[Claim]:
     """One claim a figure: by its newest comparable run, or else by its newest run, as incomparable."""
     ordered, groups = sorted(runs, key=lambda run: run.folder.name), group_seeds(runs)
     return [_claim(figure, ordered, groups) for figure in figures]
 
 
 def _claim(figure: Published, runs: Sequence[Run], groups: Sequence[SeedGroup]) -> Claim:
-    measured = [(run, found) for run in runs if (found := measure(figure, run))]
+    measured = [(run, found) for run in runs if (found := measure_figure(figure, run))]
     if not measured:
         return Claim(figure, Verdict.NOT_MEASURED)
     comparable = [(run, found) for run, found in measured if not any(_reasons(figure, run, found))]
@@ -62,14 +47,14 @@ def _claim(figure: Published, runs: Sequence[Run], groups: Sequence[SeedGroup]) 
     if figure.rule.kind == "unjudged":
         reasons += (Reason("another count", figure.rule.text),)
     if not reasons:
-        return judge(figure, run, found, seeds)
+        return judge_figure(figure, run, found, seeds)
     evidence = tuple(_evidence(figure, run, found, seeds))
     return Claim(figure, Verdict.INCOMPARABLE, run, found, reasons=reasons, evidence=evidence, seeds=seeds)
 
 
 def _reasons(figure: Published, run: Run, found: Measured) -> Iterator[Reason]:
     """Why this value of the run cannot be compared with the figure."""
-    yield from differences(figure, run)
+    yield from why_incomparable(figure, run)
     if found.epochs == 0:
         yield Reason("warm-up", "epoch 0 is the only one, and its warm-up can't be left out")
 
@@ -80,7 +65,7 @@ def _seeds(figure: Published, run: Run, groups: Sequence[SeedGroup]) -> Spread |
     return next((spread for spread in spreads if spread.measure == figure.measure), None)
 
 
-def judge(figure: Published, run: Run, found: Measured, seeds: Spread | None = None) -> Claim:
+def judge_figure(figure: Published, run: Run, found: Measured, seeds: Spread | None = None) -> Claim:
     """The verdict on a comparable run. `seeds`: the same measure over its group of seeds."""
     evidence = (*_evidence(figure, run, found, seeds), *_assumed(figure, seeds))
     if not math.isfinite(found.value):
@@ -169,72 +154,3 @@ def _assumed(figure: Published, seeds: Spread | None) -> Iterator[str]:
 def _short(value: float) -> str:
     """Three digits, for a spread."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-# ------------------------------------------------------------------------------------------------- conditions
-
-
-def differences(figure: Published, run: Run) -> Iterator[Reason]:
-    """Why the run cannot be compared with the figure; nothing when it can."""
-    setting = figure.setting
-    yield from _hardware(setting, run)
-    for split in figure.splits:
-        yield from _data(split, setting.data[split], run)
-    for key, expected in {**setting.workload, **(setting.recipe if figure.recipe else {})}.items():
-        found = run.config.get(key, "not recorded")
-        if not _same(found, expected):
-            yield Reason(_TOPICS.get(key, "recipe"), f"{key} {_text(found)}, published {_text(expected)}")
-    if figure.recipe and not _same(run.config.get("max_epoch"), len(run.log.epochs)):
-        yield Reason("recipe", f"{len(run.log.epochs)} epochs in the log, max_epoch says otherwise")
-    if changed := changes(run):
-        yield Reason("recipe", f"resumed with changed keys: {changed}")
-
-
-def _hardware(setting: Setting, run: Run) -> Iterator[Reason]:
-    if not setting.devices:
-        return
-    accepted = {_plain(name) for name in setting.devices}
-    names = {_plain(name) for name in run.env.device_names}
-    other = not names or not names <= accepted
-    if other or setting.count not in (None, run.env.device_count):
-        count = "" if setting.count is None else f"{setting.count} x "
-        yield Reason("hardware", f"{hardware(run)}, published {count}{setting.hardware}")
-
-
-def hardware(run: Run) -> str:
-    """The devices of a run in words, such as ``8 x Ascend 910`` or ``1 x CPU (Intel Xeon)``."""
-    names = ", ".join(sorted(set(run.env.device_names))) or f"{run.env.target} of unknown name"
-    return f"{run.env.device_count} x {f'CPU ({run.env.cpu})' if run.env.target == 'CPU' else names}"
-
-
-def _plain(name: str) -> str:
-    return "".join(character for character in name.casefold() if character.isalnum())
-
-
-def _data(split: str, published: DataSet, run: Run) -> Iterator[Reason]:
-    found = run.env.datasets.get(split)
-    name = {"train": "training", "eval": "evaluation"}[split]
-    if found is None:
-        yield Reason("data", f"{name} set not recorded")
-        return
-    images = run.eval_images if split == "eval" else found.images
-    if (images, found.classes) != (published.images, published.classes):
-        here = f"{images:,} {name} images of {found.classes:,} classes"
-        yield Reason("data", f"{here}, published {published.images:,} of {published.classes:,}")
-    elif found.hash_kind != published.hash_kind:
-        here = f"a hash of kind {found.hash_kind}" if found.hash_kind else "no hash"
-        yield Reason("data", f"{name} set with {here}, {published.hash_kind} expected of ImageNet as distributed")
-    if run.skipped_images:
-        yield Reason("data", f"{run.skipped_images:,} unreadable images were skipped")
-
-
-def _same(found: object, expected: object) -> bool:
-    """Numbers by value, so that 1 is 1.0 and true, and so is '1e-05', text for YAML 1.1; the rest as text."""
-    try:
-        return float(found) == float(expected)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return str(found or "") == str(expected or "")
-
-
-def _text(value: object) -> str:
-    return "none" if value in ("", None) else str(value)

@@ -57,15 +57,7 @@ def unfit(run: Run) -> str:
         return "the seed is not recorded"
     if run.env.resumed_on:
         return f"resumed on another footing: {', '.join(run.env.resumed_on)}"
-    return f"resumed with changed keys: {changed}" if (changed := changes(run)) else ""
-
-
-def changes(run: Run) -> str:
-    """What has other values since the run was resumed, in words, or nothing.
-
-    Its config.yml holds the new values alone, and part of it was made under others: no figure of it is clean.
-    """
-    return ", ".join(text for resumption in run.resumptions for text in resumption.changed)
+    return f"resumed with changed keys: {changed}" if (changed := run.changed_keys) else ""
 
 
 def _conditions(run: Run) -> object:

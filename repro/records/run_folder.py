@@ -10,12 +10,10 @@ import yaml
 
 from repro.errors import ReproError
 from repro.files import field, read_json, read_text
-from repro.records import seal
 from repro.records.logs import read_log
 from repro.records.metrics import Events, read_events
 from repro.records.schema import ClassScore, ConfusedPair, DataSet, Environment, Log, Run
-
-__all__ = ["read_folders", "read_log", "read_run", "read_runs"]
+from repro.records.seal import is_sealed, verify_seal
 
 _NAME = re.compile(r"\d{8}T\d{6}Z_.+")
 
@@ -51,7 +49,7 @@ def read_folders(folders: Iterable[Path]) -> tuple[list[Run], list[Path]]:
             raise ReproError(
                 f"{folder}: not the name of a run folder, expected 20260131T235959Z_...; move it elsewhere"
             )
-    unfinished = [folder for folder in ordered if not seal.is_sealed(folder)]
+    unfinished = [folder for folder in ordered if not is_sealed(folder)]
     return [read_run(folder) for folder in ordered if folder not in unfinished], unfinished
 
 
@@ -62,7 +60,7 @@ def read_run(folder: Path) -> Run:
     with the record. The log and metrics.jsonl must tell the same, at the log's precision.
     Raises ReproError with the folder, and the file and line where there is one.
     """
-    absent = seal.verify(folder)
+    absent = verify_seal(folder)
     found = read_json(folder / "env.json")
     env = _environment(str(folder / "env.json"), found)
     kind = field(str(folder / "env.json"), found, "kind", str)
@@ -190,7 +188,7 @@ def _environment(where: str, found: dict[str, Any]) -> Environment:
         target=field(f"{where}: device", device, "target", str),
         device_names=tuple(str(name) for name in field(f"{where}: device", device, "names", list)),
         device_count=field(f"{where}: device", device, "count", int),
-        cpu=processor(f"{where}: cpu", cpu),
+        cpu=cpu_name(f"{where}: cpu", cpu),
         datasets=datasets,
         parameters=field(where, found, "parameters", int, optional=True),
         missing=tuple(str(text) for text in field(where, found, "missing", list)),
@@ -199,7 +197,7 @@ def _environment(where: str, found: dict[str, Any]) -> Environment:
     )
 
 
-def processor(where: str, cpu: Mapping[str, Any]) -> str:
+def cpu_name(where: str, cpu: Mapping[str, Any]) -> str:
     """Name and kind; two of one name may compute otherwise. An older record has no kind.
 
     Raises:

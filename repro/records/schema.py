@@ -81,6 +81,12 @@ class Environment:
     resumed_on: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def hardware(self) -> str:
+        """The devices in words, such as ``8 x Ascend 910`` or ``1 x CPU (Intel Xeon)``."""
+        names = ", ".join(sorted(set(self.device_names))) or f"{self.target} of unknown name"
+        return f"{self.device_count} x {f'CPU ({self.cpu})' if self.target == 'CPU' else names}"
+
 
 @dataclass(frozen=True)
 class ResumeEvent:
@@ -158,3 +164,11 @@ class Run:
     calibrations: tuple[Calibration, ...] = ()
     classes: tuple[ClassScore, ...] = ()  # of an evaluation
     confusions: tuple[ConfusedPair, ...] = ()  # the most frequent ones, most frequent first
+
+    @property
+    def changed_keys(self) -> str:
+        """The keys whose values changed when the run was resumed, in words, or nothing.
+
+        Its config.yml holds the new values alone, and part of it was made under others: no figure of it is clean.
+        """
+        return ", ".join(text for resumption in self.resumptions for text in resumption.changed)

@@ -17,7 +17,7 @@ def is_sealed(folder: Path) -> bool:
     return (folder / SEAL).is_file()
 
 
-def verify(folder: Path) -> int:
+def verify_seal(folder: Path) -> int:
     """Check every file against the seal; returns how many sealed checkpoints are absent, which is allowed.
 
     Raises ReproError naming every file that was changed, is missing or is extra.

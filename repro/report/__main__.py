@@ -17,9 +17,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from repro.errors import ReproError
-from repro.files import write_whole
+from repro.files import replace_file
 from repro.markdown import read_table, write_table
-from repro.published.compare import compare
+from repro.published.compare import compare_runs
 from repro.published.figures import read_published, verify_published
 from repro.records.run_folder import read_folders, read_runs
 from repro.report import html_page, markdown_page, seed_table
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logs = verify_published(figures, options.published)
         with Painter(aside=not options.check and is_much(options.runs_named or [options.runs])) as painter:
             runs, unfinished = read_folders(options.runs_named) if options.runs_named else read_runs(options.runs)
-            claims = compare(figures, runs)
+            claims = compare_runs(figures, runs)
             if options.check:
                 return check(options.check, markdown_page.table(claims, options.check))
             drawn, pictures = charts(runs, figures, logs, painter)
@@ -97,7 +97,7 @@ def text_bytes(text: str) -> bytes:
 def write(made: Mapping[Path, bytes]) -> None:
     """Each file takes the place of an older one as a whole."""
     for path, content in made.items():
-        write_whole(path, content)
+        replace_file(path, content)
 
 
 def check(path: Path, expected: str) -> int:

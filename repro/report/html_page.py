@@ -16,7 +16,6 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from repro.published.compare import hardware
 from repro.published.schema import Claim, SeedGroup, Verdict
 from repro.published.seeds import group_seeds, unfit
 from repro.records.schema import Log, Run
@@ -141,7 +140,7 @@ def _measured(runs: Sequence[Run]) -> str:
     counts = [
         _count(kinds[kind], name) for kind, name in (("train", "training"), ("eval", "evaluation")) if kinds[kind]
     ]
-    machines = " and on ".join(dict.fromkeys(map(hardware, runs)))
+    machines = " and on ".join(dict.fromkeys(run.env.hardware for run in runs))
     software = ", ".join(dict.fromkeys(run.env.software for run in runs))
     return f"{' and '.join(counts)} on {machines}, with {software}."
 
@@ -199,7 +198,7 @@ def _run(run: Run, number: int, target: Path) -> dict[str, Any]:
         "number": number,
         "link": link(run.folder, target),
         "kind": run.kind,
-        "devices": hardware(run),
+        "devices": run.env.hardware,
         "software": run.env.software,
         "data": phrases.data(run),
         "epochs": str(len(run.log.epochs)) if run.kind == "train" else phrases.NONE,

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from repro.markdown import END, begin, columns, grid, link, md
-from repro.published.compare import hardware
+from repro.markdown import END, begin_marker, columns, folder_link, grid, md
 from repro.published.schema import Claim, Published
 from repro.records.schema import Log, Run
 from repro.report import class_scores, phrases, seed_table
@@ -20,10 +19,10 @@ def table(claims: Iterable[Claim], target: Path) -> str:
     for row in map(phrases.row, claims):
         claim, verdict = row.claim, f"**{row.verdict}**"
         if claim.reasons and claim.run:
-            texts = (link(claim.run.folder, target), *(md(reason.text) for reason in claim.reasons))
+            texts = (folder_link(claim.run.folder, target), *(md(reason.text) for reason in claim.reasons))
             verdict += f": {md(row.topics)} ({notes.setdefault(texts, len(notes) + 1)})"
         cells = map(md, (row.title, row.published, row.source, row.measured, row.difference, row.evidence))
-        rows.append((*cells, verdict, link(claim.run.folder, target) if claim.run else phrases.NONE))
+        rows.append((*cells, verdict, folder_link(claim.run.folder, target) if claim.run else phrases.NONE))
     lines = [*grid(header, rows), ""]
     lines += [f"{number}. {run}: {'; '.join(texts).rstrip('.')}." for (run, *texts), number in notes.items()]
     return "\n".join(lines).rstrip() + "\n"
@@ -61,7 +60,7 @@ def page(
             "Made by `make report` from the run folders; do not edit. Sources are lines of the published",
             "README_CN.md (mindspore/models, branch r2.0, research/cv/hlg). What the verdicts mean is below.",
             "",
-            begin(NAME),
+            begin_marker(NAME),
             table(claims, target).rstrip(),
             END,
             "",
@@ -92,21 +91,21 @@ def run_list(runs: Sequence[Run], unfinished: Sequence[Path], target: Path) -> l
     rows = []
     for run in runs:
         epochs = str(len(run.log.epochs)) if run.kind == "train" else phrases.NONE
-        texts = [run.kind, hardware(run), run.env.software, phrases.data(run), epochs, phrases.commit(run)]
+        texts = [run.kind, run.env.hardware, run.env.software, phrases.data(run), epochs, phrases.commit(run)]
         texts += [str(run.log.foreign_lines), phrases.checkpoints(run)]
-        rows.append((link(run.folder, target), *map(md, texts)))
+        rows.append((folder_link(run.folder, target), *map(md, texts)))
     lines = grid(header, rows) if rows else ["No finished run."]
     resumed = [run for run in runs if run.resumptions]
     if resumed:
         lines += ["", "Interrupted and resumed; steps and epochs count from 0:", ""]
-        lines += [f"- {link(run.folder, target)}: {resumptions(run)}" for run in resumed]
+        lines += [f"- {folder_link(run.folder, target)}: {resumptions(run)}" for run in resumed]
     unknown = [run for run in runs if run.env.missing]
     if unknown:
         lines += ["", "Not recorded, since it could not be found out:", ""]
-        lines += [f"- {link(run.folder, target)}: {md('; '.join(run.env.missing))}" for run in unknown]
+        lines += [f"- {folder_link(run.folder, target)}: {md('; '.join(run.env.missing))}" for run in unknown]
     if unfinished:
         lines += ["", "Unfinished, without a seal, and therefore not judged:", ""]
-        lines += [f"- {link(folder, target)}" for folder in unfinished]
+        lines += [f"- {folder_link(folder, target)}" for folder in unfinished]
     return lines
 
 
@@ -120,7 +119,7 @@ def classes(runs: Sequence[Run], target: Path) -> list[str]:
             ("Confused most", class_scores.CONFUSED, class_scores.confused(run)),
         ):
             lines += [
-                f"{title}, of {link(run.folder, target)}:",
+                f"{title}, of {folder_link(run.folder, target)}:",
                 "",
                 *grid(header, [tuple(map(md, row)) for row in rows]),
                 "",

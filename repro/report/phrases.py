@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from repro.published.compare import hours
 from repro.published.schema import Claim, Measured, Published, Verdict
 from repro.records.schema import DataSet, ResumeEvent, Run
 
@@ -90,7 +89,7 @@ def difference(claim: Claim) -> str:
 
 
 def _in_hours(figure: Published, time: float) -> str:
-    return f" = {hours(time):.2f} h" if figure.unit == "s" and time > LONG else ""
+    return f" = {time / 3600:.2f} h" if figure.unit == "s" and time > LONG else ""
 
 
 def commit(run: Run) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from repro.published.compare import differences, hardware
+from repro.published.conditions import why_incomparable
 from repro.published.schema import Published, Setting
 from repro.records.schema import Run
 from repro.report import phrases
@@ -57,7 +57,7 @@ def environment(run: Run) -> Iterator[tuple[str, str]]:
     changes = {None: ", changes not recorded", True: ", with uncommitted changes", False: ""}[env.dirty]
     yield "Code", (env.commit or "commit not recorded") + changes
     yield "Software", flat(facts.get("packages")) or env.software
-    yield "Devices", hardware(run)
+    yield "Devices", run.env.hardware
     device = facts.get("device")
     if isinstance(device, Mapping):
         rest = {key: value for key, value in device.items() if key not in ("target", "names", "count")}
@@ -103,7 +103,9 @@ def deviations(runs: Iterable[Run], figures: Sequence[Published], target: Path) 
             if figure.setting.kind == run.kind and figure.setting.hardware
         }
         for key, setting in settings.items():
-            found = [reason for figure in figures if figure.setting.key == key for reason in differences(figure, run)]
+            found = [
+                reason for figure in figures if figure.setting.key == key for reason in why_incomparable(figure, run)
+            ]
             reasons = tuple(dict.fromkeys(reason.text for reason in found))
             alike.setdefault((_beside(setting), reasons), []).append(run)
     return [

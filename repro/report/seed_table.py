@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from repro.markdown import columns, grid, link, md
+from repro.markdown import columns, folder_link, grid, md
 from repro.published.schema import SeedGroup, Spread
 from repro.published.seeds import group_seeds, unfit
 from repro.records.schema import Run
@@ -20,12 +20,14 @@ def several_seeds(runs: Sequence[Run], target: Path) -> list[str]:
     rows = [_row(group, number, spread) for number, group in groups for spread in group.spreads]
     lines = [INTRODUCTION, "", *grid(HEADER, rows), ""] if groups else ["No recipe was run with two or more seeds."]
     for number, group in groups:
-        links = (f"seed {seed} {link(run.folder, target)}" for seed, run in zip(group.seeds, group.runs, strict=True))
+        links = (
+            f"seed {seed} {folder_link(run.folder, target)}" for seed, run in zip(group.seeds, group.runs, strict=True)
+        )
         lines.append(f"{number}. {'; '.join((', '.join(links), *map(md, notes(group))))}.")
     alone = [(run, reason) for run in runs if run.kind == "train" and (reason := unfit(run))]
     if alone:
         lines += ["", "Never counted together with others:", ""]
-        lines += [f"- {link(run.folder, target)}: {md(reason)}" for run, reason in alone]
+        lines += [f"- {folder_link(run.folder, target)}: {md(reason)}" for run, reason in alone]
     return lines
 
 

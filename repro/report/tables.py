@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from repro.published.compare import hardware
 from repro.published.schema import Claim, SeedGroup, Spread
 from repro.published.seeds import group_seeds, unfit
 from repro.records.schema import ClassScore, ConfusedPair, Epoch, Run
@@ -61,7 +60,7 @@ _RESULTS: dict[str, Callable[[Claim], Any]] = {
     "measured": lambda claim: tidy(claim.measured.value) if claim.measured else None,
     "measured_n": lambda claim: claim.measured and claim.measured.n,
     "measured_deviation_of_epochs": lambda claim: tidy(claim.measured.spread) if claim.measured else None,
-    "measured_hardware": lambda claim: claim.run and hardware(claim.run),
+    "measured_hardware": lambda claim: claim.run and claim.run.env.hardware,
     "rule": lambda claim: claim.figure.rule.kind,
     "difference": lambda claim: tidy(claim.difference),
     "relative_pct": lambda claim: tidy(claim.relative),
@@ -136,7 +135,7 @@ _EPOCHS: dict[str, Callable[[Run, Epoch], Any]] = {
 _SEEDS: dict[str, Callable[[int, SeedGroup, Spread], Any]] = {
     "group": lambda number, group, spread: number,
     "recipe": lambda number, group, spread: recipe(group.runs[0]),
-    "hardware": lambda number, group, spread: hardware(group.runs[0]),
+    "hardware": lambda number, group, spread: group.runs[0].env.hardware,
     "commit": lambda number, group, spread: group.runs[0].env.commit,
     "seeds": lambda number, group, spread: list(group.seeds),
     "title": lambda number, group, spread: spread.title,

@@ -14,7 +14,7 @@ from typing import Any
 
 from repro.errors import ReproError
 from repro.markdown import grid, md, read_table, write_table
-from repro.records.run_folder import processor
+from repro.records.run_folder import cpu_name
 
 KEPT = Path("results/benchmarks")
 MACHINES = ("epyc_26", "xeon", "epyc")  # folders of KEPT; a table is "speeds_" and this
@@ -49,7 +49,7 @@ def table(folder: Path) -> str:
     forward, step, evaluate, images, startup = (_read(folder / f"{name}.json") for name in names)
     try:
         cpu, batch = step["ours"]["environment"]["cpu"], step["ours"]["batch_size"]
-        named = md(processor(str(folder / "step.json"), cpu))
+        named = md(cpu_name(str(folder / "step.json"), cpu))
         header = (HEADER[0].format(cpu=named, cores=cpu["cores"], batch=batch), *HEADER[1:])
         decoding = images["decoded_per_s_per_core"] * images["workers"]
         published = images["published_images_per_s"]
@@ -96,7 +96,7 @@ def full_size(folder: Path) -> str:
     found = _read(path)
     try:
         cpu, median, files, steps = found["environment"]["cpu"], found["median"], found["files"], found["steps"]
-        header = (f"On {md(processor(str(path), cpu))}, {cpu['cores']} cores", "Time", "Memory")
+        header = (f"On {md(cpu_name(str(path), cpu))}, {cpu['cores']} cores", "Time", "Memory")
         rows = [
             (f"List {files:,} files in their folders, for the first time", f"{median['first_s']:.1f} s", NONE),
             ("List them again", f"{median['again_s']:.1f} s", NONE),
@@ -155,7 +155,7 @@ def spent(folder: Path) -> str:
         if graph["batch"] != batch:
             raise ReproError(f"{path}: has a batch of {batch}, {counted} one of {graph['batch']}; make them again")
         header = (
-            f"Training step on {md(processor(str(path), cpu))}, {cpu['cores']} cores, float32, batch {batch}",
+            f"Training step on {md(cpu_name(str(path), cpu))}, {cpu['cores']} cores, float32, batch {batch}",
             f"Arithmetic, at {product / 1e9:.0f} GFLOP/s",
             f"Read and written, at {copied / 1e9:.0f} GB/s",
             "Here",

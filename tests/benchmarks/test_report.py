@@ -11,7 +11,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from repro.records.logs import read_log
 from repro.records.metrics import read_events
-from repro.records.seal import verify
+from repro.records.seal import verify_seal
 from tests.support import ROOT
 from tests.support.long_run import EPOCHS, STEPS, long_run
 
@@ -45,7 +45,7 @@ def test_metrics_with_every_step(benchmark: BenchmarkFixture, folder: Path) -> N
 
 
 def test_the_seal(benchmark: BenchmarkFixture, folder: Path) -> None:
-    assert measure(benchmark, verify, folder, files=[folder / "train.log", folder / "metrics.jsonl"]) == 0
+    assert measure(benchmark, verify_seal, folder, files=[folder / "train.log", folder / "metrics.jsonl"]) == 0
 
 
 # The program from its start to its end, which says at last how much memory it had at most, in kB.

@@ -8,7 +8,7 @@ from hlg.record.environment import environment_facts
 from hlg.record.run_folder import RunFolder, epoch_line, eval_line, step_line
 from repro.plan.__main__ import read_options
 from repro.plan.inputs import Origin, read_inputs
-from repro.published.compare import compare
+from repro.published.compare import compare_runs
 from repro.published.figures import read_published
 from repro.published.schema import Verdict
 from repro.published.seeds import FREE
@@ -56,7 +56,7 @@ def test_a_recorded_evaluation_is_read_and_is_incomparable_with_every_published_
         folder.log(eval_line(2 / 3, 0.5, 0.5), timestamp=False)
         folder.event("eval", top1_pct=200 / 3, images=3, total_time_s=0.5)
         folder.write("eval.json", {"top1_pct": 200 / 3, "correct_top1": 2, "images": 3, "skipped_images": 0})
-    claims = compare(read_published(), [read_run(folder.path)])
+    claims = compare_runs(read_published(), [read_run(folder.path)])
     assert {claim.verdict for claim in claims if claim.run} == {Verdict.INCOMPARABLE}
 
 

@@ -12,7 +12,6 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 import numpy as np
 
-from repro.published.compare import hardware
 from repro.records.schema import Run
 from repro.report.exports.clock import Clock, clock
 from repro.report.exports.common import json_line, measured, setting, tidy
@@ -66,7 +65,7 @@ def text(run: Run) -> str | None:
 
 def _parameters(run: Run) -> dict[str, object]:
     data = {key: value for key, value in run.config.items() if not _elsewhere(value)}
-    data |= {"run": run.folder.name, "hardware": hardware(run), "software": run.env.software}
+    data |= {"run": run.folder.name, "hardware": run.env.hardware, "software": run.env.software}
     return data | {"commit": run.env.commit, "dirty": run.env.dirty, "parameters": run.env.parameters}
 
 

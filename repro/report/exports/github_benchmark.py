@@ -7,7 +7,6 @@ nobody can say which direction is the better one, and values that are not finite
 import math
 from collections.abc import Iterable
 
-from repro.published.compare import hardware
 from repro.published.schema import Claim, Measured, Published
 from repro.records.schema import Run
 from repro.report import phrases
@@ -27,7 +26,7 @@ def text(claims: Iterable[Claim], better: str) -> str | None:
 
 def _entry(claim: Claim, run: Run, measured: Measured) -> dict[str, object]:
     figure = claim.figure
-    on = f"{recipe(run) or 'recipe not recorded'}, {hardware(run)}"
+    on = f"{recipe(run) or 'recipe not recorded'}, {run.env.hardware}"
     entry: dict[str, object] = {
         "name": " ".join(f"{figure.title} ({on})".split()),
         "unit": figure.unit,

@@ -7,7 +7,6 @@ just-in-time compiler is not recorded, and weights are not published with a run.
 from collections.abc import Iterable
 
 from repro.markdown import grid, md
-from repro.published.compare import hardware
 from repro.records.schema import Run
 from repro.report import phrases
 from repro.report.exports.common import measured, millions, recipe, setting, word
@@ -29,7 +28,7 @@ def text(runs: Iterable[Run]) -> str | None:
     if not runs:
         return None
     notes = [
-        f"{number}. {md(run.folder.name)}: {md(hardware(run))}, {md(run.env.software)}, {md(phrases.data(run))}."
+        f"{number}. {md(run.folder.name)}: {md(run.env.hardware)}, {md(run.env.software)}, {md(phrases.data(run))}."
         for number, run in enumerate(runs, 1)
     ]
     return "\n".join(

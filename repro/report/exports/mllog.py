@@ -8,7 +8,6 @@ the run folder a value stands. Times are those of repro.report.exports.clock.
 
 from typing import Any
 
-from repro.published.compare import hardware
 from repro.records.schema import Run
 from repro.report.exports.clock import clock
 from repro.report.exports.common import global_batch, json_line, setting, word
@@ -53,7 +52,7 @@ def _facts(run: Run) -> dict[str, tuple[object, str]]:
     train, name = run.env.datasets.get("train"), word(run, "opt")
     facts: dict[str, tuple[object, str]] = {
         "submission_benchmark": (word(run, "backbone"), "config.yml"),
-        "submission_platform": (hardware(run), "env.json"),
+        "submission_platform": (run.env.hardware, "env.json"),
         "seed": (setting(run, "seed"), "config.yml"),
         "global_batch_size": (global_batch(run), "config.yml"),
         "micro_batch_size": (setting(run, "batch_size"), "config.yml"),

@@ -6,7 +6,6 @@ are of what the last columns say, and the time of a step holds the wait for data
 
 from collections.abc import Iterable
 
-from repro.published.compare import hardware
 from repro.records.schema import Run
 from repro.report.exports.common import csv_text, global_batch, measured, millions, setting, tidy, word
 
@@ -76,7 +75,7 @@ def crop_pct(image_size: int | float | None) -> float | None:
 
 
 def _conditions(run: Run) -> dict[str, object]:
-    return {"hardware": hardware(run), "amp_level": word(run, "amp_level"), "run": run.folder.name}
+    return {"hardware": run.env.hardware, "amp_level": word(run, "amp_level"), "run": run.folder.name}
 
 
 def _round(value: float | None, digits: int = 3) -> float | None:

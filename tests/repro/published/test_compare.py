@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from repro.errors import ReproError
-from repro.published.compare import compare, judge
+from repro.published.compare import compare_runs, judge_figure
 from repro.published.figures import read_published, verify_published
 from repro.published.schema import Claim, Measured, Reason, Verdict
 from repro.records.run_folder import read_run
@@ -22,7 +22,7 @@ PUBLISHED = ROOT / "results" / "published"
 
 
 def claims(*folders: Path) -> dict[str, Claim]:
-    return {claim.figure.key: claim for claim in compare(FIGURES, [read_run(folder) for folder in folders])}
+    return {claim.figure.key: claim for claim in compare_runs(FIGURES, [read_run(folder) for folder in folders])}
 
 
 def verdict(key: str, folder: Path) -> Verdict:
@@ -59,7 +59,7 @@ def test_a_broken_file_of_figures_is_an_error_that_names_the_key(tmp_path: Path)
 
 
 def test_without_a_run_nothing_is_measured() -> None:
-    assert {claim.verdict for claim in compare(FIGURES, [])} == {Verdict.NOT_MEASURED}
+    assert {claim.verdict for claim in compare_runs(FIGURES, [])} == {Verdict.NOT_MEASURED}
 
 
 def test_a_tiny_cpu_run_is_incomparable_in_every_row(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_the_borders_of_a_match(tmp_path: Path, key: str, changes: dict[str, Any
 def test_a_difference_of_exactly_three_percent_is_a_match(tmp_path: Path) -> None:
     run = read_run(train_run(tmp_path))
     for figure in (figure for figure in FIGURES if figure.rule.kind == "speed" and not figure.rounding):
-        assert judge(figure, run, Measured(figure.value * 1.03, "")).verdict is Verdict.MATCH
+        assert judge_figure(figure, run, Measured(figure.value * 1.03, "")).verdict is Verdict.MATCH
 
 
 def test_difference_and_allowance_are_in_the_unit_of_the_figure(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def seeded(run: Run, seed: int, top1: float) -> Run:
 
 
 def best(runs: Sequence[Run]) -> Claim:
-    return next(claim for claim in compare(FIGURES, runs) if claim.figure.key == "train_accuracy_best")
+    return next(claim for claim in compare_runs(FIGURES, runs) if claim.figure.key == "train_accuracy_best")
 
 
 @pytest.fixture(scope="module")
@@ -339,7 +339,7 @@ def timed(run: Run, *step_times_s: float, first: int = 0) -> Run:
 
 
 def speed(*runs: Run, key: str = "train_step_time") -> Claim:
-    return next(claim for claim in compare(FIGURES, runs) if claim.figure.key == key)
+    return next(claim for claim in compare_runs(FIGURES, runs) if claim.figure.key == key)
 
 
 def test_a_speed_is_the_mean_of_the_last_epochs_with_their_deviation(trained: Run) -> None:
@@ -409,7 +409,7 @@ def test_one_epoch_one_training_and_one_evaluation_have_no_spread_and_say_so(tra
 def test_the_interval_of_an_evaluation_is_that_of_its_number_of_images(tmp_path: Path) -> None:
     (claim,) = [
         claim
-        for claim in compare(read_published(), [read_run(tiny_eval_run(tmp_path))])
+        for claim in compare_runs(read_published(), [read_run(tiny_eval_run(tmp_path))])
         if claim.figure.key == "eval_gpu_accuracy"
     ]
     p, n = claim.measured.value / 100, claim.run.eval_images  # type: ignore[union-attr]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from repro.errors import ReproError
-from repro.published.compare import compare
+from repro.published.compare import compare_runs
 from repro.published.figures import read_published
 from repro.records.run_folder import read_run
 from repro.records.schema import Run
@@ -35,7 +35,7 @@ def test_a_pair_that_is_confused_has_the_names_of_both(run: Run) -> None:
 
 
 def test_both_tables_are_on_the_pages_and_whole_in_the_files_for_programs(run: Run, tmp_path: Path) -> None:
-    claims = compare(read_published(), [run])
+    claims = compare_runs(read_published(), [run])
     page = markdown_page.page(claims, [run], [], {}, tmp_path / "report.md")
     assert "| n01443537 |  | 30000 | 66.67 | 99.00 |" in page
     assert "| n01443537 |  | n01440764 | tench | 9999 |" in page
@@ -50,7 +50,7 @@ def test_both_tables_are_on_the_pages_and_whole_in_the_files_for_programs(run: R
 
 def test_an_evaluation_that_did_not_count_classes_has_no_such_section(tmp_path: Path) -> None:
     run = read_run(eval_run(tmp_path))
-    claims = compare(read_published(), [run])
+    claims = compare_runs(read_published(), [run])
     assert "## Classes" not in markdown_page.page(claims, [run], [], {}, tmp_path / "report.md")
     assert "#classes" not in html_page.page(claims, [run], [], {}, tmp_path / "r.html", html_page.Charts(), [])
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from repro.published.compare import compare
+from repro.published.compare import compare_runs
 from repro.published.figures import read_published, verify_published
 from repro.records.run_folder import read_run
 from repro.records.schema import Run
@@ -110,7 +110,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Page:
 def plain(*runs: Run | Path, charts: Charts | None = None) -> Page:
     """The page of these runs without charts, which take seconds."""
     read = [read_run(run) if isinstance(run, Path) else run for run in runs]
-    claims = compare(FIGURES, read)
+    claims = compare_runs(FIGURES, read)
     target = read[0].folder.parents[1] / "report.html"
     return Page(html_page.page(claims, read, [], LOGS, target, charts or Charts(), []))
 

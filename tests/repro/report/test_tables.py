@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.published.compare import compare
+from repro.published.compare import compare_runs
 from repro.published.figures import read_published
 from repro.published.schema import Claim
 from repro.records.run_folder import read_run, read_runs
@@ -34,7 +34,7 @@ FIXED = "tests/repro/fixtures/runs"  # those of results/kept of an earlier day, 
 
 def read_kept(folder: str) -> tuple[list[Claim], list[Run]]:
     runs, _ = read_runs(ROOT / folder)
-    return compare(read_published(), runs), runs
+    return compare_runs(read_published(), runs), runs
 
 
 def cells(text: str) -> list[dict[str, str]]:
@@ -103,7 +103,7 @@ def test_the_kept_seeds_stand_in_their_table() -> None:
 
 def test_a_match_has_its_difference_without_the_noise_of_binary_fractions(tmp_path: Path) -> None:
     runs = [read_run(train_run(tmp_path)), read_run(eval_run(tmp_path, correct=37700))]
-    results = {row["key"]: row for row in tables(compare(read_published(), runs), runs)["results"].records}
+    results = {row["key"]: row for row in tables(compare_runs(read_published(), runs), runs)["results"].records}
     assert results["eval_gpu_accuracy"]["verdict"] == "match"
     assert results["eval_gpu_accuracy"]["difference"] == -0.088
     assert results["train_accuracy_last"]["measured"] == 75.502
@@ -136,7 +136,7 @@ def test_pandas_reads_numbers_as_numbers_and_texts_as_texts(tmp_path: Path) -> N
 
 def test_what_is_not_finite_is_nan_in_csv_and_a_text_in_json(tmp_path: Path) -> None:
     run = read_run(tiny_train_run(tmp_path, loss=math.nan, step_time_s=math.nan, fps=math.inf))
-    found = files(compare(read_published(), [run]), [run])
+    found = files(compare_runs(read_published(), [run]), [run])
     row = cells(found["tables/epochs.csv"])[0]
     assert (row["loss"], row["step_time_ms"], row["images_per_s"]) == ("nan", "nan", "inf")
     of_json = records(found["tables/epochs.json"])[0]
@@ -227,7 +227,7 @@ def test_no_path_of_the_machine_is_in_any_file(tmp_path: Path) -> None:
         tiny_train_run(tmp_path, config={"max_epoch": 1, "dataset_path": str(tmp_path), "data_url": "s3://x/y"})
     )
     run = replace(run, env=replace(run.env, facts={**run.env.facts, "started": "2026-11-23T08:00:00Z"}))
-    found = files(compare(read_published(), [run]), [run])
+    found = files(compare_runs(read_published(), [run]), [run])
     assert [path for path in found if "dllogger" in path]
     for text in found.values():
         assert str(tmp_path) not in text

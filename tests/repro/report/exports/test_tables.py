@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hlg.data.augment import eval_resize_short
-from repro.published.compare import compare
+from repro.published.compare import compare_runs
 from repro.published.figures import read_published
 from repro.published.schema import Claim, Measured
 from repro.records.run_folder import read_run, read_runs
@@ -40,7 +40,7 @@ def published(tmp_path: Path) -> list[Run]:
 
 
 def claims(runs: list[Run]) -> list[Claim]:
-    return compare(FIGURES, runs)
+    return compare_runs(FIGURES, runs)
 
 
 # ------------------------------------------------------------------------------------------------- timm
@@ -154,7 +154,7 @@ def test_an_entry_says_what_was_published_and_that_it_cannot_be_compared(kept: l
 
 def test_the_range_is_the_spread_over_epochs(published: list[Run]) -> None:
     figure = next(figure for figure in FIGURES if figure.key == "train_step_time")
-    (claim,) = compare([figure], published)
+    (claim,) = compare_runs([figure], published)
     for spread, expected in ((1.234, {"range": "± 1.23"}), (None, {}), (math.nan, {})):
         (entry,) = benchmark([replace(claim, measured=Measured(373.1, "n = 1 run", spread, 4))], "lower")
         assert {key: value for key, value in entry.items() if key == "range"} == expected
