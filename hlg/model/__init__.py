@@ -1,1 +1,1 @@
-"""The network and what trains it: layers, loss, optimizer, schedule."""
+"""The network, and what trains it: losses, optimizer, schedule."""

@@ -1,6 +1,6 @@
-"""How many floating-point operations HLG-Mobile takes, counted from its shapes.
+"""Count the floating-point operations of HLG-Mobile from its shapes.
 
-Of convolutions and matrix products alone, a multiplication and an addition as two, as the field counts them.
+Only convolutions and matrix products count, with two operations for a multiplication and its addition, as is usual.
 """
 
 import itertools
@@ -10,7 +10,7 @@ from hlg.model.network import MOBILE, WINDOW, StageConfig
 
 
 def forward_flops(class_num: int = 1001, image_size: int = 224, stages: tuple[StageConfig, ...] = MOBILE) -> int:
-    """Of the forward pass of one image."""
+    """Operations of the forward pass of one image."""
     widths = [stage.dim for stage in stages]
     size = image_size // 2
     total = _convolution(3, 32, 3, size) + _convolution(32, 32, 3, size)
@@ -21,7 +21,7 @@ def forward_flops(class_num: int = 1001, image_size: int = 224, stages: tuple[St
 
 
 def step_flops(class_num: int = 1001, image_size: int = 224, stages: tuple[StageConfig, ...] = MOBILE) -> int:
-    """Of a training step, for each image: forward, and twice as much backward, for inputs and for weights."""
+    """Operations of a training step per image: forward, and twice as much backward, for inputs and for weights."""
     return 3 * forward_flops(class_num, image_size, stages)
 
 

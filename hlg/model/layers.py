@@ -1,13 +1,14 @@
-"""The layers HLG is made of, with the published run's initialisation and the primitives that are fast here.
+"""The layers of HLG, with the published run's initialization and operators that are fast on the device at hand.
 
-Three defaults have changed since the published run (MindSpore 1.5.1) and are spelled out here: ``nn.Dense`` and
-``nn.Conv2d`` draw their biases at random where it had zeros, and ``TruncatedNormal(0.02)`` cuts at +-2 where it cut at
-two standard deviations, +-0.04.
+Three of MindSpore's defaults have changed since the published run (1.5.1), so they are spelled out here: ``nn.Dense``
+and ``nn.Conv2d`` now draw their biases at random, where they were zero, and ``TruncatedNormal(0.02)`` now cuts at +-2,
+where it cut at two standard deviations, +-0.04.
 """
 
 import math
 from typing import Any
 
+import numpy as np
 from mindspore import Parameter, Tensor, nn
 from mindspore.common.initializer import HeUniform, TruncatedNormal, initializer
 
@@ -38,7 +39,7 @@ class Dense(nn.Cell):
 
 
 class Conv2d(nn.Conv2d):
-    """MindSpore's convolution, (B, C, H, W) -> (B, C', H', W'), with a faster operator where there is one."""
+    """Convolution, (B, C, H, W) -> (B, C', H', W'), by a faster operator than MindSpore's where there is one."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, **others: Any) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, **others)
@@ -50,7 +51,7 @@ class Conv2d(nn.Conv2d):
 
 
 class ConvNorm(nn.Cell):
-    """Convolution, batch norm and, where asked, GELU: (B, C, H, W) -> (B, C', H', W'), H' = ceil(H / stride)."""
+    """Convolution, batch norm and, if ``act``, GELU: (B, C, H, W) -> (B, C', H', W'), H' = ceil(H / stride)."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, act: bool = True) -> None:
         super().__init__()
@@ -85,28 +86,40 @@ class LayerNorm(nn.LayerNorm):
 
 
 class DropPath(nn.Cell):
-    """Stochastic depth whose random factors are drawn on the host, so that a run can be resumed exactly.
+    """Stochastic depth: each of the ``parts`` (windows) of an image loses a branch with probability ``rate``.
 
-    ``columns`` lists the drop rate of each column of the ``scales`` matrix that a step is given; this cell appends
-    its own ``count`` columns, one for each of the ``count`` parts (windows) into which an image is cut.
+    The factors are drawn on the host, so that a run can be resumed exactly: a training step gets those of the whole
+    network as one matrix, of which this cell reads columns of its own (:func:`assign_drop_columns`).
     """
 
-    def __init__(self, rate: float, count: int, columns: list[float]) -> None:
+    def __init__(self, rate: float, parts: int = 1) -> None:
         super().__init__()
-        self.start = len(columns)
-        self.stop = self.start + count
-        self.active = rate > 0
-        if self.active:
-            columns.extend([rate] * count)
+        self.rate, self.parts = rate, parts
+        self.start = self.stop = 0
 
     def construct(self, branch: Tensor, scales: Tensor | None) -> Tensor:
-        """branch (B*count, N, C), scales (B, columns) or None (evaluation) -> (B*count, N, C)."""
-        if scales is None or not self.active:
+        """branch (B*parts, N, C), scales (B, columns) or None (evaluation) -> (B*parts, N, C)."""
+        if scales is None or self.start == self.stop:
             return branch
-        own = scales[:, self.start : self.stop]  # (B, count)
-        return branch * own.reshape(-1, 1, 1).astype(branch.dtype)  # (B, count) -> (B*count, 1, 1)
+        own = scales[:, self.start : self.stop]  # (B, parts)
+        return branch * own.reshape(-1, 1, 1).astype(branch.dtype)  # (B, parts) -> (B*parts, 1, 1)
+
+
+def assign_drop_columns(network: nn.Cell) -> np.ndarray:
+    """Give each :class:`DropPath` of a network its columns, in order, and none where its rate is 0.
+
+    Returns:
+        float32 (columns,): the drop rate of each column.
+    """
+    rates: list[float] = []
+    for _, cell in network.cells_and_names():
+        if isinstance(cell, DropPath):
+            cell.start = len(rates)
+            rates += [cell.rate] * (cell.parts if cell.rate > 0 else 0)
+            cell.stop = len(rates)
+    return np.array(rates, np.float32)
 
 
 def parameter_count(network: nn.Cell) -> int:
-    """The number of trainable values of ``network``."""
+    """Count the trainable values of ``network``."""
     return sum(math.prod(p.shape) for p in network.trainable_params())

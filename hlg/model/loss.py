@@ -1,7 +1,7 @@
-"""The three losses of the published code, float32 cells with one call: (logits, labels, mixed, lam) -> mean loss.
+"""The three losses of the published code; each is called as (logits, labels, mixed, lam) -> mean loss, in float32.
 
-Shapes: logits (B, C); labels (B,) the class of each image; mixed (B,) the class of the image it was mixed with;
-lam () the share of the first. Label smoothing is called s.
+Shapes: logits (B, C); labels (B,), the class of each image; mixed (B,), the class of the image it was mixed with;
+lam (), the share of the first. Label smoothing is called s.
 """
 
 from mindspore import Tensor, nn, ops
@@ -10,7 +10,7 @@ from hlg.errors import UserError
 
 
 class CrossEntropy(nn.Cell):
-    """Mean over the batch of ``-sum(target * log softmax(logits))``; the subclasses say what the target is."""
+    """Mean over the batch of ``-sum(target * log softmax(logits))``; each subclass has its own target."""
 
     def __init__(self, class_num: int, smoothing: float, ignore_label: int) -> None:
         super().__init__()
@@ -20,16 +20,16 @@ class CrossEntropy(nn.Cell):
         self.log_softmax = ops.LogSoftmax()
 
     def one_hot(self, labels: Tensor) -> Tensor:
-        """(B,) -> (B, C)."""
+        """One-hot rows, (B,) -> (B, C)."""
         return (labels.reshape(-1, 1) == ops.arange(self.class_num).reshape(1, -1)).astype("float32")
 
     def per_image(self, logits: Tensor, target: Tensor) -> Tensor:
-        """(B, C), (B, C) -> (B,)."""
+        """The cross entropy of each image, (B, C), (B, C) -> (B,)."""
         return -(target * self.log_softmax(logits.astype("float32"))).sum(-1)
 
 
 class CeSmooth(CrossEntropy):
-    """Target: 1-s for the label, s/(C-1) for every other class."""
+    """Label smoothing: the target is 1-s for the label and s/(C-1) for every other class."""
 
     def construct(self, logits: Tensor, labels: Tensor, mixed: Tensor, lam: Tensor) -> Tensor:
         other = self.smoothing / (self.class_num - 1)
@@ -38,7 +38,7 @@ class CeSmooth(CrossEntropy):
 
 
 class CeSmoothMixup(CrossEntropy):
-    """Target: (1-s) times the soft label, plus s/(C-2) for the classes that are in neither image."""
+    """Label smoothing for mixup: (1-s) times the soft label, plus s/(C-2) for the classes that are in neither image."""
 
     def construct(self, logits: Tensor, labels: Tensor, mixed: Tensor, lam: Tensor) -> Tensor:
         soft = self.one_hot(labels) * lam + self.one_hot(mixed) * (1 - lam)
@@ -59,10 +59,10 @@ LOSSES = {"ce_smooth": CeSmooth, "ce_smooth_mixup": CeSmoothMixup, "ce_ignore": 
 
 
 def build_loss(name: str, class_num: int, smoothing: float = 0.1, ignore_label: int = 255) -> CrossEntropy:
-    """The loss called ``name`` in the configuration.
+    """Build the loss that the configuration calls ``name``.
 
     Raises:
-        UserError: fewer classes than the smoothing of this loss can be spread over.
+        UserError: too few classes to spread the smoothing of this loss over.
     """
     fewest = 3 if name == "ce_smooth_mixup" else 2
     if class_num < fewest:

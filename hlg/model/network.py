@@ -1,7 +1,18 @@
 """HLG-Mobile: a mobile-size transformer with local and global attention.
 
-Shapes: B images, C channels, H x W grid, N = H*W tokens, K = 7*7 tokens a window, G = N/K windows,
-h heads of d channels.
+    images      (B, 3, S, S)
+    stem        three 3x3 convolutions               (B, 32, S/4, S/4)
+    stage 1     two local-global blocks
+    embedding   a 3x3 convolution of stride 2        (B, 64, S/8, S/8)
+    stage 2     two local-global blocks
+    embedding   a 3x3 convolution of stride 2        (B, 192, S/16, S/16)
+    stage 3     two local-global blocks
+    embedding   a 3x3 convolution of stride 2        (B, 384, S/32, S/32)
+    stage 4     a class token, two global blocks     (B, 1 + N, 384)
+    head        layer norm, class token, dense       (B, class_num)
+
+Shapes: B images, C channels, H x W grid, N = H*W tokens, K = 7*7 tokens per window, G = N/K windows,
+h heads of d channels, M tokens that are attended to.
 """
 
 import itertools
@@ -16,41 +27,41 @@ from mindspore.common.initializer import Normal, initializer
 
 from hlg.errors import UserError
 from hlg.model import operators
-from hlg.model.layers import ConvNorm, Dense, DropPath, LayerNorm
+from hlg.model.layers import ConvNorm, Dense, DropPath, LayerNorm, assign_drop_columns
 
 WINDOW = 7
 
-# Two ways to cut a grid of H = W = `grid` into 7x7 windows, each with its inverse.
+# Two ways to cut a grid of H = W = `grid` into windows of 7x7 tokens, each with its inverse.
 
 
 def group_local(x: Tensor, grid: int) -> Tensor:
-    """Neighbouring tokens share a window: (B, C, H, W) -> (B*G, K, C)."""
+    """Put neighboring tokens into one window: (B, C, H, W) -> (B*G, K, C)."""
     B, C = x.shape[:2]
     g = grid // WINDOW
     x = x.reshape(B, C, g, WINDOW, g, WINDOW).transpose(0, 2, 4, 3, 5, 1)  # -> (B, g, g, 7, 7, C)
-    return x.reshape(B * g * g, WINDOW * WINDOW, C)
+    return x.reshape(B * g * g, WINDOW * WINDOW, C)  # -> (B*G, K, C)
 
 
 def ungroup_local(x: Tensor, grid: int) -> Tensor:
-    """(B*G, K, C) -> (B, N, C)."""
+    """Put the tokens of local windows back in their order: (B*G, K, C) -> (B, N, C)."""
     g, C = grid // WINDOW, x.shape[-1]
     x = x.reshape(-1, g, g, WINDOW, WINDOW, C).transpose(0, 1, 3, 2, 4, 5)  # -> (B, g, 7, g, 7, C)
-    return x.reshape(-1, grid * grid, C)
+    return x.reshape(-1, grid * grid, C)  # -> (B, N, C)
 
 
 def group_dilated(x: Tensor, grid: int) -> Tensor:
-    """Tokens ``grid / 7`` apart share a window, so that each window spans the grid: (B, C, H, W) -> (B*G, K, C)."""
+    """Put tokens ``grid / 7`` apart into one window, which then spans the grid: (B, C, H, W) -> (B*G, K, C)."""
     B, C = x.shape[:2]
     g = grid // WINDOW
     x = x.reshape(B, C, WINDOW, g, WINDOW, g).transpose(0, 3, 5, 2, 4, 1)  # -> (B, g, g, 7, 7, C)
-    return x.reshape(B * g * g, WINDOW * WINDOW, C)
+    return x.reshape(B * g * g, WINDOW * WINDOW, C)  # -> (B*G, K, C)
 
 
 def ungroup_dilated(x: Tensor, grid: int) -> Tensor:
-    """(B*G, K, C) -> (B, N, C)."""
+    """Put the tokens of dilated windows back in their order: (B*G, K, C) -> (B, N, C)."""
     g, C = grid // WINDOW, x.shape[-1]
     x = x.reshape(-1, g, g, WINDOW, WINDOW, C).transpose(0, 3, 1, 4, 2, 5)  # -> (B, 7, g, 7, g, C)
-    return x.reshape(-1, grid * grid, C)
+    return x.reshape(-1, grid * grid, C)  # -> (B, N, C)
 
 
 Regroup = Callable[[Tensor, int], Tensor]
@@ -60,15 +71,12 @@ DILATED: tuple[Regroup, Regroup] = (group_dilated, ungroup_dilated)
 
 @dataclass(frozen=True)
 class StageConfig:
-    """One stage of ``dim`` channels, ``heads`` heads of dim/heads channels, and MLPs of ``mlp_ratio`` times the width.
+    """The shape of one stage."""
 
-    ``blocks`` has an entry a block: how it regroups tokens into windows, or None for attention over all tokens, as all
-    the blocks of a stage with a class token have it.
-    """
-
-    dim: int
-    heads: int
-    mlp_ratio: int
+    dim: int  # channels
+    heads: int  # of dim / heads channels each
+    mlp_ratio: int  # width of the MLPs over that of the stage
+    # For each block how it regroups tokens into windows. None: it has no windows, as in a stage with a class token.
     blocks: tuple[tuple[Regroup, Regroup] | None, ...] = (LOCAL, DILATED)
     class_token: bool = False
 
@@ -84,7 +92,7 @@ MOBILE = (
 class Attention(nn.Cell):
     """Multi-head attention of tokens ``x`` over tokens ``context``: (B, N, C), (B, M, C) -> (B, N, C).
 
-    Without ``context`` the tokens attend to themselves. What is projected from the same tokens is projected at once.
+    Without ``context`` the tokens attend to themselves. Projections of the same tokens are computed together.
     """
 
     def __init__(self, dim: int, heads: int) -> None:
@@ -95,7 +103,7 @@ class Attention(nn.Cell):
         self.key = Dense(dim, dim)
         self.value = Dense(dim, dim)
         self.project = Dense(dim, dim)
-        self.split_heads = operators.heads(heads, dim)
+        self.split_heads = operators.split_heads(heads, dim)
         self.attend = operators.attend()
 
     def construct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -109,11 +117,11 @@ class Attention(nn.Cell):
             (q,) = self.split_heads(x, (query,))
             k, v = self.split_heads(context, (key, value))  # each (B, h, M, d)
         y = self.attend(q, k, v).transpose(0, 2, 1, 3)  # (B, h, N, d) -> (B, N, h, d)
-        return self.project(y.reshape(B, N, C))
+        return self.project(y.reshape(B, N, C))  # (B, N, h, d) -> (B, N, C)
 
 
 class FeedForward(nn.Cell):
-    """(B, N, C) -> (B, N, C), wider by ``ratio`` in between."""
+    """The MLP of a block, (B, N, C) -> (B, N, C): two dense layers, wider by ``ratio`` in between."""
 
     def __init__(self, dim: int, ratio: int) -> None:
         super().__init__()
@@ -122,21 +130,23 @@ class FeedForward(nn.Cell):
         self.act = operators.gelu()
 
     def construct(self, x: Tensor) -> Tensor:
-        rows = x.reshape(-1, x.shape[-1])  # (B, N, C) -> (B*N, C): between the layers no reshape keeps them apart
-        return self.contract(self.act(self.expand(rows))).reshape(x.shape)
+        rows = x.reshape(
+            -1, x.shape[-1]
+        )  # (B, N, C) -> (B*N, C), once for both layers: a reshape between them would cost time
+        return self.contract(self.act(self.expand(rows))).reshape(x.shape)  # (B*N, C) -> (B, N, C)
 
 
 class Block(nn.Cell):
-    """Attention over all tokens, then MLP: (B, N, C) -> (B, N, C). The blocks of stage 4."""
+    """A global block, of stage 4: attention over all tokens, then MLP, (B, N, C) -> (B, N, C)."""
 
-    def __init__(self, stage: StageConfig, drop_rate: float, columns: list[float]) -> None:
+    def __init__(self, stage: StageConfig, drop_rate: float) -> None:
         super().__init__()
         self.norm1 = LayerNorm(stage.dim)
         self.norm2 = LayerNorm(stage.dim)
         self.attention = Attention(stage.dim, stage.heads)
         self.mlp = FeedForward(stage.dim, stage.mlp_ratio)
-        self.drop_attention = DropPath(drop_rate, 1, columns)
-        self.drop_mlp = DropPath(drop_rate, 1, columns)
+        self.drop_attention = DropPath(drop_rate)
+        self.drop_mlp = DropPath(drop_rate)
 
     def construct(self, x: Tensor, scales: Tensor | None) -> Tensor:
         n = self.norm1(x)
@@ -145,20 +155,14 @@ class Block(nn.Cell):
 
 
 class LocalGlobalBlock(Block):
-    """Attention inside windows, attention of all tokens over the windows' means, MLP: (B, C, H, W) -> (B, C, H, W).
+    """A local-global block, of stages 1 to 3: (B, C, H, W) -> (B, C, H, W).
 
-    Both attentions have the same weights. The blocks of stages 1 to 3.
+    Attention within each window, then attention of all tokens over the windows' means, then MLP. Both attentions have
+    the same weights.
     """
 
-    def __init__(
-        self,
-        stage: StageConfig,
-        drop_rate: float,
-        columns: list[float],
-        grid: int,
-        regroup: tuple[Regroup, Regroup],
-    ) -> None:
-        super().__init__(stage, drop_rate, columns)
+    def __init__(self, stage: StageConfig, drop_rate: float, grid: int, regroup: tuple[Regroup, Regroup]) -> None:
+        super().__init__(stage, drop_rate)
         C = stage.dim
         self.grid = grid
         self.group, self.ungroup = regroup
@@ -167,8 +171,7 @@ class LocalGlobalBlock(Block):
         )
         self.act = operators.gelu()
         self.norm0 = LayerNorm(C)
-        # Each window is dropped on its own, as published.
-        self.drop_windows = DropPath(drop_rate, (grid // WINDOW) ** 2, columns)
+        self.drop_windows = DropPath(drop_rate, parts=(grid // WINDOW) ** 2)  # each on its own, as published
 
     def construct(self, x: Tensor, scales: Tensor | None) -> Tensor:
         B, C, H, W = x.shape
@@ -186,15 +189,13 @@ class LocalGlobalBlock(Block):
 class Stage(nn.Cell):
     """Position embedding and blocks on a grid: (B, C, H, W) -> (B, C, H, W), or (B, 1 + N, C) with a class token."""
 
-    def __init__(self, stage: StageConfig, grid: int, drop_rates: list[float], columns: list[float]) -> None:
+    def __init__(self, stage: StageConfig, grid: int, drop_rates: list[float]) -> None:
         super().__init__()
-        self.position = embedding("position", grid * grid + stage.class_token, stage.dim)
-        self.cls = embedding("cls", 1, stage.dim) if stage.class_token else None
+        self.position = _embedding("position", grid * grid + stage.class_token, stage.dim)
+        self.cls = _embedding("cls", 1, stage.dim) if stage.class_token else None
         self.blocks = nn.CellList(
             [
-                Block(stage, rate, columns)
-                if regroup is None
-                else LocalGlobalBlock(stage, rate, columns, grid, regroup)
+                Block(stage, rate) if regroup is None else LocalGlobalBlock(stage, rate, grid, regroup)
                 for regroup, rate in zip(stage.blocks, drop_rates, strict=True)
             ]
         )
@@ -213,16 +214,16 @@ class Stage(nn.Cell):
 
 
 class HLG(nn.Cell):
-    """HLG-Mobile: normalised images (B, 3, S, S) -> logits (B, class_num).
+    """The whole network: normalized images (B, 3, S, S) -> logits (B, class_num).
 
     Args:
-        class_num: number of classes.
+        class_num: Number of classes.
         image_size: S, a multiple of 112: the grids of stages 1 to 3 are S/4, S/8 and S/16, each cut into 7x7 windows.
-        stages: the widths; HLG-Mobile's by default.
-        drop_rate: stochastic depth of the last block, rising linearly from 0 over the blocks.
+        stages: The four stages; HLG-Mobile's by default.
+        drop_rate: Stochastic depth of the last block; it rises linearly from 0 over the blocks.
 
-    A training step passes ``scales`` (B, len(drop_rates)), the factors of stochastic depth drawn on the host;
-    ``drop_rates`` holds the drop rate of each column.
+    A training step also gives ``scales`` (B, columns), the factors of stochastic depth, which
+    :func:`hlg.data.streams.draw_drop_scales` draws by ``drop_rates`` (columns,).
 
     Raises:
         UserError: an image size that does not fit.
@@ -244,42 +245,38 @@ class HLG(nn.Cell):
         widths = [stage.dim for stage in stages]
         rates = iter(np.linspace(0, drop_rate, sum(len(stage.blocks) for stage in stages)).tolist())
         grids = [image_size // 4, image_size // 8, image_size // 16, math.ceil(image_size / 32)]
-        columns: list[float] = []
         stem = nn.SequentialCell(
             ConvNorm(3, 32, 3, stride=2), ConvNorm(32, 32, 3), ConvNorm(32, widths[0], 3, stride=2)
         )
         self.embeds = nn.CellList([stem] + [ConvNorm(i, o, 3, stride=2) for i, o in itertools.pairwise(widths)])
         self.stages = nn.CellList(
-            [
-                Stage(stage, grid, [next(rates) for _ in stage.blocks], columns)
-                for stage, grid in zip(stages, grids, strict=True)
-            ]
+            [Stage(stage, grid, [next(rates) for _ in stage.blocks]) for stage, grid in zip(stages, grids, strict=True)]
         )
         self.norm = LayerNorm(widths[-1])
         self.head = Dense(widths[-1], class_num)
-        self.drop_rates = np.array(columns, np.float32)
+        self.drop_rates = assign_drop_columns(self)
 
     def construct(self, x: Tensor, scales: Tensor | None = None) -> Tensor:
         for embed, stage in zip(self.embeds, self.stages):  # noqa: B905 (graph mode knows no strict=)
             x = stage(embed(x), scales)
-        return self.head(self.norm(x)[:, 0])
+        return self.head(self.norm(x)[:, 0])  # (B, 1 + N, C) -> (B, C) -> (B, class_num)
 
 
-def embedding(name: str, tokens: int, dim: int) -> Parameter:
-    """A learned (1, tokens, dim) embedding, normal with sigma 1 as published."""
+def _embedding(name: str, tokens: int, dim: int) -> Parameter:
+    """Make a learned embedding (1, tokens, dim), normal with sigma 1 as published."""
     return Parameter(initializer(Normal(1.0), (1, tokens, dim)), name=name)
 
 
 def build_network(class_num: int, image_size: int, amp_level: str = "O0") -> HLG:
-    """HLG-Mobile with random weights, computing in the precision of ``amp_level``.
+    """Build HLG-Mobile with random weights, to compute in the precision of ``amp_level``.
 
-    O0: float32. O2: float16 but for batch norm. O3: float16. Parameters and loss stay float32 at every level.
+    O0: float32. O2: float16, but batch norm float32. O3: float16. Parameters and loss stay float32 at every level.
 
     Raises:
         UserError: an image size that does not fit.
     """
     network = HLG(class_num, image_size)
     if amp_level != "O0":
-        # Sets the cells of `network` itself; what it returns only adds a cast that loss and ranks do anyway.
+        # It sets the cells of `network` itself; what it returns only adds a cast that losses and evaluation do anyway.
         ms.amp.auto_mixed_precision(network, amp_level)
     return network

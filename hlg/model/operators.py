@@ -1,10 +1,11 @@
-"""The seam between the network and the device: operators that are written otherwise where MindSpore's own is slow.
+"""Operators of the network, each in the form that is fast on the device at hand.
 
-On Ascend and GPU each of these is one or two of MindSpore's operators, single kernels there. On a CPU an operator costs
-what it reads and writes, so there the cells have gradients of their own, which take fewer passes over a tensor than
-those that MindSpore derives and leave out its slow kernels. Both compute the same to rounding. A cell with a gradient
-of its own returns, beside its result, what the gradient needs again. Its inputs must have one type: a cast to half
-precision that MindSpore puts inside such a cell would be left out of the gradient.
+On Ascend and GPU each is one or two operators of MindSpore, single kernels there. On a CPU an operator costs
+what it reads and writes, so the cells for it define gradients of their own: these take fewer passes over a tensor than
+those that MindSpore derives, and avoid its slow kernels. Both forms compute the same, up to rounding.
+
+A cell with a gradient of its own also returns what the gradient needs again. Its inputs must have one type: a cast to
+half precision that MindSpore puts inside such a cell would be missing from the gradient.
 
 Shapes: M rows of C channels; B images, h heads of d channels, N queries, K keys.
 """
@@ -21,7 +22,7 @@ from mindspore.ops.operations import _grad_ops as G  # noqa: N812
 def gelu() -> Any:
     """x -> GELU in its tanh form, ``x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))``, any shape."""
     if _on_cpu():
-        return FusedGelu() if ms.get_context("enable_graph_kernel") else First(Gelu())
+        return FusedGelu() if ms.get_context("enable_graph_kernel") else FirstResult(Gelu())
     return P.GeLU()
 
 
@@ -31,23 +32,23 @@ def affine() -> Any:
 
 
 def layer_norm(epsilon: float) -> Any:
-    """x (..., C), gamma (C,), beta (C,) -> (..., C), normalised over the last axis."""
-    return First(LayerNorm(epsilon)) if _on_cpu() else First(P.LayerNorm(-1, -1, epsilon))
+    """x (..., C), gamma (C,), beta (C,) -> (..., C), normalized over the last axis."""
+    return FirstResult(CpuLayerNorm(epsilon)) if _on_cpu() else FirstResult(P.LayerNorm(-1, -1, epsilon))
 
 
 def attend() -> Any:
     """q (B, h, N, d), k (B, h, K, d), v (B, h, K, d) -> softmax(q k^T) v (B, h, N, d)."""
-    return First(Attend())
+    return FirstResult(Attend())
 
 
-def heads(count: int, channels: int) -> Any:
-    """x (B, N, C) and pairs of weight (C, C) and bias (C,) -> for each pair the projection of x, (B, h, N, d)."""
+def split_heads(count: int, channels: int) -> Any:
+    """x (B, N, C), pairs of weight (C, C) and bias (C,) -> for each pair the projection of x by heads, (B, h, N, d)."""
     return Heads(count) if _on_cpu() and channels < JointHeads.WIDE else JointHeads(count)
 
 
 def convolve(channels: int, kernel: int) -> Any:
     """x (B, C, H, W), weight (C, C, k, k) -> (B, C, H, W), with zeros beyond the border."""
-    size = (kernel, kernel)  # with one number for both MindSpore can't write ONNX
+    size = (kernel, kernel)  # MindSpore can't write ONNX when one number stands for both
     return Convolve(channels, size) if _on_cpu() else P.Conv2D(channels, size, pad_mode="pad", pad=kernel // 2)
 
 
@@ -55,8 +56,8 @@ def _on_cpu() -> bool:
     return ms.get_context("device_target") == "CPU"
 
 
-class First(nn.Cell):
-    """The first result of an operator that has several."""
+class FirstResult(nn.Cell):
+    """The first result of an operator that returns several."""
 
     def __init__(self, operator: Any) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ class Projection(nn.Cell):
 
 
 class Affine(Projection):
-    """x W^T + b; the gradient of b is a product with ones, for BiasAddGrad takes three times as long on rows."""
+    """x W^T + b; the gradient of b is a product with ones, since BiasAddGrad takes three times as long on rows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +93,7 @@ class Affine(Projection):
 
 
 class Heads(nn.Cell):
-    """One product a projection."""
+    """Projections by heads, one product for each."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -110,9 +111,9 @@ class Heads(nn.Cell):
 
 
 class JointHeads(Heads):
-    """One product for all p projections."""
+    """Projections by heads, one product for all p of them."""
 
-    WIDE = 384  # channels: below it, on a CPU, putting together and taking apart costs more than one product saves
+    WIDE = 384  # channels: below it, on a CPU, joining and splitting cost more than one product saves
 
     def construct(self, x: Tensor, projections: tuple[tuple[Tensor, Tensor], ...]) -> tuple[Tensor, ...]:
         B, N, C = x.shape
@@ -126,7 +127,7 @@ class JointHeads(Heads):
 
 
 class Gelu(nn.Cell):
-    """GELU as x sigmoid(x (a + b x^2)), for (1 + tanh u) / 2 = sigmoid(2 u); (result, sigmoid, a + b x^2)."""
+    """GELU as x sigmoid(x (a + b x^2)), since (1 + tanh u) / 2 = sigmoid(2 u); (result, sigmoid, a + b x^2)."""
 
     a = 2 * math.sqrt(2 / math.pi)
     b = a * 0.044715
@@ -149,7 +150,7 @@ class Gelu(nn.Cell):
 
 
 class FusedGelu(nn.Cell):
-    """GELU as arithmetic alone, which a fused kernel does in one pass, forward and backward.
+    """GELU by plain arithmetic, which a fused kernel does in one pass, forward and backward.
 
     It is x (1/2 + s), with s a quotient of polynomials fitted to sigmoid(x (a + b x^2)) - 1/2 (minimax, in x^2) up to
     ``LIMIT``, beyond which that is 1/2 to rounding. A test holds s to 3e-7 of it in float32.
@@ -163,7 +164,7 @@ class FusedGelu(nn.Cell):
         super().__init__()
         self.minimum = P.Minimum()
         self.maximum = P.Maximum()
-        self.divide = P.RealDiv()  # what "/" stands for is another operator, which would not be fused
+        self.divide = P.RealDiv()  # "/" is another operator, which would not be fused
 
     def polynomial(self, t: Tensor, coefficients: tuple[float, ...]) -> Tensor:
         y = t * coefficients[0] + coefficients[1]
@@ -177,20 +178,20 @@ class FusedGelu(nn.Cell):
         return self.divide(near * self.polynomial(t, self.ABOVE), self.polynomial(t, self.BELOW))
 
     def construct(self, x: Tensor) -> Tensor:
-        x = self.maximum(x, -self.LIMIT)  # else the rounding of 1/2 + s, which is 0 there, would be multiplied by x
+        x = self.maximum(x, -self.LIMIT)  # below it 1/2 + s is nothing but rounding, which x would multiply
         return x * (self.odd(self.minimum(x, self.LIMIT)) + 0.5)
 
     def bprop(self, x: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, ...]:
-        # In the other order: as the same expression MindSpore would find it in the forward pass, and keep from there
-        # near, its square and s, each as large as x, where they are cheaper made again.
+        # Maximum and minimum in the other order: if the expression were the same, MindSpore would keep near, its square
+        # and s from the forward pass, each as large as x, where it is cheaper to compute them again.
         near = self.maximum(self.minimum(x, self.LIMIT), -self.LIMIT)
         s = self.odd(near)
         # The slope of the sigmoid is 1/4 - s^2 times that of x (a + b x^2).
         return (dout * (s + 0.5 + (0.25 - s * s) * near * (near * near * (3.0 * Gelu.b) + Gelu.a)),)
 
 
-class LayerNorm(nn.Cell):
-    """Layer norm over the last axis; (result, mean (..., 1), variance (..., 1))."""
+class CpuLayerNorm(nn.Cell):
+    """Layer norm over the last axis, for a CPU; (result, mean (..., 1), variance (..., 1))."""
 
     NARROW = 128  # channels: below it a product with a matrix is faster than MindSpore's mean over the last axis
 
@@ -249,15 +250,15 @@ class Attend(nn.Cell):
         g, (y, weights) = dout[0], out
         # g v^T - sum over d of g y, for each query: (B, h, N, 2d), (B, h, K, 2d) -> (B, h, N, K)
         minus = ops.zeros_like(v) - 1.0
-        centred = self.similarity(self.concat((g, g * y)), self.concat((v, minus)))
-        ds = weights * centred
+        centered = self.similarity(self.concat((g, g * y)), self.concat((v, minus)))
+        ds = weights * centered
         return self.gather(ds, k), self.scatter(ds, q), self.scatter(weights, g)
 
 
 class Convolve(nn.Cell):
-    """Convolution of stride 1. The gradient of its input is a convolution too, with the kernels turned about.
+    """Convolution of stride 1, whose input's gradient is a convolution too, with the kernels rotated by 180 degrees.
 
-    As such it takes half as long as in MindSpore's own operator for it.
+    This takes half as long as MindSpore's own operator for that gradient.
     """
 
     def __init__(self, channels: int, size: tuple[int, int]) -> None:

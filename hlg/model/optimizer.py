@@ -1,4 +1,4 @@
-"""AdamW as the published run had it: bias-corrected, decay decoupled and scaled by the learning rate."""
+"""AdamW as in the published run: bias-corrected, with decoupled weight decay scaled by the learning rate."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from mindspore.common.initializer import initializer
 from mindspore.ops import composite
 
 EPS = 1e-8
-STATE_PREFIX = "adam_"  # of the names of the optimiser's own parameters in a checkpoint
+STATE_PREFIX = "adam_"  # of the names of the optimizer's own parameters in a checkpoint
 
 # Over all parameters at once: a loop over 245 of them in Python compiles half a minute longer.
 _update = composite.MultitypeFuncGraph("adamw")
@@ -29,7 +29,7 @@ def _update_one(
     decay: float,
     centralize: bool,
 ) -> Tensor:
-    """One parameter's update by the fused kernel; ``undo`` frees the decay from what was folded into the rate."""
+    """Update one parameter by the fused kernel; ``undo`` takes what was folded into the rate out of the decay again."""
     gradient = ops.select(skip, ops.zeros_like(gradient), gradient)
     if centralize:
         gradient = gradient - gradient.mean(tuple(range(1, gradient.ndim)), keep_dims=True)
@@ -37,7 +37,7 @@ def _update_one(
 
 
 class AdamW(nn.Cell):
-    """One AdamW step for ``parameters``, in graph mode with the framework's fused kernel.
+    """One AdamW step for all ``parameters``, by MindSpore's fused kernel.
 
     For each parameter p with gradient g at update number t, lr given with the step::
 
@@ -45,11 +45,11 @@ class AdamW(nn.Cell):
         p -= lr (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + decay p)
 
     The fused kernel knows no bias correction, so it is folded into its learning rate, epsilon and decay.
-    ``nn.AdamWeightDecay``, which leaves the correction out, is a different optimiser.
+    ``nn.AdamWeightDecay``, which leaves the correction out, is a different optimizer.
 
     Args:
-        no_decay: parameters whose name contains one of these have no weight decay.
-        centralize: subtract from the gradient of each weight its mean over all axes but the first.
+        no_decay: Parameters whose name contains one of these have no weight decay.
+        centralize: Subtract from the gradient of each weight its mean over all axes but the first.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class AdamW(nn.Cell):
         self.map = composite.HyperMap()
 
     def construct(self, gradients: tuple[Tensor, ...], lr: Tensor, skip: Tensor) -> Tensor:
-        """Update every parameter, or none where ``skip`` (a bool scalar) is true: not even the moments move."""
+        """Update all parameters, or nothing, not even the moments, where ``skip``, bool (), is true."""
         go = 1.0 - skip.astype(ms.float32)
         t = self.updates + go
         # With beta 1, gradient 0 and rate 0 the kernel leaves parameter and moments as they are. At t = 0 (the very

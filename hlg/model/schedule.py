@@ -1,4 +1,4 @@
-"""The learning rate of every step of a run."""
+"""The learning rate schedules."""
 
 import numpy as np
 
@@ -14,9 +14,9 @@ def learning_rates(
     steps_per_epoch: int,
     poly_power: float = 2.0,
 ) -> np.ndarray:
-    """The learning rate of each step, float32 (max_epoch * steps_per_epoch,).
+    """Compute the learning rate of each step, float32 (max_epoch * steps_per_epoch,).
 
-    `lr_init` rises to `lr_max` over the warm-up in a straight line and falls by `mode`:
+    It rises from `lr_init` to `lr_max` over the warm-up in a straight line, then falls by `mode`:
 
     | mode   | fall                                                                    | last step      |
     | ------ | ----------------------------------------------------------------------- | -------------- |
@@ -26,8 +26,8 @@ def learning_rates(
     | exp    | the same factor every step, for an `lr_min` above 0; not published      | `lr_min`       |
     | steps  | by ten at 30, 60 and 80 % of all steps; no warm-up, as published        | lr_max / 1000  |
 
-    Cosine and exp take the progress at the end of a step, so that the fall is complete; poly and linear, as
-    published, at its beginning.
+    Cosine and exp take the progress at the end of a step, so that the fall is complete; poly and linear take that at
+    its beginning, as published.
     """
     total = max_epoch * steps_per_epoch
     warmup = warmup_epochs * steps_per_epoch

@@ -20,7 +20,7 @@ def _numbers(*shape: int) -> np.ndarray:
 
 
 class _Projected(nn.Cell):
-    """All projections of :func:`primitives.heads` as one tensor, (p, B, h, N, d)."""
+    """All projections of :func:`operators.split_heads` as one tensor, (p, B, h, N, d)."""
 
     def __init__(self, make: Callable[[int], Any]) -> None:
         super().__init__()
@@ -52,11 +52,11 @@ CASES: dict[str, tuple[Callable[[], Any], tuple[np.ndarray, ...]]] = {
     "layer_norm of many": (lambda: operators.layer_norm(1e-7), (_numbers(3, 192), _numbers(192), _numbers(192))),
     "attend": (operators.attend, (_numbers(2, 2, 5, 4), _numbers(2, 2, 3, 4), _numbers(2, 2, 3, 4))),
     "heads": (
-        lambda: _Projected(lambda count: operators.heads(count, 4)),
+        lambda: _Projected(lambda count: operators.split_heads(count, 4)),
         (_numbers(2, 3, 4), _numbers(4, 4), _numbers(4), _numbers(4, 4), _numbers(4)),
     ),
     "heads of many channels": (
-        lambda: _Projected(lambda count: operators.heads(count, operators.JointHeads.WIDE)),
+        lambda: _Projected(lambda count: operators.split_heads(count, operators.JointHeads.WIDE)),
         (_numbers(2, 3, 4), _numbers(4, 4), _numbers(4), _numbers(4, 4), _numbers(4)),
     ),
     "convolve": (lambda: operators.convolve(3, 3), (_numbers(2, 3, 6, 5), _numbers(3, 3, 3, 3))),
@@ -91,7 +91,7 @@ def test_every_device_has_the_same_results_and_gradients(name: str, mode: int, m
 def test_on_a_cpu_only_what_is_wide_is_projected_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def kinds(device: str) -> list[type]:
         monkeypatch.setattr(operators, "_on_cpu", lambda: device == "CPU")
-        return [type(operators.heads(stage.heads, stage.dim)) for stage in MOBILE]
+        return [type(operators.split_heads(stage.heads, stage.dim)) for stage in MOBILE]
 
     assert kinds("CPU") == [operators.Heads] * 3 + [operators.JointHeads]
     assert kinds("Ascend") == [operators.JointHeads] * 4
