@@ -1,8 +1,10 @@
 """Run a program: load its configuration, and turn every mistake into one line and an exit code."""
 
+import argparse
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from hlg.config import Config, load
 from hlg.errors import StoppedError, UserError
@@ -44,3 +46,10 @@ def run_program(work: Callable[[Config, str], None], argv: Sequence[str] | None,
         print("stopped by Ctrl-C: there is no result; the folder of a run stays readable and unsealed", file=sys.stderr)
         return 128 + signal.SIGINT
     return 0
+
+
+def folder_argument(text: str) -> Path:
+    """Convert an option of argparse to a folder; an empty one does not stand for the working directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("found nothing; allowed: a folder")
+    return Path(text)

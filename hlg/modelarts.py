@@ -41,7 +41,7 @@ from dataclasses import dataclass  # noqa: E402
 from hlg.cloud.handover import Handover  # noqa: E402
 from hlg.cloud.storage import Outbox, Storage, StorageError, fetch_run  # noqa: E402
 from hlg.config import Config, load  # noqa: E402
-from hlg.data.imagenet.archives import unpack_all  # noqa: E402
+from hlg.data.imagenet.archives import unpack_archives  # noqa: E402
 from hlg.errors import UserError  # noqa: E402
 from hlg.launch.supervise import Child, Supervisor, end_all  # noqa: E402
 from hlg.runtime.signals import StopSignals  # noqa: E402
@@ -140,7 +140,7 @@ def prepare(config: Config, storage: Storage) -> str:
         say(f"copying {config.data_url} to {data}")
         storage.download(config.data_url, data)
         for folder in (data, data / "train", data / "val"):
-            unpack_all(folder)
+            unpack_archives(folder)
     if config.resume:
         say(f"copying {config.train_url}/{run_of(config)} to {output}")
         fetch_run(storage, config.train_url, output, run_of(config))

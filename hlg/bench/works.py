@@ -12,7 +12,7 @@ from mindspore import Tensor
 
 from hlg.config import Config
 from hlg.data.loader import Batch
-from hlg.data.throughput import decoding, described, read_or_drawn
+from hlg.data.throughput import find_or_draw_images, image_facts, measure_decoding
 from hlg.model.flops import forward_flops, step_flops
 from hlg.model.network import build_network
 from hlg.training.build import build_eval_loader, build_step_inputs, build_train_loader, build_train_step
@@ -69,7 +69,7 @@ def step_work(config: Config, _: ExitStack) -> Work:
 def input_work(config: Config, closing: ExitStack) -> Work:
     """Batches of the training recipe: read, decoded, cropped, augmented by as many threads as are configured."""
     c = config
-    index = read_or_drawn(c.dataset_path, c.class_num, closing)
+    index = find_or_draw_images(c.dataset_path, c.class_num, closing)
     stream = build_train_loader(replace(c, on_unreadable="error"), index, total_steps=sys.maxsize).stream()
     closing.callback(stream.close)
     batches = -(-INPUT_IMAGES // c.batch_size)
@@ -85,13 +85,13 @@ def input_work(config: Config, closing: ExitStack) -> Work:
     def facts() -> dict[str, Any]:
         busy, wall = time.process_time() - cpu, time.perf_counter() - start
         stream.close()
-        alone = decoding(index, c.train_num_workers, DECODING_S)
+        alone = measure_decoding(index, c.train_num_workers, DECODING_S)
         return {
             "images_per_s_per_core": taken / busy,
             "cores_busy": busy / wall,
             "decoded_per_s_per_core": alone.images_per_s_per_core,
             "share_of_decoding": taken / busy / alone.images_per_s_per_core,
-            **described(index, c.dataset_path),
+            **image_facts(index, c.dataset_path),
         }
 
     return Work(take, batches * c.batch_size, facts=facts)
@@ -100,13 +100,13 @@ def input_work(config: Config, closing: ExitStack) -> Work:
 def evaluation_work(config: Config, closing: ExitStack) -> Work:
     """An evaluation of some batches of files, each as large as a training batch."""
     c = replace(config, eval_batch_size=config.batch_size, on_unreadable="error")
-    whole = read_or_drawn(c.eval_path, c.class_num, closing)
+    whole = find_or_draw_images(c.eval_path, c.class_num, closing)
     count = min(len(whole.files), EVALUATED_BATCHES * c.eval_batch_size)
     index = replace(whole, files=whole.files[:count], labels=whole.labels[:count])
     step = EvalStep(build_network(c.class_num, c.eval_image_size, c.amp_level))
     loader = build_eval_loader(c, index)
     flops = forward_flops(c.class_num, c.eval_image_size)
-    return Work(lambda: evaluate(step, loader), count, flops, facts=lambda: described(whole, c.eval_path))
+    return Work(lambda: evaluate(step, loader), count, flops, facts=lambda: image_facts(whole, c.eval_path))
 
 
 WORKS: dict[str, Callable[[Config, ExitStack], Work]] = {

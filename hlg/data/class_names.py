@@ -1,4 +1,4 @@
-"""The names of classes, for people: read from the lists that go about with ImageNet, kept beside a data set."""
+"""Read and write the names of classes for people: ImageNet's lists of them, and the list kept beside a data set."""
 
 import json
 import re
@@ -9,18 +9,18 @@ from hlg.data.index import MANIFEST
 from hlg.errors import UserError
 from hlg.files import write_atomic
 
-NAMES = "classes.txt"  # beside train/ and val/
-LONGEST = 32 << 20  # bytes of such a list: WordNet's 82,115 have 3 MB
+NAMES_FILE = "classes.txt"  # beside train/ and val/
+LONGEST = 32 << 20  # bytes of such a list at most: WordNet's 82,115 names take 3 MB
 _LINE = re.compile(r"(n\d{8})[\s,]+(.*)")
 
 
-def read_names(path: Path) -> dict[str, str]:
-    """Class folder -> name, from a list: a class a line, such as ``n01440764 tench, Tinca tinca``, or a JSON object.
+def read_class_names(path: Path) -> dict[str, str]:
+    """Read class folder -> name from a list: lines such as ``n01440764 tench, Tinca tinca``, or a JSON object.
 
     LOC_synset_mapping.txt, words.txt and the ``manifest.json`` of a tiny data set are such lists.
 
     Raises:
-        UserError: no such file, or a line that names no class.
+        UserError: the file can't be read, or a line names no class.
     """
     try:
         if path.stat().st_size > LONGEST:
@@ -29,7 +29,7 @@ def read_names(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: this list of classes can't be read ({error})") from None
     if path.suffix == ".json":
-        return _of_json(path, text)
+        return _read_json(path, text)
     names = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
@@ -41,7 +41,7 @@ def read_names(path: Path) -> dict[str, str]:
     return names
 
 
-def _of_json(path: Path, text: str) -> dict[str, str]:
+def _read_json(path: Path, text: str) -> dict[str, str]:
     try:
         found = json.loads(text)
         found = found.get("classes", found)
@@ -50,21 +50,21 @@ def _of_json(path: Path, text: str) -> dict[str, str]:
         raise UserError(f"{path}: expected a JSON object of names by class folder") from None
 
 
-def names_beside(root: Path) -> dict[str, str]:
-    """What is known beside a split such as ``imagenet/val``; nothing where no list of ours is there."""
-    for name in (NAMES, MANIFEST):
+def class_names_beside(root: Path) -> dict[str, str]:
+    """Read the names kept beside a split such as ``imagenet/val``; nothing where there is no list of ours."""
+    for name in (NAMES_FILE, MANIFEST):
         try:
-            return read_names(root.resolve().parent / name)
+            return read_class_names(root.resolve().parent / name)
         except UserError:
             continue
     return {}
 
 
 def class_names(named: str, root: Path) -> dict[str, str]:
-    """The names in the file ``named`` or, where that is nothing, those beside the split ``root``."""
-    return read_names(Path(named)) if named else names_beside(root)
+    """Read the names in the file ``named`` or, if that is empty, those beside the split ``root``."""
+    return read_class_names(Path(named)) if named else class_names_beside(root)
 
 
-def write_names(folder: Path, names: Mapping[str, str]) -> None:
-    """Keep them beside the splits in ``folder``."""
-    write_atomic(folder / NAMES, "".join(f"{key} {name}\n" for key, name in sorted(names.items())))
+def write_class_names(folder: Path, names: Mapping[str, str]) -> None:
+    """Keep the names beside the splits in ``folder``."""
+    write_atomic(folder / NAMES_FILE, "".join(f"{key} {name}\n" for key, name in sorted(names.items())))

@@ -1,4 +1,4 @@
-"""The list of images under an ImageNet-style folder: one sub-folder a class, images inside."""
+"""Index the images of an ImageNet-style folder, which has a folder of images for each class."""
 
 import hashlib
 import json
@@ -8,18 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from hlg.data.listing import IMAGE_SUFFIXES, listing
+from hlg.data.listing import IMAGE_SUFFIXES, list_class_folders
 from hlg.errors import UserError
 
-MANIFEST = "manifest.json"  # beside the splits of a data set that hlg.data.tiny made
-REPORT = "verified.json"  # beside the splits of a data set that hlg.data.imagenet.verify looked at
+SPLITS = ("train", "val")
+MANIFEST = "manifest.json"  # beside the splits of a data set made by hlg.data.tiny
+REPORT = "verified.json"  # beside the splits of a data set that hlg.data.imagenet.verify inspected
 
 
 @dataclass(frozen=True, eq=False)
 class ImageIndex:
-    """Every image of one split, in a fixed order: by class, then by file name.
+    """The images of one split in a fixed order: by class, then by file name.
 
-    A class's label is its place among the sorted folder names, as in MindSpore's ImageFolderDataset.
+    The label of a class is its place among the sorted folder names, as in MindSpore's ImageFolderDataset.
     """
 
     root: Path
@@ -30,17 +31,18 @@ class ImageIndex:
 
 
 def scan(root: str | Path, class_num: int) -> ImageIndex:
-    """List the images of `root`; only names are read, no image is opened. `hlg.data.listing` remembers long lists.
+    """Index the images of `root`; only names are read, and `hlg.data.listing` caches long lists of them.
 
-    Folders may number fewer than `class_num` (the published model has 1001 outputs for 1000 classes).
-    Names that begin with a dot are passed over in silence; everything else that is not an image in a class
-    folder is counted in `warnings`.
+    There may be fewer class folders than `class_num` (the published model has 1001 outputs for 1000 classes).
+    Names that begin with a dot are ignored; everything else that is not an image in a class folder is counted in
+    `warnings`.
 
-    Raises UserError when the folder is missing or unreadable, has no class folders, more than `class_num`
-    of them, or a class folder without images, which would otherwise take a label and never be seen.
+    Raises:
+        UserError: the folder is missing or unreadable, or has no class folders, more than `class_num` of them, or a
+            class folder without images, which would take a label and never be seen.
     """
     root = Path(root)
-    found = listing(root)
+    found = list_class_folders(root)
     classes, stray = list(found.folders), found.stray
     if not classes:
         images = any(name.lower().endswith(IMAGE_SUFFIXES) for name in stray)
@@ -79,15 +81,17 @@ def scan(root: str | Path, class_num: int) -> ImageIndex:
 
 
 def dataset_hash(index: ImageIndex) -> str:
-    """What identifies this split, named by what was hashed.
+    """Hash a split; the prefix says what was hashed.
 
-    `content:sha256:...` is taken from the manifest beside the split, whose list of files and sizes must fit
-    what is on disk; `files-sizes:sha256:...` covers relative paths and sizes alone, for hours would go by in
-    reading all of ImageNet.
+    `content:sha256:...` comes from the manifest beside the split, whose list of files and sizes must fit what is on
+    disk. `files-sizes:sha256:...` covers relative paths and sizes only, since reading all of ImageNet takes hours.
+
+    Raises:
+        UserError: a file is gone or unreadable.
     """
     sizes, root = {}, str(index.root)  # a Path each would be slow for 1.28 million
     for file in index.files:
-        try:  # the disk is asked every time: no folder knows of a file that was rewritten in place
+        try:  # asked of the disk every time: no folder knows of a file that was rewritten in place
             sizes[file] = os.stat(f"{root}/{file}").st_size  # noqa: PTH116
         except OSError as error:
             raise UserError(f"{root}/{file}: cannot be read: {error.strerror}") from None
@@ -99,7 +103,7 @@ def dataset_hash(index: ImageIndex) -> str:
 
 
 def _recorded_hash(index: ImageIndex, sizes: dict[str, int]) -> str | None:
-    """The manifest's hash of this split; None where no manifest of ours is or where it does not fit."""
+    """The manifest's hash of this split; None where there is no manifest of ours, or it does not fit."""
     root = index.root.resolve()
     try:
         manifest = json.loads((root.parent / MANIFEST).read_text(encoding="utf-8"))
@@ -111,12 +115,12 @@ def _recorded_hash(index: ImageIndex, sizes: dict[str, int]) -> str | None:
 
 
 def label_order(classes: tuple[str, ...]) -> str:
-    """What identifies the meaning of the labels: the hash of the class folders' names in order, one a line."""
+    """Hash what the labels mean: the names of the class folders in order, one per line."""
     return f"sha256:{hashlib.sha256(os.fsencode(''.join(f'{name}{chr(10)}' for name in classes))).hexdigest()}"
 
 
-def facts(index: ImageIndex) -> dict[str, str | int]:
-    """The split as kept in a run's ``env.json``; ``report``: the hash of what imagenet-verify said of these files."""
+def split_facts(index: ImageIndex) -> dict[str, str | int]:
+    """Describe a split for a run's ``env.json``; ``report`` is the hash of imagenet-verify's report on these files."""
     own = dataset_hash(index)
     found: dict[str, str | int] = {
         "path": str(index.root),

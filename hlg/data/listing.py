@@ -1,15 +1,15 @@
-"""What lies in an ImageNet-style folder by name, remembered from one start to the next.
+"""List an ImageNet-style folder, cached between runs.
 
-To list 1.28 million files takes seconds on a local disk and minutes on a network's. The list is therefore kept as
-`$XDG_CACHE_HOME/hlg-repro/<hash of the folder's path>.json` (`~/.cache` where that is not set), never in the folder
+Listing 1.28 million files takes seconds on a local disk and minutes on a network disk. The list is therefore cached as
+`$XDG_CACHE_HOME/hlg-repro/<hash of the folder's path>.json` (`~/.cache` if that is not set), never in the folder
 itself. Where nothing can be written, as in a container without a home, there is no cache and no failure.
 
-A kept list counts only while the folder and each of its class folders have the inode, the time of last modification
-and the time of last change that they had before they were listed. So these are seen: a file or folder that is added,
-removed, renamed, or replaced by renaming another one over it; a class folder that is touched, linked elsewhere or
-given other rights; another disk mounted in its place. These are not, for a folder keeps no trace of them: a file
-rewritten in place, and what becomes of the target of a link. Neither changes a name: sizes and contents are never
-taken from the cache (see `hlg.data.index.dataset_hash`), and a file that is not there is an error when it is opened.
+A cached list counts only while the folder and each of its class folders have the inode, the time of last modification
+and the time of last change that they had before they were listed. So these changes are noticed: a file or folder that
+is added, removed, renamed, or replaced by renaming another one over it; a class folder that is touched, linked
+elsewhere or given other rights; another disk mounted in its place. These are not, since a folder keeps no trace of
+them: a file rewritten in place, and a change of the target of a link. Neither changes a name: sizes and contents never
+come from the cache (see `hlg.data.index.dataset_hash`), and a file that is gone is an error when it is opened.
 """
 
 import contextlib
@@ -24,25 +24,26 @@ from pathlib import Path
 from hlg.errors import UserError
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")  # compared in lower case: .JPEG, .Jpg and .PNG count too
-WORTH_KEEPING = 20_000  # files; fewer are listed in no time
-SETTLED_S = 2  # a file system's clock may stand still for so long: a second change would leave the time as it is
+WORTH_CACHING = 20_000  # files; fewer are listed in no time
+SETTLED_S = 2  # the clock of a file system may stand still so long: a second change would leave the time as it is
 FORMAT = 1
 
 Stamp = list[int]  # inode, ns of last modification, ns of last change
 
 
 @dataclass(frozen=True)
-class Listing:
-    """Names that do not begin with a dot, each list sorted."""
+class ClassFolders:
+    """The names in a data set's folder that do not begin with a dot, each list sorted."""
 
-    folders: dict[str, tuple[list[str], list[str]]]  # of each class folder the images and all else
+    folders: dict[str, tuple[list[str], list[str]]]  # class folder -> its images, everything else in it
     stray: list[str]  # beside the class folders
 
 
-def listing(root: Path) -> Listing:
+def list_class_folders(root: Path) -> ClassFolders:
     """List the class folders of `root` and what is in them; no file is opened.
 
-    Raises UserError for a folder that is missing or cannot be read.
+    Raises:
+        UserError: a folder is missing or cannot be read.
     """
     cache = _cache_file(root)
     kept = cache and _recall(cache, root)
@@ -55,8 +56,8 @@ def listing(root: Path) -> Listing:
     for name in names:
         stamps[name] = _stamp(root / name)
         folders[name] = _names(root / name, folders=False)
-    found = Listing(folders, stray)
-    if cache and sum(len(images) for images, _ in folders.values()) >= WORTH_KEEPING:
+    found = ClassFolders(folders, stray)
+    if cache and sum(len(images) for images, _ in folders.values()) >= WORTH_CACHING:
         changed = max(time_ns for stamp in stamps.values() if stamp for time_ns in stamp[1:])
         if None not in stamps.values() and changed < started - SETTLED_S * 10**9:
             _keep(cache, root, found, stamps)
@@ -64,7 +65,7 @@ def listing(root: Path) -> Listing:
 
 
 def _names(folder: Path, *, folders: bool) -> tuple[list[str], list[str]]:
-    """The sorted names in `folder` that are folders (or else image files), and the sorted other names."""
+    """List the names in `folder` that are folders (or, if not `folders`, image files), and the others; both sorted."""
     wanted: list[str] = []
     other: list[str] = []
     try:
@@ -104,8 +105,8 @@ def _stamp(folder: Path) -> Stamp | None:
     return [found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
 
 
-def _recall(cache: Path, root: Path) -> Listing | None:
-    """The kept list; None where there is none, where it is damaged, or where the folder has changed since."""
+def _recall(cache: Path, root: Path) -> ClassFolders | None:
+    """Read the cached list; None if there is none, if it is damaged, or if the folder has changed since."""
     try:
         digest, _, body = cache.read_bytes().partition(b"\n")
         if hashlib.sha256(body).hexdigest().encode() != digest:
@@ -113,13 +114,13 @@ def _recall(cache: Path, root: Path) -> Listing | None:
         kept = json.loads(body)
         if kept["format"] != FORMAT or any(_stamp(root / name) != stamp for name, stamp in kept["stamps"].items()):
             return None
-        return Listing({name: (images, other) for name, (images, other) in kept["folders"].items()}, kept["stray"])
+        return ClassFolders({name: (images, other) for name, (images, other) in kept["folders"].items()}, kept["stray"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _keep(cache: Path, root: Path, found: Listing, stamps: dict[str, Stamp | None]) -> None:
-    """Write the list in one piece, so that several ranks may do so at once."""
+def _keep(cache: Path, root: Path, found: ClassFolders, stamps: dict[str, Stamp | None]) -> None:
+    """Write the list atomically; several ranks may do so at once."""
     kept = {"format": FORMAT, "root": str(root), "stamps": stamps, "folders": found.folders, "stray": found.stray}
     body = json.dumps(kept).encode()
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Batches of images for training and evaluation, from plain Python threads.
+"""Load batches of images for training and evaluation, in plain Python threads.
 
 Why not MindSpore's own pipeline:
 - every random choice is a function of (seed, epoch, index in the data set), see hlg.data.streams, so batches
@@ -8,7 +8,7 @@ Why not MindSpore's own pipeline:
 - MindSpore refuses more workers than the machine has cores, and the published configuration asks for 14.
 
 libjpeg-turbo and OpenCV work without the interpreter lock, so threads are enough, and they write straight into
-the batch. Only uint8 leaves them: normalisation and mixup belong to the step.
+the batch. They only produce uint8: normalization and mixup belong to the step.
 """
 
 import threading
@@ -26,7 +26,7 @@ from hlg.data.index import ImageIndex
 from hlg.data.streams import epoch_order, image_generator
 from hlg.errors import UserError
 
-BATCHES_AHEAD = 4  # batches under way at once, the one that is waited for included
+BATCHES_AHEAD = 4  # batches under way at once, including the one that is waited for
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +38,11 @@ class Batch:
     indices: np.ndarray  # (B,) int64, place in the data set; -1 for padding
 
 
-Job = tuple[Batch, Callable[[int], None]]  # an empty batch, and what fills one of its slots
+FillJob = tuple[Batch, Callable[[int], None]]  # an empty batch, and what fills one of its slots
 
 
 class _Loader:
-    """What both loaders share: opening files, empty batches, and threads that fill them in order."""
+    """The common part of both loaders: opening files, empty batches, and threads that fill them in order."""
 
     def __init__(
         self,
@@ -61,13 +61,13 @@ class _Loader:
         self._lock = threading.Lock()
 
     def remember(self, skipped: Iterable[str]) -> None:
-        """Count these files, which an earlier part of the run left out, as skipped too."""
+        """Count files that an earlier part of the run left out as skipped too."""
         with self._lock:
             self._skipped.update(set(skipped) & set(self.index.files))
 
     @property
     def skipped(self) -> list[str]:
-        """The distinct files that were skipped so far, relative to the data set's root."""
+        """The files that were skipped so far, relative to the data set's root."""
         with self._lock:
             return sorted(self._skipped)
 
@@ -75,10 +75,10 @@ class _Loader:
         return self.stream()
 
     def stream(self) -> Generator[Batch, None, None]:
-        """The batches; closing it stops the threads."""
+        """Yield the batches; closing the generator stops the threads."""
         return _filled_in_order(self._jobs(), self.workers)
 
-    def _jobs(self) -> Iterator[Job]:
+    def _jobs(self) -> Iterator[FillJob]:
         raise NotImplementedError
 
     def _empty_batch(self, indices: np.ndarray) -> Batch:
@@ -87,7 +87,7 @@ class _Loader:
         return Batch(images, np.full(self.batch_size, -1, np.int32), indices)
 
     def _open(self, i: int) -> np.ndarray | None:
-        """Image `i`, or None when it is unreadable and to be skipped; else UserError names the file."""
+        """Decode image `i`; None if it is unreadable and to be skipped, otherwise UserError names the file."""
         name = self.index.files[i]
         try:
             return open_rgb(self.index.root / name)
@@ -107,10 +107,11 @@ class TrainLoader(_Loader):
 
     `shard` is (rank, number of ranks). A step takes the next ranks * batch_size images of the epoch's order,
     each rank its slice of them; what is left at an epoch's end is dropped. The images of a step, their order
-    and their augmentation thus depend on the global batch size alone. With on_unreadable="skip" the next
-    readable image of the data set takes an unreadable one's place.
+    and their augmentation thus depend only on the global batch size. With on_unreadable="skip" the next
+    readable image of the data set takes the place of an unreadable one.
 
-    Raises UserError when the data set is smaller than one step, and while iterating for an unreadable file.
+    Raises:
+        UserError: the data set is smaller than one step; while iterating, a file is unreadable.
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class TrainLoader(_Loader):
     def __len__(self) -> int:
         return len(self._steps)
 
-    def _jobs(self) -> Iterator[Job]:
+    def _jobs(self) -> Iterator[FillJob]:
         shown, order = -1, np.empty(0, np.int64)
         for step in self._steps:
             epoch, step_of_epoch = divmod(step, self.steps_per_epoch)
@@ -167,12 +168,13 @@ class TrainLoader(_Loader):
 
 
 class EvalLoader(_Loader):
-    """Every image once and in order, resized and cropped as for the published accuracy.
+    """Evaluation batches: every image once and in order, resized and cropped as for the published accuracy.
 
     The last batches are padded, so that all ranks of `shard` (rank, number of ranks) have equally many; with
     on_unreadable="skip" an unreadable file leaves its slot without an image.
 
-    Raises UserError, while iterating, for an unreadable file.
+    Raises:
+        UserError: while iterating, a file is unreadable.
     """
 
     def __init__(
@@ -190,7 +192,7 @@ class EvalLoader(_Loader):
     def __len__(self) -> int:
         return -(-len(self.index.files) // (self.ranks * self.batch_size))
 
-    def _jobs(self) -> Iterator[Job]:
+    def _jobs(self) -> Iterator[FillJob]:
         for step in range(len(self)):
             start = (step * self.ranks + self.rank) * self.batch_size
             indices = np.arange(start, start + self.batch_size)
@@ -205,18 +207,18 @@ class EvalLoader(_Loader):
             batch.labels[slot] = self.index.labels[i]
 
 
-def _filled_in_order(jobs: Iterator[Job], workers: int) -> Generator[Batch, None, None]:
+def _filled_in_order(jobs: Iterator[FillJob], workers: int) -> Generator[Batch, None, None]:
     """Fill the batches slot by slot in `workers` threads and yield them in order.
 
-    An exception in a thread is raised here, at its batch's turn. However the iteration ends (exhausted,
-    closed, by an exception or Ctrl-C), what has not begun is cancelled and no thread outlives it.
+    An exception in a thread is raised here, when its batch is due. However the iteration ends (exhausted,
+    closed, by an exception or Ctrl-C), what has not begun is canceled and no thread outlives it.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="images")
     under_way: deque[tuple[Batch, list[Future[None]]]] = deque()
     stopped = threading.Event()
 
     def fill_free_slots(fill: Callable[[int], None], free: Iterator[int]) -> None:
-        # One future a thread, not one a slot, which would cost more than all of an image's random choices.
+        # One future per thread: one per slot would cost more than all random choices about an image.
         for slot in free:
             if stopped.is_set():
                 return
@@ -230,7 +232,7 @@ def _filled_in_order(jobs: Iterator[Job], workers: int) -> Generator[Batch, None
 
     try:
         for batch, fill in jobs:
-            free = iter(range(len(batch.indices)))  # shared: a step of it is atomic under the interpreter lock
+            free = iter(range(len(batch.indices)))  # shared: its next() is atomic under the interpreter lock
             shares = [pool.submit(fill_free_slots, fill, free) for _ in range(workers)]
             under_way.append((batch, shares))
             if len(under_way) == BATCHES_AHEAD:

@@ -1,4 +1,4 @@
-"""How many images a second the cores of this machine turn into batches, beside what decoding alone allows."""
+"""Measure how many images a second this machine turns into batches, and how many it can decode."""
 
 import statistics
 import tempfile
@@ -17,20 +17,20 @@ import numpy as np
 from hlg.data.decode import open_rgb
 from hlg.data.index import ImageIndex, scan
 from hlg.data.loader import BATCHES_AHEAD, EvalLoader, TrainLoader
-from hlg.data.tiny import make
+from hlg.data.tiny.make import TinyRequest, make_tiny
 
 WARM_UP = BATCHES_AHEAD  # batches that are not timed: threads start, files come into memory
-SIZED_FILES = 2000  # of a data set at most, evenly spread, whose sizes are looked at
-DRAWN = make.Request(classes=4, train=64, val=1)
+SIZED_FILES = 2000  # files at most, evenly spread, whose sizes are looked at
+DRAWN = TinyRequest(classes=4, train=64, val=1)
 
 
 @dataclass(frozen=True)
 class Rate:
-    """What was done in a stretch of time."""
+    """Work done in a stretch of time."""
 
     images: int
     wall_s: float
-    cpu_s: float  # of all threads of this process: other people's work on the cores is not in it
+    cpu_s: float  # of all threads of this process, without what others do on the cores
 
     @property
     def images_per_s(self) -> float:
@@ -38,19 +38,21 @@ class Rate:
 
     @property
     def images_per_s_per_core(self) -> float:
-        """Images a second of processor time: what a core does that it has for itself."""
+        """Images per second of processor time: what a core does when nothing else runs on it."""
         return self.images / self.cpu_s
 
 
-def measure(
+def measure_throughput(
     index: ImageIndex, workers: int, seconds: float, image_size: int = 224, batch_size: int = 128
 ) -> dict[str, Rate]:
-    """Work for about `seconds` each at training and evaluation batches and at decoding alone.
+    """Measure training batches, evaluation batches and decoding alone, for about `seconds` each.
 
-    Keys: ``train``, by the whole published recipe of augmentation; ``eval``; ``decode``. All three use `workers`
-    threads and begin again at the end of the data set, which may be small: `batch_size` images or more.
+    Returns:
+        ``train``, with the whole published augmentation, ``eval`` and ``decode``. All three use `workers` threads and
+        begin again at the end of the data set, which must have `batch_size` images or more.
 
-    Raises UserError as the loaders do.
+    Raises:
+        UserError: as the loaders.
     """
     train = TrainLoader(
         index,
@@ -66,33 +68,34 @@ def measure(
     return {
         "train": _rate((batch_size for _ in train), seconds),
         "eval": _rate((int((batch.labels >= 0).sum()) for _ in cycle([0]) for batch in evaluation), seconds),
-        "decode": decoding(index, workers, seconds, batch_size),
+        "decode": measure_decoding(index, workers, seconds, batch_size),
     }
 
 
-def decoding(index: ImageIndex, workers: int, seconds: float, batch_size: int = 64) -> Rate:
-    """Decoding alone: what no pipeline of these files can go beyond."""
+def measure_decoding(index: ImageIndex, workers: int, seconds: float, batch_size: int = 64) -> Rate:
+    """Measure decoding alone, the upper limit of any pipeline for these files."""
     return _rate(_decoded(index, workers, batch_size), seconds)
 
 
-def drawn(folder: Path) -> ImageIndex:
-    """256 drawn images of ImageNet's sizes in `folder`, for where no photographs are at hand."""
-    make.make(folder, DRAWN)
+def draw_photographs(folder: Path) -> ImageIndex:
+    """Draw 256 images of ImageNet's sizes into `folder`, for when no photographs are at hand."""
+    make_tiny(folder, DRAWN)
     return scan(folder / "train", DRAWN.classes)
 
 
-def read_or_drawn(folder: str, classes: int, closing: ExitStack) -> ImageIndex:
-    """The images of `folder`, or, where it is empty, drawn ones that are there until `closing` closes.
+def find_or_draw_images(folder: str, classes: int, closing: ExitStack) -> ImageIndex:
+    """Index the images of `folder` or, if it is empty, draw some that last until `closing` closes.
 
-    Raises UserError as `scan` does.
+    Raises:
+        UserError: as :func:`hlg.data.index.scan`.
     """
     if folder:
         return scan(folder, classes)
-    return drawn(Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="hlg-drawn-"))) / "images")
+    return draw_photographs(Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="hlg-drawn-"))) / "images")
 
 
-def described(index: ImageIndex, folder: str) -> dict[str, Any]:
-    """What `read_or_drawn` has found in `folder`: whether drawn images, how many, their mean size in bytes."""
+def image_facts(index: ImageIndex, folder: str) -> dict[str, Any]:
+    """Describe what `find_or_draw_images` found in `folder`: drawn or not, how many, their mean size in bytes."""
     some = index.files[:: -(-len(index.files) // SIZED_FILES)]
     return {
         "drawn": not folder,
@@ -102,7 +105,7 @@ def described(index: ImageIndex, folder: str) -> dict[str, Any]:
 
 
 def _decoded(index: ImageIndex, workers: int, batch_size: int) -> Iterator[int]:
-    """Decode file after file without end; a count each time that another `batch_size` of them are done."""
+    """Decode file after file without end; yields `batch_size` each time that so many more are done."""
     with ThreadPoolExecutor(workers) as pool:
         under_way: deque[Future[np.ndarray]] = deque()
         for file in cycle(index.files):

@@ -6,7 +6,7 @@ from hlg.checkpoint import store
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config, dump
 from hlg.data.class_names import class_names
-from hlg.data.index import facts, scan
+from hlg.data.index import scan, split_facts
 from hlg.errors import StoppedError
 from hlg.model.layers import parameter_count
 from hlg.model.network import build_network
@@ -52,7 +52,7 @@ def evaluate_checkpoint(config: Config, stem: str) -> None:
                 recipe=stem,
                 seed=config.seed,
                 parameters=parameter_count(network),
-                dataset={"eval": facts(index)},
+                dataset={"eval": split_facts(index)},
                 checkpoint=asdict(loaded),
             )
             run.write("env.json", run.with_patch(kept))

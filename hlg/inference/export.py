@@ -106,8 +106,8 @@ def comparison_images(config: Config) -> tuple[list[np.ndarray], str]:
             root, files, source = Path(folder), [f"{i}.png" for i in range(IMAGES)], "drawn images"
             for i, file in enumerate(files):
                 rng = np.random.default_rng(i)
-                drawn = drawing.draw(i % len(drawing.CLASSES), rng)
-                (root / file).write_bytes(drawing.encode(drawn, rng, "PNG"))
+                drawn = drawing.draw_image(i % len(drawing.CLASSES), rng)
+                (root / file).write_bytes(drawing.encode_image(drawn, rng, "PNG"))
         count = -(-IMAGES // config.batch_size) * config.batch_size
         chosen = [files[k] for k in np.linspace(0, len(files) - 1, count).round().astype(int)]
         shown = replace(

@@ -11,7 +11,7 @@ from mindspore import Tensor, nn
 from hlg.checkpoint import store
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
-from hlg.data.class_names import class_names, read_names
+from hlg.data.class_names import class_names, read_class_names
 from hlg.data.index import ImageIndex, scan
 from hlg.errors import UserError
 from hlg.model.network import HLG, build_network
@@ -66,7 +66,7 @@ def _classes(config: Config) -> tuple[tuple[str, ...], dict[str, str]]:
     if Path(config.eval_path or " ").is_dir():
         index = scan(config.eval_path, config.class_num)
         return index.classes, class_names(config.class_names, index.root)
-    names = read_names(Path(config.class_names)) if config.class_names else {}
+    names = read_class_names(Path(config.class_names)) if config.class_names else {}
     if len(names) > config.class_num:
         raise UserError(
             f"class_names: {config.class_names} names {len(names):,} classes, and the network has {config.class_num:,} "

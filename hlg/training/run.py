@@ -11,7 +11,7 @@ from tqdm import tqdm
 from hlg.checkpoint import resume, store
 from hlg.checkpoint.resume import Resumption
 from hlg.config import Config, dump
-from hlg.data.index import ImageIndex, facts, scan
+from hlg.data.index import ImageIndex, scan, split_facts
 from hlg.data.streams import shuffle_labels
 from hlg.errors import UserError
 from hlg.model.layers import parameter_count
@@ -34,7 +34,7 @@ def run_training(config: Config, stem: str) -> None:
     with Watchdog(config.stall_timeout, who) as watchdog, collective.detect_lost_ranks(on.rank, on.count):
         watchdog.expect(f"the lists of images, {config.dataset_path} and {config.eval_path}")
         train_index, eval_index = _read_indices(config)
-        dataset = {"train": facts(train_index), "eval": facts(eval_index)}
+        dataset = {"train": split_facts(train_index), "eval": split_facts(eval_index)}
         resumed = resume.find_resumption(config, on.facts(), dataset) if config.resume else None
         job = Job(config, on, train_index, eval_index, resumed.state.step if resumed else 0)
         if resumed:

@@ -20,7 +20,7 @@ from hlg.data.augment import train_image
 from hlg.data.decode import open_rgb
 from hlg.data.index import ImageIndex
 from hlg.data.loader import EvalLoader, TrainLoader
-from hlg.data.throughput import drawn
+from hlg.data.throughput import draw_photographs
 
 WORKERS = len(os.sched_getaffinity(0))
 ROUNDS = 5
@@ -28,7 +28,7 @@ ROUNDS = 5
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> ImageIndex:
-    return drawn(tmp_path_factory.mktemp("drawn"))
+    return draw_photographs(tmp_path_factory.mktemp("drawn"))
 
 
 @pytest.fixture(scope="module")

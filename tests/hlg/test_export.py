@@ -12,7 +12,7 @@ from hlg import export as program
 from hlg.checkpoint import store
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
-from hlg.data.tiny.make import Request, make
+from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.errors import UserError
 from hlg.fingerprint.golden import set_weights
 from hlg.inference import export
@@ -33,7 +33,7 @@ def network() -> HLG:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory, network: HLG) -> Path:
     folder = tmp_path_factory.mktemp("weights")
-    make(folder / "data", Request(classes=2, train=1, val=12))
+    make_tiny(folder / "data", TinyRequest(classes=2, train=1, val=12))
     return store.save_checkpoint(folder / "hlg.ckpt", network.get_parameters(), STATE)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from hlg import modelarts
 from hlg.config import Config
-from hlg.data.tiny.make import Request, make
+from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.errors import UserError
 from hlg.modelarts import Place, command, place
 from tests.drills.faults.job import KEYS
@@ -152,7 +152,7 @@ def pack(archive: Path, folder: Path, names: list[str]) -> None:
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A storage with the tiny data set, packed as ImageNet is: train an archive of archives, val one of folders."""
     data, storage = tmp_path_factory.mktemp("data") / "tiny", tmp_path_factory.mktemp("storage")
-    make(data, Request(classes=3, train=12, val=5))
+    make_tiny(data, TinyRequest(classes=3, train=12, val=5))
     classes = sorted(path.name for path in (data / "train").iterdir())
     for name in classes:
         pack(data / f"{name}.tar", data / "train" / name, [p.name for p in (data / "train" / name).iterdir()])

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from hlg.checkpoint import store
-from hlg.data.class_names import read_names
-from hlg.data.tiny.make import Request, make
+from hlg.data.class_names import read_class_names
+from hlg.data.tiny.make import TinyRequest, make_tiny
 from tests.support import ROOT
 from tests.support.processes import Done, run_module
 
@@ -37,7 +37,7 @@ SMALL = {
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data") / "tiny"
-    make(out, Request(classes=3, train=3, val=3))
+    make_tiny(out, TinyRequest(classes=3, train=3, val=3))
     return out
 
 
@@ -121,7 +121,7 @@ def test_an_evaluation_counts_every_class_and_says_what_is_taken_for_what(data: 
     (evaluation,) = _folders(trained.parent / "evaluations")
     scores = json.loads((evaluation / "eval.json").read_text())
     assert [row["class"] for row in scores["classes"]] == sorted(path.name for path in (data / "val").iterdir())
-    assert [row["name"] for row in scores["classes"]] == list(read_names(data / "manifest.json").values())
+    assert [row["name"] for row in scores["classes"]] == list(read_class_names(data / "manifest.json").values())
     assert [row["images"] for row in scores["classes"]] == [3, 3, 3]
     assert sum(row["correct_top1"] for row in scores["classes"]) == scores["correct_top1"]
     assert sum(pair["images"] for pair in scores["confused"]) == 9 - scores["correct_top1"]
@@ -141,7 +141,7 @@ def test_the_likeliest_classes_of_single_images_are_named(data: Path, trained: P
     shares = [float(words[0]) for words in of_first]
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(100, abs=0.02)
-    assert {words[2]: words[3] for words in of_first} == read_names(data / "manifest.json")
+    assert {words[2]: words[3] for words in of_first} == read_class_names(data / "manifest.json")
 
 
 def test_a_list_that_names_the_classes_does_instead_of_a_data_set(data: Path, trained: Path) -> None:
@@ -220,7 +220,7 @@ def test_an_image_that_is_unreadable_stops_the_run_by_name_or_is_skipped_and_cou
     data: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "data"
-    make(broken, Request(classes=3, train=3, val=3))
+    make_tiny(broken, TinyRequest(classes=3, train=3, val=3))
     file = next((broken / "train").glob("*/*"))
     file.write_bytes(file.read_bytes()[:200])
     stopped = _run("tests.support.narrow.train", broken, tmp_path / "runs")

@@ -1,8 +1,41 @@
-"""The program ``python -m hlg.data.imagenet``."""
+"""Unpack ImageNet's archives into class folders under train/ and val/.
 
+python -m hlg.data.imagenet --archives /downloads --out /data/imagenet
+"""
+
+import argparse
+import os
 import sys
+from collections.abc import Sequence
 
-from hlg.data.imagenet.unpack import main
+from hlg.cli import folder_argument
+from hlg.data.imagenet.unpack import unpack_imagenet
+from hlg.errors import UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hlg.data.imagenet", description="Unpack ImageNet's archives into class folders."
+    )
+    parser.add_argument(
+        "--archives", type=folder_argument, required=True, help="folder with the archives and the development kit"
+    )
+    parser.add_argument("--out", type=folder_argument, required=True, help="gets train/ and val/")
+    parser.add_argument("--workers", type=int, default=min(16, 2 * (os.cpu_count() or 1)), help="threads")
+    options = parser.parse_args(argv)
+    try:
+        if options.workers < 1:
+            raise UserError(f"--workers: found {options.workers}; allowed: 1 or more")
+        unpack_imagenet(options.archives, options.out, options.workers)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C: start it again to go on", file=sys.stderr)
+        return 130
+    return 0
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,7 +1,7 @@
-"""Archives of images: unpacked where they lie and then removed, or read piece by piece; a disk never holds them twice.
+"""Unpack archives of images in place, or list their members to be read one by one; no disk holds the images twice.
 
-What comes from elsewhere is not trusted: an archive of images holds folders and files of a sane size and name, and
-anything else in it is refused by name.
+Archives are not trusted: one of images holds folders and files of a sane size and name, and anything else in it is
+refused by name.
 """
 
 import gzip
@@ -14,49 +14,49 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, NamedTuple
 
+from hlg.data.listing import IMAGE_SUFFIXES
 from hlg.errors import UserError
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
-IMAGES = (".jpeg", ".jpg", ".png")
-BLOCK = 512  # bytes: of these a tar consists, and one of zeros ends it
-PADDING = 1 << 20  # bytes: no more than this follows the end of a tar, which is filled up to a record
-HEADER = 1 << 16  # bytes: no header, with a long name in it, is larger
-LARGEST = 64 << 20  # bytes of an image: ImageNet's largest has a quarter of that
-MOST = 3_000_000  # files in an archive: all of ImageNet has 1.4 million
+BLOCK = 512  # bytes: a tar consists of these, and one of zeros ends it
+PADDING = 1 << 20  # bytes that may follow the end of a tar, which is filled up to a record
+HEADER = 1 << 16  # bytes of a header at most, with a long name in it
+LARGEST = 64 << 20  # bytes of an image at most: ImageNet's largest has a quarter of that
+MOST = 3_000_000  # files in an archive at most: all of ImageNet has 1.4 million
 
 DAMAGED = (tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeError, ValueError)
 
 
-def unpack_all(folder: Path) -> int:
-    """Unpack every archive directly in ``folder``, and every one that comes out of these; returns how many there were.
+def unpack_archives(folder: Path) -> int:
+    """Unpack and remove every archive directly in ``folder``, and every one in them; returns how many there were.
 
-    ``imagenet_train.tar`` may hold a folder a class or, as ImageNet itself is published, an archive a class.
+    ``imagenet_train.tar`` may hold a folder for each class or, as ImageNet is published, an archive for each class.
 
     Raises:
         UserError: a damaged or hostile archive, or too little room; it is named.
     """
     start, count = time.monotonic(), 0
-    for _ in range(2):  # no deeper: what unpacks to itself must come to an end
-        for archive in archives(folder):
-            unpack(archive)
+    for _ in range(2):  # no deeper, so that an archive that contains itself comes to an end
+        for archive in find_archives(folder):
+            unpack_archive(archive)
             count += 1
     if count:
         print(f"{folder}: {count} archives unpacked in {time.monotonic() - start:.1f}s", flush=True)
     return count
 
 
-def archives(folder: Path) -> list[Path]:
-    """The archives directly in ``folder``, by name."""
+def find_archives(folder: Path) -> list[Path]:
+    """List the archives directly in ``folder``, sorted by name."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.name.lower().endswith(ARCHIVES) and path.is_file())
 
 
-def unpack(archive: Path) -> None:
-    """Unpack one archive and remove it: into its folder or, if it is that of a class, into one of its own name.
+def unpack_archive(archive: Path) -> None:
+    """Unpack one archive and remove it: into its folder or, if it is that of a class, into a folder of its name.
 
     Raises:
-        UserError: as :func:`unpack_all`. The archive stays; what came out so far does too.
+        UserError: as :func:`unpack_archives`. The archive stays, and so does what came out so far.
     """
     size, free = archive.stat().st_size, shutil.disk_usage(archive.parent).free
     if size > free:
@@ -81,9 +81,9 @@ def unpack(archive: Path) -> None:
 
 
 def _is_a_class(tar: tarfile.TarFile) -> bool:
-    """Whether its images lie at its top, in no folder. The first file tells: ImageNet's has more than a million."""
+    """Whether its images lie in no folder. Only the first file is looked at: ImageNet's archive has over a million."""
     first = next((PurePosixPath(member.name) for member in tar if not member.isdir()), PurePosixPath())
-    return len(first.parts) == 1 and first.suffix.lower() in IMAGES
+    return len(first.parts) == 1 and first.suffix.lower() in IMAGE_SUFFIXES
 
 
 def _stem(archive: Path) -> str:
@@ -91,10 +91,10 @@ def _stem(archive: Path) -> str:
     return archive.name[: -len(ending)]
 
 
-# ------------------------------------------------------------------------------------------- piece by piece
+# ------------------------------------------------------------------------------------------- member by member
 
 
-class Piece(NamedTuple):
+class ArchiveMember(NamedTuple):
     """A file in an archive: its name, and where its content lies in the archive, in bytes."""
 
     name: str
@@ -102,14 +102,14 @@ class Piece(NamedTuple):
     size: int
 
 
-def pieces(archive: Path, within: Piece | None = None) -> Iterator[Piece]:
-    """The files of a plain tar in their order, or of a tar that is itself a file ``within`` one; no content is read.
+def list_members(archive: Path, within: ArchiveMember | None = None) -> Iterator[ArchiveMember]:
+    """List the files of a plain tar in their order, or of a tar that is a file ``within`` one; no content is read.
 
     Names are relative, with ``/`` and without ``.``. Folders are passed over.
 
     Raises:
         UserError: the archive is damaged or cut off, or holds what no archive of images does (links, devices, sparse
-            files, absolute names, ``..``, a name twice, sizes beyond all bounds): archive and member are named.
+            files, absolute names, ``..``, a name twice, sizes out of bounds); archive and member are named.
     """
     title = f"{archive}: {within.name}" if within else str(archive)
     last = "its start"
@@ -121,7 +121,7 @@ def pieces(archive: Path, within: Piece | None = None) -> Iterator[Piece]:
             with tarfile.open(fileobj=part, mode="r:") as tar:  # type: ignore[call-overload]
                 seen: set[str] = set()
                 while (member := tar.next()) is not None:
-                    tar.members.clear()  # it keeps all that it has read: a gigabyte of a million
+                    tar.members.clear()  # it would keep all that it has read: a gigabyte for a million files
                     last = member.name
                     if fault := _fault(member, size):
                         raise UserError(f"{title}: {member.name!r}: refused, {fault}")
@@ -133,7 +133,7 @@ def pieces(archive: Path, within: Piece | None = None) -> Iterator[Piece]:
                     seen.add(name)
                     if len(seen) > MOST:
                         raise UserError(f"{title}: refused, it holds more than {MOST:,} files")
-                    yield Piece(name, start + member.offset_data, member.size)
+                    yield ArchiveMember(name, start + member.offset_data, member.size)
                 _check_end(tar)
                 if size - tar.offset > PADDING:
                     raise tarfile.ReadError(f"it ends {size - tar.offset:,} bytes before its file does")
@@ -147,7 +147,7 @@ def pieces(archive: Path, within: Piece | None = None) -> Iterator[Piece]:
 
 
 def _fault(member: tarfile.TarInfo, size: int) -> str:
-    """Why this entry of an archive of ``size`` bytes is refused; empty where it is not."""
+    """Say why this entry of an archive of ``size`` bytes is refused, or nothing."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or (not path.parts and not member.isdir()):
         return "its name leads out of the folder"
@@ -174,7 +174,7 @@ def _length(name: str) -> int:
 
 
 class _Part:
-    """A part of an open file as a file of its own, of which tarfile reads nothing but headers."""
+    """A part of an open file as a file of its own, from which tarfile reads only headers."""
 
     def __init__(self, file: BinaryIO, start: int, size: int) -> None:
         self.file, self.start, self.size = file, start, size
@@ -200,7 +200,7 @@ class _Part:
 
 
 def _check_end(tar: tarfile.TarFile) -> None:
-    """tarfile takes half an archive, cut between two files, for a whole one: look for the block that ends it."""
+    """Look for the block that ends an archive: tarfile takes one that is cut off between two files for whole."""
     file: IO[bytes] = tar.fileobj  # type: ignore[assignment]
     file.seek(tar.offset)
     if file.read(BLOCK) != bytes(BLOCK):

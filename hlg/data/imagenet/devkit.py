@@ -1,7 +1,7 @@
-"""What is known of the validation images: their classes, which the archive of the images does not tell.
+"""Read the classes of the validation images, which the archive of the images does not tell.
 
-Read from ImageNet's development kit (ILSVRC2012_devkit_t12.tar.gz), or from ``val_wnids.txt``: one class a line, in the
-order of the images' file names.
+They come from ImageNet's development kit (ILSVRC2012_devkit_t12.tar.gz), or from ``val_wnids.txt``: one class per line,
+in the order of the images' file names.
 """
 
 import io
@@ -10,38 +10,38 @@ import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
-from hlg.data.class_names import read_names
+from hlg.data.class_names import read_class_names
 from hlg.data.imagenet.archives import DAMAGED
 from hlg.errors import UserError
 
 DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 WNIDS = "val_wnids.txt"
-MAPPING = "LOC_synset_mapping.txt"  # names alone
+MAPPING = "LOC_synset_mapping.txt"  # the names of the classes only
 TRUTH, META = "ILSVRC2012_validation_ground_truth.txt", "meta.mat"  # in the folder data of the kit
 LARGEST = 64 << 20  # bytes of either, and of the whole kit a few times that
 CLASS = re.compile(r"n\d{8}")
 
 
-class Truth(NamedTuple):
-    """The class folder of each validation image, in the order of their file names; its file; and names, if known."""
+class ValidationLabels(NamedTuple):
+    """The classes of the validation images."""
 
-    classes: list[str]
-    source: Path
-    names: dict[str, str]
+    classes: list[str]  # the class folder of each image, in the order of their file names
+    source: Path  # the file that says so
+    names: dict[str, str]  # class folder -> name, as far as known
 
 
-def read_truth(folder: Path) -> Truth | None:
-    """What stands in ``folder``: ``val_wnids.txt`` before the kit; None where neither does.
+def read_validation_labels(folder: Path) -> ValidationLabels | None:
+    """Read ``val_wnids.txt`` in ``folder`` or, without that, the development kit; None where neither is.
 
     Raises:
-        UserError: a file is damaged or does not say what it must; it is named.
+        UserError: a file is damaged, or not what its name says; it is named.
     """
-    names = read_names(folder / MAPPING) if (folder / MAPPING).exists() else {}
+    names = read_class_names(folder / MAPPING) if (folder / MAPPING).exists() else {}
     if (folder / WNIDS).exists():
-        return Truth(_wnids(folder / WNIDS), folder / WNIDS, names)
+        return ValidationLabels(_wnids(folder / WNIDS), folder / WNIDS, names)
     if (folder / DEVKIT).exists():
         classes, kit_names = _kit(folder / DEVKIT)
-        return Truth(classes, folder / DEVKIT, {**kit_names, **names})
+        return ValidationLabels(classes, folder / DEVKIT, {**kit_names, **names})
     return None
 
 
@@ -84,7 +84,7 @@ def _kit(path: Path) -> tuple[list[str], dict[str, str]]:
 
 
 def _meta(path: Path, content: bytes) -> dict[int, tuple[str, str]]:
-    """ILSVRC2012_ID -> class folder and name, of the kit's table, which is in MATLAB's format."""
+    """Read the kit's table, which is in MATLAB's format: ILSVRC2012_ID -> class folder and name."""
     from scipy.io import loadmat  # takes half a second, and only the kit needs it
 
     try:

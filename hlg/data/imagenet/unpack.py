@@ -1,17 +1,13 @@
-"""Makes ImageNet's folders of its archives: a folder a class under train/ and val/, ready to train and evaluate on.
+"""Unpack ImageNet's archives into class folders: parallel, resumable, and whole or not at all.
 
-    python -m hlg.data.imagenet --archives /downloads --out /data/imagenet
-
-Each image is read straight out of its archive, which stays as it is, and is written once. A split appears in one piece
-or not at all; until then it grows under a name that begins with a dot, and a run that was killed is gone on with there.
+Each image is read straight out of its archive, which stays as it is, and is written once. A split appears only when it
+is complete; until then it grows under a name that begins with a dot, where the next start continues after a kill.
 """
 
-import argparse
 import fcntl
 import json
 import os
 import shutil
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,35 +18,33 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from hlg.data.class_names import NAMES, write_names
-from hlg.data.imagenet.archives import IMAGES, pieces
-from hlg.data.imagenet.devkit import DEVKIT, WNIDS, Truth, read_truth
-from hlg.data.imagenet.layout import Job, Target, plan
+from hlg.data.class_names import NAMES_FILE, write_class_names
+from hlg.data.imagenet.archives import list_members
+from hlg.data.imagenet.devkit import DEVKIT, WNIDS, ValidationLabels, read_validation_labels
+from hlg.data.imagenet.layout import ImageTarget, UnpackJob, plan_jobs
+from hlg.data.listing import IMAGE_SUFFIXES
 from hlg.errors import UserError
 from hlg.files import PARTIAL
 
-SPLITS = {  # split -> names of its archive: ImageNet's own, and the one that is usual in clouds
+ARCHIVES = {  # split -> names of its archive: ImageNet's own, and the one usual in clouds
     "train": ("ILSVRC2012_img_train.tar", "imagenet_train.tar"),
     "val": ("ILSVRC2012_img_val.tar", "imagenet_val.tar"),
 }
 RECORD = ".prepared.json"  # in a split: what it was made of
-SPARE = 1.02  # room on the disk, as a share of the images': the ends of their blocks
+SPARE = 1.02  # room on the disk per byte of the images, since files end within a block
 
 
-class Made(NamedTuple):
-    """What a job left in the split."""
+class UnpackedImages(NamedTuple):
+    """What a job left in the split: images by class folder, and their bytes."""
 
-    images: Counter[str]  # by class folder
+    images: Counter[str]
     size: int
 
 
-# ------------------------------------------------------------------------------------------- doing it
+def unpack_job(job: UnpackJob, split: Path, stop: threading.Event) -> UnpackedImages:
+    """Write the images of a job into the folder ``split``; those that are complete there already are left alone.
 
-
-def make(job: Job, split: Path, stop: threading.Event) -> Made:
-    """Bring the images of a job into the folder ``split``; what is whole there already is left as it is.
-
-    An image is known by its size to be whole, for it gets its name only when it is.
+    An image of the right size is complete, since it gets its name only then.
     """
     if job.within is None:
         return _write(job, job.targets, split, stop)
@@ -58,42 +52,44 @@ def make(job: Job, split: Path, stop: threading.Event) -> Made:
     whole, growing = split / name, split / f"{PARTIAL}{name}"
     if not whole.exists():
         targets = []
-        for piece in pieces(job.archive, job.within):
-            path = PurePosixPath(piece.name)
-            if len(path.parts) != 1 or path.suffix.lower() not in IMAGES or path.name.startswith("."):
-                raise UserError(f"{job.archive}: {job.within.name}: {piece.name!r}: refused, it is no image of a class")
-            targets.append(Target(growing.name, path.name, piece))
+        for member in list_members(job.archive, job.within):
+            path = PurePosixPath(member.name)
+            if len(path.parts) != 1 or path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+                raise UserError(
+                    f"{job.archive}: {job.within.name}: {member.name!r}: refused, it is no image of a class"
+                )
+            targets.append(ImageTarget(growing.name, path.name, member))
         if not targets:
             raise UserError(f"{job.archive}: {job.within.name}: holds no image")
-        made = _write(job, targets, split, stop)
+        unpacked = _write(job, targets, split, stop)
         if stop.is_set():
-            return made
-        _only(growing, {target.name for target in targets})
+            return unpacked
+        _keep_only(growing, {target.name for target in targets})
         growing.rename(whole)
     sizes = [entry.stat().st_size for entry in os.scandir(whole)]
-    return Made(Counter({name: len(sizes)}), sum(sizes))
+    return UnpackedImages(Counter({name: len(sizes)}), sum(sizes))
 
 
-def _write(job: Job, targets: Sequence[Target], split: Path, stop: threading.Event) -> Made:
-    made: Counter[str] = Counter()
+def _write(job: UnpackJob, targets: Sequence[ImageTarget], split: Path, stop: threading.Event) -> UnpackedImages:
+    unpacked: Counter[str] = Counter()
     for folder in {target.folder for target in targets}:
         (split / folder).mkdir(exist_ok=True)
     with job.archive.open("rb") as file:
-        for folder, name, piece in targets:
+        for folder, name, member in targets:
             if stop.is_set():
                 break
             path = f"{split}/{folder}/{name}"
-            if not _is_whole(path, piece.size):
-                file.seek(piece.start)
-                content = file.read(piece.size)
-                if len(content) != piece.size:
-                    raise UserError(f"{job.archive}: {piece.name!r}: is cut off; was the archive changed just now?")
+            if not _is_whole(path, member.size):
+                file.seek(member.start)
+                content = file.read(member.size)
+                if len(content) != member.size:
+                    raise UserError(f"{job.archive}: {member.name!r}: is cut off; was the archive changed just now?")
                 partial = f"{split}/{folder}/{PARTIAL}{name}"
                 with open(partial, "wb") as out:  # noqa: PTH123 - a Path each is slow for 1.28 million
                     out.write(content)
                 os.replace(partial, path)  # noqa: PTH105
-            made[folder] += 1
-    return Made(made, job.size)
+            unpacked[folder] += 1
+    return UnpackedImages(unpacked, job.size)
 
 
 def _is_whole(path: str, size: int) -> bool:
@@ -103,18 +99,18 @@ def _is_whole(path: str, size: int) -> bool:
         return False
 
 
-def _only(folder: Path, names: set[str]) -> None:
-    """Remove what a killed run left half."""
+def _keep_only(folder: Path, names: set[str]) -> None:
+    """Remove what a killed run left incomplete."""
     for path in folder.iterdir():
         if path.name not in names:
             path.unlink()
 
 
-def prepare(split: str, archive: Path, truth: Truth | None, out: Path, workers: int) -> dict[str, Any]:
-    """Make ``out``/``split`` of its archive; returns its record: archive, images, classes and bytes.
+def unpack_split(split: str, archive: Path, labels: ValidationLabels | None, out: Path, workers: int) -> dict[str, Any]:
+    """Unpack an archive into ``out``/``split``; returns its record: archive, images, classes and bytes.
 
     Raises:
-        UserError: as :func:`plan`, or the folder holds something else, or there is too little room.
+        UserError: as :func:`plan_jobs`, or the folder holds something else, or there is too little room.
     """
     folder, growing = out / split, out / f".{split}.partial"
     identity = {"archive": archive.name, "archive_bytes": archive.stat().st_size}
@@ -124,7 +120,7 @@ def prepare(split: str, archive: Path, truth: Truth | None, out: Path, workers: 
             return {**record, "new": False}
         raise UserError(f"{folder}: is there already, and was not made of {archive}: move it away, or give another OUT")
     print(f"{archive}: reading what is in it", flush=True)
-    jobs = plan(archive, truth)
+    jobs = plan_jobs(archive, labels)
     total = sum(job.size for job in jobs)
     growing.mkdir(parents=True, exist_ok=True)
     if _record(growing) not in ({}, identity):
@@ -133,9 +129,9 @@ def prepare(split: str, archive: Path, truth: Truth | None, out: Path, workers: 
     _check_room(growing, total)
     images: Counter[str] = Counter()
     size = 0
-    for made in _all_made(jobs, growing, workers, f"{split}, {len(jobs)} parts", total):
-        images += made.images
-        size += made.size
+    for unpacked in _all_unpacked(jobs, growing, workers, f"{split}, {len(jobs)} parts", total):
+        images += unpacked.images
+        size += unpacked.size
     for left in growing.glob(f"*/{PARTIAL}*"):
         left.unlink()
     record = {**identity, "images": images.total(), "classes": len(images), "bytes": size}
@@ -144,19 +140,19 @@ def prepare(split: str, archive: Path, truth: Truth | None, out: Path, workers: 
     return {**record, "new": True}
 
 
-def _all_made(jobs: list[Job], split: Path, workers: int, title: str, total: int) -> Iterator[Made]:
-    """Do all jobs in threads, which mostly wait for the disk; the first failure ends them."""
+def _all_unpacked(jobs: list[UnpackJob], split: Path, workers: int, title: str, total: int) -> Iterator[UnpackedImages]:
+    """Run all jobs in threads, which mostly wait for the disk; the first failure ends them."""
     stop = threading.Event()
     with (
         ThreadPoolExecutor(workers) as pool,
         tqdm(total=total, unit="B", unit_scale=True, desc=title, disable=None) as progress,
     ):
-        open_ = {pool.submit(make, job, split, stop): job for job in jobs}
+        waiting = {pool.submit(unpack_job, job, split, stop): job for job in jobs}
         try:
-            while open_:
-                done, _ = wait(open_, timeout=1, return_when=FIRST_EXCEPTION)
+            while waiting:
+                done, _ = wait(waiting, timeout=1, return_when=FIRST_EXCEPTION)
                 for future in done:
-                    job = open_.pop(future)
+                    job = waiting.pop(future)
                     yield future.result()
                     progress.update(job.size)
         finally:
@@ -178,40 +174,37 @@ def _check_room(growing: Path, total: int) -> None:
         raise UserError(f"{growing.parent}: needs {need / 1e9:.1f} GB more, and its disk has {free / 1e9:.1f} GB left")
 
 
-# ------------------------------------------------------------------------------------------- the program
-
-
-def run(archives: Path, out: Path, workers: int) -> None:
-    """Make what the archives in a folder allow, and say what is missing.
+def unpack_imagenet(archives: Path, out: Path, workers: int) -> None:
+    """Unpack the archives in a folder, and say which are missing.
 
     Raises:
-        UserError: nothing can be made, or as :func:`prepare`.
+        UserError: none is there, or as :func:`unpack_split`.
     """
     if not archives.is_dir():
         raise UserError(f"--archives: found {str(archives)!r}; allowed: the folder with the archives")
-    found = {split: _find(archives, split) for split in SPLITS}
+    found = {split: _find(archives, split) for split in ARCHIVES}
     if not any(found.values()):
-        lines = "; ".join(f"{split}: {' or '.join(names)}" for split, names in SPLITS.items())
+        lines = "; ".join(f"{split}: {' or '.join(names)}" for split, names in ARCHIVES.items())
         raise UserError(
-            f"{archives}: holds none of ImageNet's archives. Expected {lines}; for {SPLITS['val'][0]} also {DEVKIT} or "
-            f"{WNIDS}"
+            f"{archives}: holds none of ImageNet's archives. Expected {lines}; for {ARCHIVES['val'][0]} also {DEVKIT} "
+            f"or {WNIDS}"
         )
-    truth = read_truth(archives)
+    labels = read_validation_labels(archives)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with _alone(out):
             for split, archive in found.items():
                 if archive is None:
-                    print(f"{split}: not made, for {archives} has no {' or '.join(SPLITS[split])}")
+                    print(f"{split}: not made, for {archives} has no {' or '.join(ARCHIVES[split])}")
                     continue
-                record = prepare(split, archive, truth, out, workers)
+                record = unpack_split(split, archive, labels, out, workers)
                 print(
                     f"{out / split}: {record['images']:,} images of {record['classes']:,} classes, "
                     f"{record['bytes'] / 1e9:.1f} GB{'' if record['new'] else ' (already there)'}"
                 )
-            if truth and truth.names:
-                write_names(out, truth.names)
-                print(f"{out / NAMES}: the names of {len(truth.names):,} classes")
+            if labels and labels.names:
+                write_class_names(out, labels.names)
+                print(f"{out / NAMES_FILE}: the names of {len(labels.names):,} classes")
     except OSError as error:  # a full disk among them
         raise UserError(
             f"{error.filename or out}: {error.strerror or error}; what is whole stays, so mend it and start again"
@@ -219,13 +212,13 @@ def run(archives: Path, out: Path, workers: int) -> None:
 
 
 def _find(archives: Path, split: str) -> Path | None:
-    places = [archives / name for name in SPLITS[split]] + [archives / split / name for name in SPLITS[split]]
+    places = [archives / name for name in ARCHIVES[split]] + [archives / split / name for name in ARCHIVES[split]]
     return next((path for path in places if path.is_file()), None)
 
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """No other process makes anything in this folder meanwhile."""
+    """Keep other processes from unpacking into this folder meanwhile."""
     descriptor = os.open(out, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -234,34 +227,3 @@ def _alone(out: Path) -> Iterator[None]:
         raise UserError(f"{out}: another process is making this data set; wait for it, or stop it first") from None
     finally:
         os.close(descriptor)
-
-
-def folder(text: str) -> Path:
-    """A path, for argparse; nothing is not the working directory."""
-    if not text:
-        raise argparse.ArgumentTypeError("found nothing; allowed: a folder")
-    return Path(text)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m hlg.data.imagenet", description="ImageNet's folders, of its archives."
-    )
-    parser.add_argument(
-        "--archives", type=folder, required=True, help="folder with the archives and the development kit"
-    )
-    parser.add_argument("--out", type=folder, required=True, help="gets train/ and val/")
-    parser.add_argument("--workers", type=int, default=min(16, 2 * (os.cpu_count() or 1)), help="threads")
-    options = parser.parse_args(argv)
-    try:
-        if options.workers < 1:
-            raise UserError(f"--workers: found {options.workers}; allowed: 1 or more")
-        run(options.archives, options.out, options.workers)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("stopped by Ctrl-C: start it again to go on", file=sys.stderr)
-        return 130
-    return 0

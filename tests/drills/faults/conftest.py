@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hlg.data.tiny.make import Request, make
+from hlg.data.tiny.make import TinyRequest, make_tiny
 from tests.drills.faults.drill import DRILLS
 from tests.drills.faults.job import Job
 
@@ -13,7 +13,7 @@ from tests.drills.faults.job import Job
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """36 training images of three classes and 15 to evaluate on."""
     out = tmp_path_factory.mktemp("data") / "tiny"
-    make(out, Request(classes=3, train=12, val=5))
+    make_tiny(out, TinyRequest(classes=3, train=12, val=5))
     return out
 
 

@@ -6,8 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from hlg.data.tiny.make import Request
-from hlg.data.tiny.make import make as draw
+from hlg.data.tiny.make import TinyRequest, make_tiny
 from repro.check.baseline import make
 from repro.check.baselines import Baseline
 from repro.check.judge import judge
@@ -23,7 +22,7 @@ Train = Callable[[str], Run]
 def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
     """Trains with a fault, or with none."""
     folder = tmp_path_factory.mktemp("gate")
-    draw(folder / "data", Request(classes=3, train=32, val=32))
+    make_tiny(folder / "data", TinyRequest(classes=3, train=32, val=32))
 
     def call(fault: str) -> Run:
         runs = folder / fault

@@ -11,7 +11,7 @@ import pytest
 
 from hlg.data import listing as module
 from hlg.data.index import dataset_hash, scan
-from hlg.data.listing import Listing, listing
+from hlg.data.listing import ClassFolders, list_class_folders
 from hlg.errors import UserError
 
 
@@ -19,7 +19,7 @@ from hlg.errors import UserError
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own, in which a list of any length is kept, of folders however new."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(module, "WORTH_KEEPING", 1)
+    monkeypatch.setattr(module, "WORTH_CACHING", 1)
     monkeypatch.setattr(module, "SETTLED_S", 0)
     return tmp_path / "cache" / "hlg-repro"
 
@@ -53,11 +53,11 @@ def kept_file(cache: Path) -> Path:
 
 
 def test_the_second_time_no_folder_is_read(data: Path, no_folder_is_read: Callable[[], None]) -> None:
-    first = listing(data)
-    assert first == Listing({"a": (["1.JPEG", "2.JPEG"], ["notes.txt"]), "b": (["3.png"], [])}, ["stray.csv"])
+    first = list_class_folders(data)
+    assert first == ClassFolders({"a": (["1.JPEG", "2.JPEG"], ["notes.txt"]), "b": (["3.png"], [])}, ["stray.csv"])
 
     no_folder_is_read()
-    assert listing(data) == first
+    assert list_class_folders(data) == first
 
 
 def test_an_index_from_the_cache_says_what_one_from_the_disk_says(
@@ -93,14 +93,14 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_folder_is_read_anew_when(data: Path, change: str) -> None:
-    before = listing(data)
+    before = list_class_folders(data)
     CHANGES[change](data)
 
-    after = listing(data)
+    after = list_class_folders(data)
 
     assert after != before
     module._cache_file(data).unlink()  # type: ignore[union-attr]
-    assert after == listing(data)
+    assert after == list_class_folders(data)
 
 
 TOUCHES: dict[str, Callable[[Path], object]] = {
@@ -122,49 +122,49 @@ TOUCHES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("touch", TOUCHES)
 def test_a_list_does_not_count_any_more_when(data: Path, touch: str, no_folder_is_read: Callable[[], None]) -> None:
-    listing(data)
+    list_class_folders(data)
     TOUCHES[touch](data)
 
     no_folder_is_read()
     with pytest.raises(AssertionError, match="was read"):
-        listing(data)
+        list_class_folders(data)
 
 
 def test_a_list_of_folders_that_changed_just_now_is_not_kept(
     data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SETTLED_S", 60)
-    listing(data)
+    list_class_folders(data)
     assert not cache.exists()
 
 
 def test_a_short_list_is_not_kept(data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WORTH_KEEPING", 4)
-    listing(data)
+    monkeypatch.setattr(module, "WORTH_CACHING", 4)
+    list_class_folders(data)
     assert not cache.exists()
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff\n[]", b"cut", b"one byte"])
 def test_a_damaged_list_is_made_anew(data: Path, cache: Path, damage: bytes) -> None:
-    first = listing(data)
+    first = list_class_folders(data)
     whole = kept_file(cache).read_bytes()
     kept_file(cache).write_bytes(
         {b"cut": whole[:-20], b"one byte": whole.replace(b"1.JPEG", b"9.JPEG")}.get(damage, damage)
     )
 
-    assert listing(data) == first
+    assert list_class_folders(data) == first
     assert kept_file(cache).read_bytes() == whole
 
 
 def test_nothing_is_written_into_the_folder_itself(data: Path) -> None:
     before = sorted(data.rglob("*"))
-    listing(data)
+    list_class_folders(data)
     assert sorted(data.rglob("*")) == before
 
 
 def test_where_no_cache_can_be_written_there_is_none(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
-    assert listing(data) == listing(data)
+    assert list_class_folders(data) == list_class_folders(data)
 
 
 def test_without_a_home_there_is_no_cache(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,12 +173,12 @@ def test_without_a_home_there_is_no_cache(data: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", nobody)
-    assert listing(data) == listing(data)
+    assert list_class_folders(data) == list_class_folders(data)
 
 
 def test_several_ranks_may_keep_the_list_at_once(data: Path, cache: Path) -> None:
     with ThreadPoolExecutor(8) as ranks:
-        found = list(ranks.map(listing, [data] * 32))
+        found = list(ranks.map(list_class_folders, [data] * 32))
     assert all(one == found[0] for one in found)
     kept_file(cache)  # one file, and nothing half-written beside it
 
@@ -186,9 +186,9 @@ def test_several_ranks_may_keep_the_list_at_once(data: Path, cache: Path) -> Non
 def test_names_that_are_not_utf_8_are_remembered(data: Path, no_folder_is_read: Callable[[], None]) -> None:
     Path(os.fsdecode(os.fsencode(data / "a") + b"/\xff.JPEG")).write_bytes(b"")
     wait_for_the_clock()
-    first = listing(data)
+    first = list_class_folders(data)
     no_folder_is_read()
-    assert listing(data) == first
+    assert list_class_folders(data) == first
     assert "\udcff.JPEG" in first.folders["a"][0]
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from hlg.data import throughput
-from hlg.data.throughput import Rate, described, drawn, measure, read_or_drawn
-from hlg.data.tiny import make
+from hlg.data.throughput import Rate, draw_photographs, find_or_draw_images, image_facts, measure_throughput
+from hlg.data.tiny.make import TinyRequest
 from hlg.errors import UserError
 
 
@@ -19,11 +19,11 @@ def test_a_rate_tells_wall_clock_and_processor_time_apart() -> None:
 def test_training_evaluation_and_decoding_are_measured_on_drawn_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throughput, "DRAWN", make.Request(classes=2, train=3, val=1))
-    index = drawn(tmp_path / "drawn")
+    monkeypatch.setattr(throughput, "DRAWN", TinyRequest(classes=2, train=3, val=1))
+    index = draw_photographs(tmp_path / "drawn")
     assert len(index.files) == 6
 
-    rates = measure(index, workers=2, seconds=0.2, image_size=32, batch_size=4)
+    rates = measure_throughput(index, workers=2, seconds=0.2, image_size=32, batch_size=4)
 
     assert list(rates) == ["train", "eval", "decode"]
     for rate in rates.values():
@@ -35,13 +35,13 @@ def test_training_evaluation_and_decoding_are_measured_on_drawn_images(
 def test_images_are_drawn_where_no_folder_is_named_and_never_where_one_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throughput, "DRAWN", make.Request(classes=2, train=3, val=1))
+    monkeypatch.setattr(throughput, "DRAWN", TinyRequest(classes=2, train=3, val=1))
     with ExitStack() as closing:
-        found = read_or_drawn("", 10, closing)
+        found = find_or_draw_images("", 10, closing)
         sizes = [(found.root / file).stat().st_size for file in found.files]
-        assert described(found, "") == {"drawn": True, "images": 6, "mean_file_bytes": sum(sizes) / 6}
-        again = read_or_drawn(str(found.root), 10, closing)
-        assert described(again, str(found.root))["drawn"] is False
+        assert image_facts(found, "") == {"drawn": True, "images": 6, "mean_file_bytes": sum(sizes) / 6}
+        again = find_or_draw_images(str(found.root), 10, closing)
+        assert image_facts(again, str(found.root))["drawn"] is False
         with pytest.raises(UserError, match="none"):
-            read_or_drawn(str(tmp_path / "none"), 10, closing)
+            find_or_draw_images(str(tmp_path / "none"), 10, closing)
     assert not found.root.exists()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hlg.config import Config
-from hlg.data.tiny.make import Request, make
+from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.errors import UserError
 from hlg.runtime import fused_kernels
 from tests.hlg.runtime.test_graph_cache import train
@@ -19,7 +19,7 @@ from tests.support.processes import run_module
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data") / "tiny"
-    make(out, Request(classes=3, train=6, val=3))
+    make_tiny(out, TinyRequest(classes=3, train=6, val=3))
     return out
 
 

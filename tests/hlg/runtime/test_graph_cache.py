@@ -12,7 +12,7 @@ import pytest
 from mindspore import Parameter, Tensor
 
 from hlg.config import Config
-from hlg.data.tiny.make import Request, make
+from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.errors import UserError
 from hlg.runtime import graph_cache
 from hlg.runtime.device import Device
@@ -29,7 +29,7 @@ SMALL = (
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data") / "tiny"
-    make(out, Request(classes=3, train=3, val=3))
+    make_tiny(out, TinyRequest(classes=3, train=3, val=3))
     return out
 
 

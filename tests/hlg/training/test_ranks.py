@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hlg.data.tiny.make import Request, make
+from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.launch.placement import free_port
 from tests.support import ROOT
 from tests.support.narrow import ranks
@@ -95,7 +95,7 @@ def test_counts_add_up_exactly(computed: dict[int, list[dict[str, np.ndarray]]])
 def evaluations(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, float]]:
     """eval.json of the same checkpoint on 23 images, by number of ranks."""
     folder = tmp_path_factory.mktemp("evaluations")
-    make(folder / "data", Request(classes=3, train=2, val=9))
+    make_tiny(folder / "data", TinyRequest(classes=3, train=2, val=9))
     images = sorted((folder / "data/val").glob("*/*"))
     for image in images[:3]:
         image.unlink()
@@ -136,7 +136,7 @@ def test_an_evaluation_of_an_odd_number_of_images_is_exact_on_one_two_and_three_
 
 
 def test_the_ranks_of_msrun_train_as_well(tmp_path: Path) -> None:
-    make(tmp_path / "data", Request(classes=3, train=4, val=1))
+    make_tiny(tmp_path / "data", TinyRequest(classes=3, train=4, val=1))
     program = tmp_path / "program.py"  # msrun starts a file, not a module
     program.write_text(
         "import sys\nfrom hlg import train\nfrom tests.support.narrow import narrow\nnarrow()\nsys.exit(train.main())\n"

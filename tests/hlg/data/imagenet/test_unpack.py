@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from hlg.data.class_names import names_beside
+from hlg.data.class_names import class_names_beside
 from hlg.data.imagenet import devkit, unpack
-from hlg.data.imagenet.archives import pieces
+from hlg.data.imagenet.__main__ import main
+from hlg.data.imagenet.archives import list_members
 from hlg.data.index import scan
 from hlg.data.tiny import drawing
 from hlg.errors import UserError
@@ -34,7 +35,7 @@ NAMES = ("tench, Tinca tinca", "goldfish, Carassius auratus", "Chihuahua")
 def image(label: int, i: int) -> bytes:
     """A drawn photograph, another one for each (label, i)."""
     rng = np.random.default_rng([label, i])
-    return drawing.encode(drawing.draw(label, rng), rng, "JPEG")
+    return drawing.encode_image(drawing.draw_image(label, rng), rng, "JPEG")
 
 
 TRAIN = {f"{wnid}/{wnid}_{i}.JPEG": image(label, i) for label, wnid in enumerate(CLASSES) for i in range(3)}
@@ -87,7 +88,7 @@ def images_in(folder: Path) -> dict[str, bytes]:
 
 def error_of(archives: Path, out: Path) -> str:
     with pytest.raises(UserError) as raised:
-        unpack.run(archives, out, 2)
+        unpack.unpack_imagenet(archives, out, 2)
     return str(raised.value)
 
 
@@ -96,7 +97,7 @@ def error_of(archives: Path, out: Path) -> str:
 
 def test_the_published_archives_become_a_folder_a_class(archives: Path, out: Path) -> None:
     before = files_in(archives)
-    unpack.run(archives, out, 2)
+    unpack.unpack_imagenet(archives, out, 2)
     assert images_in(out / "train") == TRAIN
     assert images_in(out / "val") == VAL_FOLDERS
     assert files_in(archives) == before
@@ -105,17 +106,17 @@ def test_the_published_archives_become_a_folder_a_class(archives: Path, out: Pat
 
 
 def test_the_names_of_the_classes_come_from_the_kit_and_stay_with_the_data(archives: Path, out: Path) -> None:
-    unpack.run(archives, out, 2)
-    assert names_beside(out / "val") == dict(zip(CLASSES, NAMES, strict=True))
+    unpack.unpack_imagenet(archives, out, 2)
+    assert class_names_beside(out / "val") == dict(zip(CLASSES, NAMES, strict=True))
 
 
 def test_a_plain_list_of_classes_does_instead_of_the_kit(archives: Path, out: Path) -> None:
     (archives / devkit.DEVKIT).unlink()
     (archives / "val_wnids.txt").write_text("\n".join(VAL_CLASSES) + "\n")
     (archives / "LOC_synset_mapping.txt").write_text(f"{CLASSES[0]} {NAMES[0]}\n")
-    unpack.run(archives, out, 2)
+    unpack.unpack_imagenet(archives, out, 2)
     assert images_in(out / "val") == VAL_FOLDERS
-    assert names_beside(out / "train") == {CLASSES[0]: NAMES[0]}
+    assert class_names_beside(out / "train") == {CLASSES[0]: NAMES[0]}
 
 
 def test_the_archives_that_are_usual_in_clouds_do_as_well(archives: Path, out: Path) -> None:
@@ -124,7 +125,7 @@ def test_the_archives_that_are_usual_in_clouds_do_as_well(archives: Path, out: P
     (archives / "train").mkdir()
     (archives / "train/imagenet_train.tar").write_bytes(tar_of({f"./train/{k}": v for k, v in TRAIN.items()}))
     (archives / "imagenet_val.tar").write_bytes(tar_of(VAL_FOLDERS))
-    unpack.run(archives, out, 2)
+    unpack.unpack_imagenet(archives, out, 2)
     assert images_in(out / "train") == TRAIN
     assert images_in(out / "val") == VAL_FOLDERS
 
@@ -133,7 +134,7 @@ def test_one_split_is_made_when_the_other_ones_archive_is_not_there(
     archives: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (archives / "ILSVRC2012_img_train.tar").unlink()
-    unpack.run(archives, out, 2)
+    unpack.unpack_imagenet(archives, out, 2)
     assert not (out / "train").exists()
     assert "train: not made, for" in capsys.readouterr().out
     assert images_in(out / "val") == VAL_FOLDERS
@@ -147,9 +148,9 @@ def test_it_needs_no_mindspore(archives: Path, out: Path, tmp_path: Path) -> Non
 
 
 def test_a_second_call_writes_nothing(archives: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    unpack.run(archives, out, 2)
+    unpack.unpack_imagenet(archives, out, 2)
     times = {path: path.stat().st_mtime_ns for path in out.rglob("*.JPEG")}
-    unpack.run(archives, out, 2)
+    unpack.unpack_imagenet(archives, out, 2)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.JPEG")} == times
     assert capsys.readouterr().out.count("(already there)") == 2
 
@@ -168,7 +169,7 @@ def test_a_killed_run_leaves_no_split_and_is_gone_on_with(archives: Path, out: P
     assert process.returncode == -signal.SIGKILL, "it was done before it could be killed"
     assert not (out / "train").exists()
     finished = {path: path.stat().st_mtime_ns for path in out.glob(".train.partial/n*/*")}
-    unpack.run(archives, out, 2)
+    unpack.unpack_imagenet(archives, out, 2)
     assert len(images_in(out / "train")) == 4000
     again = {out / "train" / path.parent.name / path.name: time_ for path, time_ in finished.items()}
     assert {path: path.stat().st_mtime_ns for path in again} == again
@@ -176,13 +177,13 @@ def test_a_killed_run_leaves_no_split_and_is_gone_on_with(archives: Path, out: P
 
 
 def test_half_a_file_is_never_taken_for_a_whole_one(archives: Path, out: Path) -> None:
-    jobs = unpack.plan(archives / "ILSVRC2012_img_train.tar", None)
+    jobs = unpack.plan_jobs(archives / "ILSVRC2012_img_train.tar", None)
     out.mkdir()
     half = out / f"{PARTIAL}{CLASSES[0]}"
     half.mkdir()
     (half / f"{CLASSES[0]}_0.JPEG").write_bytes(b"half")
     (half / f"{PARTIAL}{CLASSES[0]}_1.JPEG").write_bytes(b"half")
-    unpack.make(jobs[0], out, threading.Event())
+    unpack.unpack_job(jobs[0], out, threading.Event())
     assert files_in(out) == {name: content for name, content in TRAIN.items() if name.startswith(CLASSES[0])}
 
 
@@ -217,7 +218,7 @@ def test_too_little_room_is_said_before_anything_is_written(
 
 
 def test_a_folder_without_archives_is_told_what_is_expected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert unpack.main(["--archives", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert main(["--archives", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     for name in (
         "ILSVRC2012_img_train.tar",
@@ -246,7 +247,7 @@ def test_validation_images_whose_classes_nobody_knows_are_not_unpacked(archives:
 def test_a_list_that_does_not_fit_is_named(archives: Path, out: Path, lines: list[str], said: str) -> None:
     (archives / "val_wnids.txt").write_text("\n".join(lines))
     with pytest.raises(UserError, match=said):
-        unpack.run(archives, out, 2)
+        unpack.unpack_imagenet(archives, out, 2)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +289,9 @@ def test_a_class_that_is_cut_off_is_named_with_its_image(archives: Path, out: Pa
 
 def test_a_damaged_header_is_named_by_what_stands_before_it(archives: Path, out: Path) -> None:
     content = bytearray(train_tar())
-    second = next(piece for piece in pieces(archives / "ILSVRC2012_img_train.tar") if piece.name.startswith(CLASSES[1]))
+    second = next(
+        piece for piece in list_members(archives / "ILSVRC2012_img_train.tar") if piece.name.startswith(CLASSES[1])
+    )
     content[second.start - 512 : second.start - 500] = b"\xff" * 12
     (archives / "ILSVRC2012_img_train.tar").write_bytes(content)
     assert f"ILSVRC2012_img_train.tar: damaged after '{CLASSES[0]}.tar'" in error_of(archives, out)
@@ -299,7 +302,7 @@ def test_zeros_in_the_middle_are_no_end(archives: Path, out: Path) -> None:
     path = archives / "ILSVRC2012_img_train.tar"
     path.write_bytes(tar_of(large))
     content = bytearray(path.read_bytes())
-    start = list(pieces(path))[1].start
+    start = list(list_members(path))[1].start
     content[start - 512 : start] = bytes(512)
     path.write_bytes(content)
     assert "damaged after '0.tar' (it ends 1," in error_of(archives, out)

@@ -12,25 +12,26 @@ import pytest
 from PIL import Image
 
 from hlg.data.index import dataset_hash, scan
+from hlg.data.tiny import __main__ as tiny
 from hlg.data.tiny import drawing
-from hlg.data.tiny import make as tiny
-from hlg.data.tiny.make import Manifest, Request, make, verify
+from hlg.data.tiny.make import TinyRequest, make_tiny
+from hlg.data.tiny.manifest import Manifest, verify_tiny
 from hlg.errors import UserError
 from tests.support.processes import run_module
 
-SMALL = Request(classes=2, train=2, val=1)
+SMALL = TinyRequest(classes=2, train=2, val=1)
 
 
 @pytest.fixture(scope="module")
 def ten_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("tiny") / "ten"
-    make(out, Request(classes=10, train=12, val=8), workers=os.cpu_count() or 1)
+    make_tiny(out, TinyRequest(classes=10, train=12, val=8), workers=os.cpu_count() or 1)
     return out
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    make(tmp_path / "data" / "small", SMALL)
+    make_tiny(tmp_path / "data" / "small", SMALL)
     return tmp_path / "data" / "small"
 
 
@@ -144,7 +145,7 @@ def test_the_probes_would_see_classes_that_have_colours_of_their_own(
 
 
 def test_the_same_request_gives_the_same_bytes_for_any_number_of_workers(small: Path, tmp_path: Path) -> None:
-    manifest, new = make(tmp_path / "again", SMALL, workers=2)
+    manifest, new = make_tiny(tmp_path / "again", SMALL, workers=2)
 
     assert new
     assert manifest == json.loads((small / "manifest.json").read_text())
@@ -153,14 +154,14 @@ def test_the_same_request_gives_the_same_bytes_for_any_number_of_workers(small: 
 
 
 def test_more_images_leave_the_first_ones_as_they_were(small: Path, tmp_path: Path) -> None:
-    manifest, _ = make(tmp_path / "more", Request(classes=3, train=3, val=1))
+    manifest, _ = make_tiny(tmp_path / "more", TinyRequest(classes=3, train=3, val=1))
 
     first = "train/n90000001/n90000001_0.JPEG"
     assert manifest["files"][first] == hashlib.sha256((small / first).read_bytes()).hexdigest()
 
 
 def test_another_seed_gives_other_images(small: Path, tmp_path: Path) -> None:
-    manifest, _ = make(tmp_path / "other", Request(classes=2, train=2, val=1, seed=2))
+    manifest, _ = make_tiny(tmp_path / "other", TinyRequest(classes=2, train=2, val=1, seed=2))
 
     assert not set(manifest["files"].values()) & set(read_manifest(small)["files"].values())
 
@@ -185,7 +186,7 @@ def read_manifest(out: Path) -> Manifest:
 def test_a_data_set_that_is_there_is_left_alone(small: Path) -> None:
     before = modified(small)
 
-    manifest, new = make(small, SMALL)
+    manifest, new = make_tiny(small, SMALL)
 
     assert not new
     assert manifest == read_manifest(small)
@@ -201,41 +202,41 @@ def test_a_damaged_data_set_is_made_anew(small: Path, harm: str) -> None:
     else:
         damaged.write_bytes(whole[:100])
 
-    _, new = make(small, SMALL)
+    _, new = make_tiny(small, SMALL)
 
     assert new
     assert damaged.read_bytes() == whole
 
 
 def test_another_request_replaces_the_data_set(small: Path) -> None:
-    make(small, Request(classes=1, train=1, val=1))
+    make_tiny(small, TinyRequest(classes=1, train=1, val=1))
 
     assert sorted(p.name for p in small.rglob("*.JPEG")) == ["n90000000_0.JPEG", "val_00000001.JPEG"]
-    assert verify(small) == []
+    assert verify_tiny(small) == []
 
 
 def test_another_drawing_code_replaces_the_data_set(small: Path) -> None:
     manifest = read_manifest(small)
     (small / "manifest.json").write_text(json.dumps({**manifest, "drawing": "older"}))
 
-    assert make(small, SMALL) == (manifest, True)
+    assert make_tiny(small, SMALL) == (manifest, True)
 
 
 def test_a_failure_on_the_way_leaves_the_old_data_set_and_nothing_else(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = modified(small)
-    encode = drawing.encode
+    encode = drawing.encode_image
 
     def disk_fills_up(image: Image.Image, rng: np.random.Generator, form: str) -> bytes:
         if form == "PNG":
             raise OSError(28, "No space left on device")
         return encode(image, rng, form)
 
-    monkeypatch.setattr(drawing, "encode", disk_fills_up)
+    monkeypatch.setattr(drawing, "encode_image", disk_fills_up)
 
     with pytest.raises(UserError, match=r"No space left on device: .*small was not made"):
-        make(small, Request(classes=3, train=2, val=1))
+        make_tiny(small, TinyRequest(classes=3, train=2, val=1))
     assert modified(small) == before
     assert list(small.parent.iterdir()) == [small]
 
@@ -245,16 +246,16 @@ def test_a_folder_that_this_tool_did_not_make_is_never_replaced(tmp_path: Path) 
     (tmp_path / "thesis.txt").write_text("precious")
 
     with pytest.raises(UserError, match=r"holds files, but no manifest\.json of this tool"):
-        make(tmp_path, SMALL)
+        make_tiny(tmp_path, SMALL)
     assert (tmp_path / "thesis.txt").read_text() == "precious"
 
 
 def test_a_file_of_someone_else_in_the_data_set_stops_its_replacement(small: Path) -> None:
     (small / "train/thesis.txt").write_text("precious")
 
-    assert make(small, SMALL)[1] is False  # nothing to replace, nothing in the way
+    assert make_tiny(small, SMALL)[1] is False  # nothing to replace, nothing in the way
     with pytest.raises(UserError, match=r"holds train/thesis\.txt, which this tool did not make"):
-        make(small, Request(classes=1, train=1, val=1))
+        make_tiny(small, TinyRequest(classes=1, train=1, val=1))
     assert (small / "train/thesis.txt").read_text() == "precious"
 
 
@@ -262,16 +263,16 @@ def test_an_empty_folder_may_be_filled_and_a_file_in_its_place_may_not(tmp_path:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
 
-    assert make(tmp_path / "empty", Request(classes=1, train=1, val=1))[1] is True
+    assert make_tiny(tmp_path / "empty", TinyRequest(classes=1, train=1, val=1))[1] is True
     with pytest.raises(UserError, match="is a file; give a folder"):
-        make(tmp_path / "file", SMALL)
+        make_tiny(tmp_path / "file", SMALL)
 
 
 # --- verify ---
 
 
 def test_verify_finds_nothing_in_a_fresh_data_set(small: Path) -> None:
-    assert verify(small) == []
+    assert verify_tiny(small) == []
 
 
 def test_verify_names_every_difference(small: Path) -> None:
@@ -282,7 +283,7 @@ def test_verify_names_every_difference(small: Path) -> None:
     gone.unlink()
     (small / "val/extra.txt").touch()
 
-    assert verify(small) == [
+    assert verify_tiny(small) == [
         "train/n90000001/n90000001_0.JPEG: missing",
         "val/extra.txt: not in the manifest",
         "train/n90000000/n90000000_1.JPEG: content differs",
@@ -294,7 +295,7 @@ def test_verify_notices_a_manifest_that_was_edited(small: Path) -> None:
     manifest["splits"]["val"]["hash"] = manifest["hash"] = "0" * 64
     (small / "manifest.json").write_text(json.dumps(manifest))
 
-    assert verify(small) == [
+    assert verify_tiny(small) == [
         "manifest.json: its hash is not that of its files",
         "manifest.json: its hash of val is not that of its files",
     ]
@@ -323,13 +324,13 @@ def imagenet(tmp_path: Path) -> Path:
     return root
 
 
-def carve(imagenet: Path, **counts: int) -> Request:
-    return Request(**{"classes": 2, "train": 4, "val": 2, **counts}, imagenet=str(imagenet))
+def carve(imagenet: Path, **counts: int) -> TinyRequest:
+    return TinyRequest(**{"classes": 2, "train": 4, "val": 2, **counts}, imagenet=str(imagenet))
 
 
 def test_a_carved_subset_is_a_copy_byte_for_byte(imagenet: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    manifest, _ = make(out, carve(imagenet))
+    manifest, _ = make_tiny(out, carve(imagenet))
 
     assert manifest["kind"] == "carved"
     assert [manifest["splits"][split]["images"] for split in ("train", "val")] == [8, 4]
@@ -338,12 +339,12 @@ def test_a_carved_subset_is_a_copy_byte_for_byte(imagenet: Path, tmp_path: Path)
         assert not (out / path).samefile(imagenet / path)
     train, val = (scan(out / split, class_num=2) for split in ("train", "val"))
     assert train.classes == val.classes == tuple(manifest["classes"])
-    assert verify(out) == []
+    assert verify_tiny(out) == []
 
 
 def test_the_seed_decides_which_classes_and_files_are_carved(imagenet: Path, tmp_path: Path) -> None:
-    first, again = (make(tmp_path / name, carve(imagenet))[0] for name in ("first", "again"))
-    others = [make(tmp_path / str(seed), carve(imagenet, seed=seed))[0] for seed in range(2, 6)]
+    first, again = (make_tiny(tmp_path / name, carve(imagenet))[0] for name in ("first", "again"))
+    others = [make_tiny(tmp_path / str(seed), carve(imagenet, seed=seed))[0] for seed in range(2, 6)]
 
     assert first == again
     assert len({manifest["hash"] for manifest in [first, *others]}) > 1
@@ -351,9 +352,9 @@ def test_the_seed_decides_which_classes_and_files_are_carved(imagenet: Path, tmp
 
 
 def test_a_carved_subset_that_is_there_is_left_alone(imagenet: Path, tmp_path: Path) -> None:
-    make(tmp_path / "out", carve(imagenet))
+    make_tiny(tmp_path / "out", carve(imagenet))
 
-    assert make(tmp_path / "out", carve(imagenet))[1] is False
+    assert make_tiny(tmp_path / "out", carve(imagenet))[1] is False
 
 
 @pytest.mark.parametrize(
@@ -368,7 +369,7 @@ def test_asking_for_more_than_there_is_says_how_much_there_is(
     imagenet: Path, tmp_path: Path, counts: dict[str, int], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        make(tmp_path / "out", carve(imagenet, **counts))
+        make_tiny(tmp_path / "out", carve(imagenet, **counts))
     assert list(tmp_path.iterdir()) == [imagenet]
 
 
@@ -376,7 +377,7 @@ def test_an_imagenet_without_val_is_an_error_that_names_the_folder(imagenet: Pat
     (imagenet / "val").rename(tmp_path / "elsewhere")
 
     with pytest.raises(UserError, match="imagenet/val: no such folder"):
-        make(tmp_path / "out", carve(imagenet))
+        make_tiny(tmp_path / "out", carve(imagenet))
 
 
 @pytest.mark.parametrize("place", ["imagenet/tiny", "imagenet", "."])
@@ -384,7 +385,7 @@ def test_nothing_is_written_into_or_around_the_source(imagenet: Path, tmp_path: 
     before = modified(tmp_path)
 
     with pytest.raises(UserError, match=r"must lie outside|no manifest\.json of this tool"):
-        make(tmp_path / place, carve(imagenet))
+        make_tiny(tmp_path / place, carve(imagenet))
     assert modified(tmp_path) == before
 
 

@@ -1,0 +1,54 @@
+"""Look at every image of an ImageNet folder, whole or a subset, and keep a report beside train/ and val/.
+
+    python -m hlg.data.imagenet.verify --imagenet /data/imagenet
+
+Every file is read, hashed and decoded as training decodes it. The exit code is 1 if the data set has a fault; oddities
+that ImageNet is known for are listed only. A run on these data records the report's hash.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hlg.cli import folder_argument
+from hlg.data.imagenet.verify.inspection import inspect_splits
+from hlg.data.imagenet.verify.page import inspection_page, write_inspection
+from hlg.data.index import REPORT
+from hlg.errors import UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit code: 0 without faults, 1 with faults, 2 for a mistake in the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hlg.data.imagenet.verify", description="Look at every image of a data set."
+    )
+    parser.add_argument("--imagenet", type=folder_argument, required=True, help="holds train/ and val/, or one of them")
+    parser.add_argument("--report", default="", help="folder for the report (default: beside the splits)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads")
+    options = parser.parse_args(argv)
+    place = Path(options.report or options.imagenet)
+    try:
+        if options.workers < 1:
+            raise UserError(f"--workers: found {options.workers}; allowed: 1 or more")
+        if not os.access(place, os.W_OK):  # before hours of work
+            raise UserError(f"{place}: can't be written, so say where the report is to go: REPORT=folder (--report)")
+        report = inspect_splits(options.imagenet, options.workers)
+        digest = write_inspection(report, place)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"error: {error.filename or place}: {error.strerror or error}", file=sys.stderr)
+        return UserError.exit_code
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C: there is no report", file=sys.stderr)
+        return 130
+    print(inspection_page(report), end="")
+    print(f"\n{place / REPORT}: {digest}")
+    return 1 if report["faults"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

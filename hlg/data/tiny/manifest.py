@@ -1,0 +1,80 @@
+"""The manifest of a tiny data set: how it came about, and the hash and size of every file."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hlg.data.index import MANIFEST, SPLITS
+from hlg.errors import UserError
+from hlg.files import sha256_of
+
+Manifest = dict[str, Any]
+Written = tuple[str, str, int]  # path relative to the data set, SHA-256, bytes
+
+
+def build_manifest(identity: Manifest, names: dict[str, str], written: Iterable[Written]) -> Manifest:
+    """Put together a manifest from what was asked for, the classes' names and the files."""
+    written = sorted(written)
+    files = {path: digest for path, digest, _ in written}
+    splits = {
+        split: {"images": sum(path.startswith(f"{split}/") for path in files), "hash": _hash(files, split)}
+        for split in SPLITS
+    }
+    return {
+        **identity,
+        "classes": names,
+        "splits": splits,
+        "hash": _hash(files),
+        "files": files,
+        "bytes": {path: size for path, _, size in written},
+    }
+
+
+def read_manifest(out: Path) -> Manifest | None:
+    """Read the manifest in a folder; None where there is none or another tool wrote it."""
+    try:
+        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+        return manifest if manifest["kind"] in ("drawn", "carved") and manifest["bytes"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def file_sizes(out: Path) -> dict[str, int]:
+    """Bytes of every file in a folder but the manifest, by relative path."""
+    found = {p.relative_to(out).as_posix(): p.stat().st_size for p in out.rglob("*") if p.is_file()}
+    found.pop(MANIFEST, None)
+    return found
+
+
+def verify_tiny(out: Path) -> list[str]:
+    """List every difference between a data set and its manifest, one sentence each; reads every byte.
+
+    Raises:
+        UserError: the folder has no manifest of this tool.
+    """
+    manifest = read_manifest(out)
+    if manifest is None:
+        raise UserError(f"{out}: no {MANIFEST} of this tool in it; make the data set first")
+    files: dict[str, str] = manifest["files"]
+    present = file_sizes(out)
+    problems = [f"{path}: missing" for path in sorted(files.keys() - present.keys())]
+    problems += [f"{path}: not in the manifest" for path in sorted(present.keys() - files.keys())]
+    for path in sorted(files.keys() & present.keys()):
+        if sha256_of(out / path) != files[path]:
+            problems.append(f"{path}: content differs")
+    if manifest["hash"] != _hash(files):
+        problems.append(f"{MANIFEST}: its hash is not that of its files")
+    problems += [
+        f"{MANIFEST}: its hash of {split} is not that of its files"
+        for split in SPLITS
+        if manifest["splits"][split]["hash"] != _hash(files, split)
+    ]
+    return problems
+
+
+def _hash(files: dict[str, str], split: str = "") -> str:
+    """SHA-256 over sorted lines `<sha256>  <path>`: `sha256sum` of what `sha256sum` prints, sorted."""
+    lines = sorted(f"{digest}  {path}\n" for path, digest in files.items() if path.startswith(split))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
