@@ -1,4 +1,4 @@
-"""Train on ModelArts, Huawei's cloud: the boot file, which the service starts by its path, and nothing but options.
+"""Train on ModelArts, Huawei's cloud: the boot file, which the service starts by its path with options alone.
 
     python /any/where/hlg/modelarts.py --config_path=/any/where/configs/hlg_cloud.yml --enable_modelarts=True
         --data_url=s3://bucket/imagenet --train_url=s3://bucket/train
@@ -6,7 +6,7 @@
 
 It copies data_url to data_path and checkpoint_url beside it, unpacks archives there, runs the program, and sends what
 that leaves in output_path to train_url: every ten minutes, and at the end, however the run ends. The exit code is the
-run's; 1 where only the sending failed. To go on with a run of an earlier job, which the node no longer has:
+run's; 1 where only the sending failed. To resume a run of an earlier job, which the node no longer has:
 --resume=<output_path>/<run>, and it is fetched from train_url.
 
 The service starts this file in one of two ways, told apart by the environment:
@@ -53,27 +53,33 @@ GRACE_S = 90.0  # for the run to end after SIGTERM; hlg.launch itself gives its 
 
 
 @dataclass(frozen=True)
-class Place:
-    """Which process of the job this is: on the ``node``, one for it or (``each``) one of its devices'; the ``first``
-    of a node does the copying."""
+class NodeProcess:
+    """Which process of the job this is.
+
+    ``node`` is the number of its machine; ``per_device`` says that the service starts one process a device, not one a
+    node; the ``first`` of a node does the copying.
+    """
 
     node: int
-    each: bool
+    per_device: bool
     first: bool
 
 
-def place(environment: Mapping[str, str]) -> Place:
-    """Where the service's variables put this process."""
+def identify_process(environment: Mapping[str, str]) -> NodeProcess:
+    """Tell from the service's variables which process of the job this is.
+
+    Raises:
+        UserError: a variable is no number.
+    """
     get = environment.get
-    each = any(get(name) for name in ("RANK_ID", "MS_ROLE", "OMPI_COMM_WORLD_LOCAL_RANK"))
+    node = read_number(environment, "VC_TASK_INDEX", 0)
+    per_device = any(get(name) for name in ("RANK_ID", "MS_ROLE", "OMPI_COMM_WORLD_LOCAL_RANK"))
     device = get("ASCEND_DEVICE_ID") or get("OMPI_COMM_WORLD_LOCAL_RANK") or get("DEVICE_ID") or "0"
-    return Place(
-        whole(environment, "VC_TASK_INDEX", 0), each, not each or (device == "0" and get("MS_ROLE") != "MS_SCHED")
-    )
+    return NodeProcess(node, per_device, not per_device or (device == "0" and get("MS_ROLE") != "MS_SCHED"))
 
 
-def whole(environment: Mapping[str, str], name: str, default: int) -> int:
-    """A number that the service sets.
+def read_number(environment: Mapping[str, str], name: str, default: int) -> int:
+    """Read a whole number that the service sets.
 
     Raises:
         UserError: it is none.
@@ -87,8 +93,8 @@ def whole(environment: Mapping[str, str], name: str, default: int) -> int:
 # ------------------------------------------------------------------------------------------------- before the run
 
 
-def read(arguments: Sequence[str]) -> tuple[Config, str, list[str]]:
-    """The configuration, the program's module and its options.
+def read_job(arguments: Sequence[str]) -> tuple[Config, str, list[str]]:
+    """Read the job: the configuration, the program's module and its options.
 
     Raises:
         UserError: a mistake in them, or one that only shows in the cloud.
@@ -105,18 +111,22 @@ def read(arguments: Sequence[str]) -> tuple[Config, str, list[str]]:
     if not config.train_url:
         raise UserError("train_url: found nothing; say where the results go, for nothing outlives the node")
     if config.resume:
-        run_of(config)
+        resumed_run(config)
     # Results anywhere else would be lost.
-    return config, own.program, [*options, "--enable_modelarts=0", option("save_checkpoint_path", config.output_path)]
+    return (
+        config,
+        own.program,
+        [*options, "--enable_modelarts=0", path_option("save_checkpoint_path", config.output_path)],
+    )
 
 
-def option(key: str, path: str) -> str:
-    """An option that says a path as it is."""
+def path_option(key: str, path: str) -> str:
+    """Write an option so that the path is taken as it is."""
     return f"--{key}={path.replace('$', '$$')}"
 
 
-def run_of(config: Config) -> str:
-    """The run folder's name in a path that is to be resumed.
+def resumed_run(config: Config) -> str:
+    """Return the name of the run folder that is to be resumed.
 
     Raises:
         UserError: it does not lie in output_path, so that it can't be in train_url.
@@ -129,24 +139,24 @@ def run_of(config: Config) -> str:
     )
 
 
-def prepare(config: Config, storage: Storage) -> str:
-    """Put data, checkpoint and the run to resume on this node; returns what ``pretrained`` is now.
+def download_inputs(config: Config, storage: Storage) -> str:
+    """Copy data, checkpoint and the run to resume to this node; returns what ``pretrained`` is now.
 
     Raises:
         UserError: something is not in the storage, or an archive is bad.
     """
     data, output = Path(config.data_path), Path(config.output_path)
     if config.data_url:
-        say(f"copying {config.data_url} to {data}")
+        log_line(f"copying {config.data_url} to {data}")
         storage.download(config.data_url, data)
         for folder in (data, data / "train", data / "val"):
             unpack_archives(folder)
     if config.resume:
-        say(f"copying {config.train_url}/{run_of(config)} to {output}")
-        fetch_run(storage, config.train_url, output, run_of(config))
+        log_line(f"copying {config.train_url}/{resumed_run(config)} to {output}")
+        fetch_run(storage, config.train_url, output, resumed_run(config))
     if not config.checkpoint_url:
         return config.pretrained
-    say(f"copying {config.checkpoint_url}")
+    log_line(f"copying {config.checkpoint_url}")
     found = storage.download(config.checkpoint_url, data.with_name("checkpoint"))
     files = [found] if found.is_file() else sorted([*found.glob("*.ckpt"), *found.glob("checkpoints/*.ckpt")])
     if len(files) != 1:
@@ -155,17 +165,17 @@ def prepare(config: Config, storage: Storage) -> str:
     return str(files[0])
 
 
-def say(what: str) -> None:
-    """A line in the job's log."""
+def log_line(what: str) -> None:
+    """Write a line to the job's log."""
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {what}", flush=True)
 
 
 # ------------------------------------------------------------------------------------------------- the run
 
 
-def command(config: Config, at: Place, environment: Mapping[str, str]) -> list[str]:
-    """What stands in front of the program's module: nothing for a rank, or the launcher of all of a node's."""
-    if at.each:
+def launch_command(config: Config, at: NodeProcess, environment: Mapping[str, str]) -> list[str]:
+    """Return what goes before the program's module: nothing for a rank, or the launcher of all ranks of a node."""
+    if at.per_device:
         return []
     launch = ["hlg.launch", f"--logs={config.output_path}/{LOGS}/node_{at.node}"]
     if not config.run_distribute:
@@ -173,7 +183,7 @@ def command(config: Config, at: Place, environment: Mapping[str, str]) -> list[s
     table = environment.get("RANK_TABLE_FILE", "")
     if Path(table).is_file():
         return [*launch, f"--rank_table={table}", f"--node_rank={at.node}"]
-    nodes, devices = whole(environment, "MA_NUM_HOSTS", 1), whole(environment, "MA_NUM_GPUS", 0)
+    nodes, devices = read_number(environment, "MA_NUM_HOSTS", 1), read_number(environment, "MA_NUM_GPUS", 0)
     if not devices:
         raise UserError(
             "run_distribute: found 1, but MA_NUM_GPUS, by which ModelArts says how many devices a node has, is not "
@@ -192,8 +202,8 @@ def command(config: Config, at: Place, environment: Mapping[str, str]) -> list[s
     return launch
 
 
-def run(module: Sequence[str], environment: Mapping[str, str], stop: StopSignals) -> int:
-    """Run the program and pass signals on to it; returns its exit code (1: none of its own)."""
+def run_supervised(module: Sequence[str], environment: Mapping[str, str], stop: StopSignals) -> int:
+    """Run the program, pass signals on to it, and return its exit code (1: none of its own)."""
     paths = [str(HERE.parent), *filter(None, [environment.get("PYTHONPATH")])]
     inherited = {**environment, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
     if device := environment.get("ASCEND_DEVICE_ID"):
@@ -209,13 +219,13 @@ def run(module: Sequence[str], environment: Mapping[str, str], stop: StopSignals
 
 
 @contextlib.contextmanager
-def sending(outbox: Outbox, every_s: float) -> Iterator[None]:
-    """Send what is new every so often meanwhile."""
+def sending_results(outbox: Outbox, every_s: float) -> Iterator[None]:
+    """Send what is new every ``every_s`` seconds, in a thread, while used as a context."""
     over = threading.Event()
 
     def work() -> None:
         while not over.wait(every_s):
-            send(outbox, "warning")
+            send_results(outbox, "warning")
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
@@ -226,8 +236,8 @@ def sending(outbox: Outbox, every_s: float) -> Iterator[None]:
         thread.join()
 
 
-def send(outbox: Outbox, grade: str) -> bool:
-    """Send what is new; returns whether it arrived. A failure is a line, for the run goes before it."""
+def send_results(outbox: Outbox, grade: str) -> bool:
+    """Send what is new and return whether it arrived; a failure is one line, and the run goes on."""
     try:
         outbox.send()
     except (StorageError, OSError) as error:
@@ -237,24 +247,24 @@ def send(outbox: Outbox, grade: str) -> bool:
 
 
 def boot(arguments: Sequence[str]) -> int:
-    """All that this file does; returns the exit code.
+    """Copy the inputs, run the program, send the results; returns the exit code.
 
     Raises:
         UserError: the run can't begin.
     """
-    config, program, options = read(arguments)
+    config, program, options = read_job(arguments)
     environment = dict(os.environ)
-    at = place(environment)
-    front = command(config, at, environment)
+    at = identify_process(environment)
+    module = [*launch_command(config, at, environment), program, *options]
     handover = Handover(Path(f"{config.data_path}.state"))
     if not at.first:
         pretrained = handover.wait(PREPARE_S)
         with StopSignals() as stop:
-            return run([*front, program, *options, option("pretrained", pretrained)], environment, stop)
+            return run_supervised([*module, path_option("pretrained", pretrained)], environment, stop)
     handover.begin()
     try:
         storage = Storage()
-        pretrained = prepare(config, storage)
+        pretrained = download_inputs(config, storage)
         own = f"{LOGS}/node_{at.node}" if at.node else ""  # the run folder is rank 0's
         outbox = Outbox(storage, Path(config.output_path, own), f"{config.train_url.rstrip('/')}/{own}")
     except BaseException as error:
@@ -264,16 +274,16 @@ def boot(arguments: Sequence[str]) -> int:
     code = 1
     with StopSignals() as stop:
         try:
-            with sending(outbox, SEND_EVERY_S):
-                code = run([*front, program, *options, option("pretrained", pretrained)], environment, stop)
+            with sending_results(outbox, SEND_EVERY_S):
+                code = run_supervised([*module, path_option("pretrained", pretrained)], environment, stop)
         finally:
-            say(f"sending what is new to {config.train_url}")
-            code = code if send(outbox, "error") else code or 1
+            log_line(f"sending what is new to {config.train_url}")
+            code = code if send_results(outbox, "error") else code or 1
     return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
+    """Run the program; returns its exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     if "--help" in arguments:
         print(__doc__)

@@ -1,7 +1,7 @@
-"""How the first process of a node tells the others, who wait for it, that it has done what they all need.
+"""Let one process of a node prepare what all need, while the others wait for it.
 
-By a file, for a cloud's job is no place to listen on ports. A process that is gone tells nothing any more: so the file
-names who wrote it, by number and time of start, and what an earlier job left behind is known for what it is.
+They speak by a file, for a cloud's job is no place to listen on ports. A process that is gone says nothing any more, so
+the file names who wrote it, by number and time of start; what an earlier job left behind is recognized by that.
 """
 
 import json
@@ -13,31 +13,31 @@ from typing import Any
 from hlg.errors import LostRankError
 from hlg.files import write_atomic
 
-TOGETHER_S = 60.0  # within which the processes of a job are started on a node
+START_WINDOW_S = 60.0  # within which the processes of a job are started on a node
 POLL_S = 0.2
 
 
 class Handover:
-    """The file at ``path``, which all processes of the node must give alike."""
+    """The file at ``path``, the same for all processes of the node, by which the first tells the others its result."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def begin(self) -> None:
-        """The first process is at work."""
+        """Say, as the first process, that it is at work."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._write({})
 
     def succeed(self, result: str) -> None:
-        """It is done, and all may go on with ``result``."""
+        """Say that it is done, and that all may go on with ``result``."""
         self._write({"result": result})
 
     def fail(self, why: str) -> None:
-        """It has failed, and all must."""
+        """Say that it has failed, and that all must."""
         self._write({"failed": why})
 
     def wait(self, limit_s: float) -> str:
-        """For the other processes: wait until the first is done; returns its result.
+        """Wait, as another process, until the first is done; returns its result.
 
         Raises:
             LostRankError: it has failed, or is gone, or is not done within ``limit_s`` seconds.
@@ -49,7 +49,7 @@ class Handover:
             alive = _started(word["pid"]) == word["started"] if word else False
             if alive and "result" in word:
                 return str(word["result"])
-            if word and (alive or own - word["started"] < TOGETHER_S):  # else it is of an earlier job
+            if word and (alive or own - word["started"] < START_WINDOW_S):  # else it is of an earlier job
                 first = f"the first process of this node (pid {word['pid']})"
                 if "failed" in word:
                     raise LostRankError(f"{first} has failed: {word['failed']}")
@@ -70,7 +70,7 @@ class Handover:
 
 
 def _started(pid: int) -> float | None:
-    """When a process was started, in seconds since the machine was; None where it has ended."""
+    """Return when a process was started, in seconds since the machine was; None where it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

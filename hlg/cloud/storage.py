@@ -1,4 +1,4 @@
-"""The cloud's storage: the only place that knows MoXing, ModelArts' library for it, and what is sent there when.
+"""Copy files from and to the storage of ModelArts: the only module that knows MoXing, its library.
 
 MoXing is the service's own and on no public registry; what PyPI calls ``moxing`` is another package. The names and
 arguments of its calls are those of its documentation (the page "mox.file API document" in github.com/huaweicloud/
@@ -21,7 +21,7 @@ WHEELS = "/home/ma-user/modelarts/package/moxing_framework-*.whl"
 
 
 class StorageError(UserError):
-    """The storage did not do what it was asked. Exit code 1."""
+    """The storage failed to do what it was asked. Exit code 1."""
 
     exit_code = 1
 
@@ -46,7 +46,7 @@ class Storage:
             ) from None
 
     def download(self, url: str, folder: Path) -> Path:
-        """Copy what lies in the folder ``url`` into ``folder``, or the file ``url`` to a file in it; returns which."""
+        """Copy the content of the folder ``url``, or the file ``url``, into ``folder``; returns folder or file."""
         url = url.rstrip("/")
         if not self._call("exists", url):
             raise StorageError(f"{url}: no such file or folder in the storage")
@@ -60,7 +60,7 @@ class Storage:
         return folder
 
     def upload(self, folder: Path, url: str) -> None:
-        """Copy what lies in ``folder`` into the folder ``url``, over what is there.
+        """Copy the content of ``folder`` into the folder ``url``, over what is there.
 
         In threads, for processes that MoXing forks would have the caller's handlers of signals, and not end by them.
         """
@@ -68,7 +68,7 @@ class Storage:
             self._call("copy_parallel", str(folder), url, is_processing=False)
 
     def exists(self, url: str) -> bool:
-        """Whether there is such a file or folder."""
+        """Tell whether there is such a file or folder."""
         return bool(self._call("exists", url))
 
     def remove(self, url: str) -> None:
@@ -86,11 +86,11 @@ class Storage:
 
 
 class Outbox:
-    """Sends what is new in ``folder``, and only that, to the folder ``url``, at any time of a run.
+    """Send what is new in ``folder`` to the folder ``url``, at any time of a run.
 
-    Whatever moment the last sending was cut off at, what lies in ``url`` can be resumed: a checkpoint never arrives
-    before the records that it counts on, nor a link before the checkpoint that it means. Links are kept as a file
-    ``<run>.links.json`` beside the run's folder, for the storage has none. What the run has pruned is deleted there.
+    A run in ``url`` can be resumed whenever sending was cut off: a checkpoint never arrives before the records that it
+    counts on, nor a link before the checkpoint that it names. Links are kept as a file ``<run>.links.json`` beside the
+    run's folder, for the storage has none. What the run has pruned is deleted there.
 
     What is in ``folder`` at the start counts as sent.
     """
@@ -124,7 +124,7 @@ class Outbox:
         self._sent, self._links = files, links
 
     def _files(self) -> dict[str, tuple[int, int]]:
-        """Relative name -> (size, time) of each file; neither links nor files under way, which have a dot in front."""
+        """List (size, time) of each file by relative name, without links and partial files (with a dot in front)."""
         found = {}
         for at, _, names in os.walk(self._folder):
             for path in (Path(at, name) for name in names if not name.startswith(".")):
@@ -137,7 +137,7 @@ class Outbox:
         return found
 
     def _linked(self) -> dict[str, dict[str, str]]:
-        """Run -> its links, relative name -> what they say."""
+        """List the links of each run: relative name -> target."""
         found: dict[str, dict[str, str]] = {}
         for run in (path for path in self._folder.iterdir() if not path.is_symlink()):
             for path in sorted(run.glob("checkpoints/*")):
@@ -147,7 +147,7 @@ class Outbox:
 
 
 def fetch_run(storage: Storage, url: str, folder: Path, run: str) -> None:
-    """Bring a run that an :class:`Outbox` sent to ``url`` back to ``folder``, with its links.
+    """Copy a run that an :class:`Outbox` sent to ``url`` back to ``folder``, with its links.
 
     Raises:
         StorageError: there is none.
@@ -166,12 +166,12 @@ def fetch_run(storage: Storage, url: str, folder: Path, run: str) -> None:
 
 
 def _is_a_checkpoint(name: str) -> bool:
-    """Whether it is one, or its state."""
+    """Tell whether a file is a checkpoint, or the state of one."""
     return "checkpoints" in PurePosixPath(name).parts
 
 
 def _snapshot(file: Path, copy: Path) -> None:
-    """A checkpoint is never written to again, so it takes no second place on the disk."""
+    """Copy a file as it is now; a checkpoint, which is never written to again, takes no second place on the disk."""
     copy.parent.mkdir(parents=True, exist_ok=True)
     try:
         if file.suffix == ".ckpt":

@@ -1,1 +1,1 @@
-"""What a run writes down: its folder, journal and environment. No MindSpore."""
+"""Record a run: its folder, journal and environment. No MindSpore."""

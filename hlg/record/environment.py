@@ -1,4 +1,4 @@
-"""What a reader must know of code, software and machine to repeat a run."""
+"""Describe the code, software and machine of a run, so that a reader can repeat it."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ GIT_TIMEOUT_S = 30
 
 
 def environment_facts(device: dict[str, Any], **facts: Any) -> dict[str, Any]:
-    """What a reader must know to repeat the run: code, command, software, machine; and what could not be found out."""
+    """Describe code, command, software and machine as ``env.json`` has them, and say what could not be found out."""
     git = git_state()
     packages = {name: _version(name) for name in PACKAGES}
     missing = [f"version of {name}" for name, version in packages.items() if version is None]
@@ -44,12 +44,12 @@ def environment_facts(device: dict[str, Any], **facts: Any) -> dict[str, Any]:
 
 
 def _program(path: str) -> str:
-    """Of this checkout: relative to it, so that a command is the same wherever the checkout lies."""
+    """Name a program of this checkout relative to it, so that a command is the same wherever the checkout lies."""
     return str(Path(path).relative_to(ROOT)) if Path(path).is_relative_to(ROOT) else path
 
 
 def git_state() -> dict[str, Any]:
-    """Commit of the code that runs, and whether its tracked files were changed; None where nobody knows.
+    """Return the commit of the code that runs, and whether its tracked files were changed; None where unknown.
 
     An image has no git; there the build has left ``HLG_COMMIT``, such as ``<40 hex digits>-dirty`` or ``unknown``.
     """
@@ -64,11 +64,11 @@ def git_state() -> dict[str, Any]:
 
 
 def code_patch() -> bytes | None:
-    """What was changed in the tracked files since the commit, as ``git apply`` takes it; None where nobody knows.
+    """Return the changes of tracked files since the commit, as ``git apply`` takes them; None where unknown.
 
     An image does not know: it has the changed code, and no git.
     """
-    # Whatever the taste of this machine's git.
+    # Whatever this machine's git is configured to.
     plain = ("--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
     return None if os.environ.get("HLG_COMMIT") else _git("diff", "--binary", *plain, "HEAD")
 
@@ -92,7 +92,7 @@ def _version(package: str) -> str | None:
 
 
 def host_address() -> str | None:
-    """This machine's address for the published ``ip[...]`` line, or None as the published run printed."""
+    """Return this machine's address for the published ``ip[...]`` line, or None as the published run printed."""
     try:
         return socket.gethostbyname(socket.gethostname())
     except OSError:

@@ -1,4 +1,4 @@
-"""The facts of a training run as they come in: to the log, to metrics.jsonl and to the console at once."""
+"""Write each fact of a training run to the log, to ``metrics.jsonl`` and to the console as it comes in."""
 
 import math
 import time
@@ -19,27 +19,27 @@ class Score(NamedTuple):
 
 
 class Journal:
-    """Keeps the books of a training run of ``steps`` steps an epoch and ``global_batch`` images a step.
+    """The journal of a training run of ``steps`` steps an epoch and ``global_batch`` images a step.
 
     The log's epoch time, step time and fps are wall clock as in the published code: they hold the wait for data, but
     neither compilation nor evaluation. ``metrics.jsonl`` takes step and wait apart.
     """
 
     def __init__(
-        self, run: RunFolder, steps: int, global_batch: int, log_interval: int, say: Callable[[str], object]
+        self, run: RunFolder, steps: int, global_batch: int, log_interval: int, echo: Callable[[str], object]
     ) -> None:
         self.run = run
         self.steps = steps
         self.global_batch = global_batch
         self.log_interval = log_interval or steps
-        self.say = say
+        self.echo = echo
         self.scores: list[Score] = []
         self.speeds: list[float] = []
         self.begin()
         self._start_epoch()
 
     def begin(self, elapsed_s: float = 0.0) -> None:
-        """Start the clock of the training time, of which ``elapsed_s`` have passed before."""
+        """Start the clock of the training time, of which ``elapsed_s`` passed before."""
         self.began = time.perf_counter() - elapsed_s
 
     @property
@@ -53,7 +53,7 @@ class Journal:
         return max(self.scores, key=lambda score: score.top1_pct, default=None)
 
     def restore(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Take in the events of the steps and epochs that were run before, as ``metrics.jsonl`` has them."""
+        """Take in the events of earlier steps and epochs, as ``metrics.jsonl`` has them."""
         for event in events:
             if event["event"] == "step":
                 self.wait_s += event["data_wait_ms"] / 1000
@@ -71,8 +71,8 @@ class Journal:
         self.overflows = 0
 
     def line(self, message: str) -> None:
-        """One line to the log and the console."""
-        self.say(self.run.log(message))
+        """Write one line to the log and the console."""
+        self.echo(self.run.log(message))
 
     def step(self, step: int, loss: float, lr: float, overflow: bool, wait_s: float, busy_s: float) -> None:
         """Record one step, counted from the start of the run.

@@ -1,4 +1,4 @@
-"""Which processor this is. Virtual machines give one name to many, whose arithmetic and speed are not the same."""
+"""Identify the processor: virtual machines give one name to many, whose arithmetic and speed differ."""
 
 import itertools
 import os
@@ -16,9 +16,9 @@ LEVELS = (
 
 
 def processor_facts() -> dict[str, Any]:
-    """`model` is its name and `cores` how many this process may use; `kind` tells it from others of its name.
+    """Describe the processor: ``model`` is its name, ``cores`` what this process may use, ``kind`` its kind by numbers.
 
-    `kind` has the maker's numbers and the widest instructions that the machine lets through, such as
+    ``kind`` has the maker's numbers and the widest instructions that the machine lets through, such as
     ``family 25.1.1, x86-64-v3`` (family, model, stepping) or ``part 0x48.0xd01, aarch64``; None where unknown.
     """
     found = first_core()
@@ -30,7 +30,7 @@ def processor_facts() -> dict[str, Any]:
 
 
 def first_core() -> dict[str, str]:
-    """Its lines of /proc/cpuinfo, up to the first empty one; none where there is no such file."""
+    """Read the lines of the first core in /proc/cpuinfo; none where there is no such file."""
     try:
         with CPUINFO.open(encoding="utf-8", errors="replace") as lines:
             parts = [line.partition(":") for line in itertools.takewhile(str.strip, lines)]

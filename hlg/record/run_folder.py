@@ -1,4 +1,4 @@
-"""The run folder: log lines in the published format, the same facts as JSON lines, the environment and the seal."""
+"""Write a run folder: the log in the published format, the same facts as JSON lines, and the seal."""
 
 import fcntl
 import hashlib
@@ -17,7 +17,7 @@ SEAL = "SHA256SUMS"
 
 
 def step_line(epoch: int, step: int, loss: float) -> str:
-    """The published line of one step."""
+    """Format one step as the published log does."""
     return f"epoch[{epoch}], step_num[{step}], loss={loss:.6f}"
 
 
@@ -32,7 +32,7 @@ def epoch_line(
     accuracy: float | None = None,
     eval_time_s: float = 0.0,
 ) -> str:
-    """The published line of one epoch; an epoch without evaluation (accuracy None) ends after fps.
+    """Format one epoch as the published log does; without an evaluation (accuracy None) it ends after fps.
 
     ``accuracy`` is a share of 1. ``epoch_time_s`` holds the wait for data, but no compilation and no evaluation.
     """
@@ -44,7 +44,7 @@ def epoch_line(
 
 
 def eval_line(accuracy: float, step_time_s: float, total_time_s: float) -> str:
-    """The published line of an evaluation."""
+    """Format an evaluation as the published log does."""
     return f"accuracy={accuracy:.6f}, per step time: {step_time_s:.4f}s, total cost time: {total_time_s:.4f}s"
 
 
@@ -92,7 +92,7 @@ class RunFolder:
 
     @classmethod
     def reopen(cls, path: Path, kind: str, log_bytes: int, metrics_bytes: int) -> "RunFolder":
-        """Go on in the folder of an unfinished run, whose log and metrics are cut back to what a checkpoint knows.
+        """Continue the folder of an unfinished run; its log and metrics are cut back to what a checkpoint knows.
 
         What is cut off, steps that will be run again, is kept in ``<kind>.cut-<n>.log`` and ``metrics.cut-<n>.jsonl``.
 
@@ -117,7 +117,7 @@ class RunFolder:
             self.cut_steps = content[size:].count(b'"event": "step"')
 
     def positions(self) -> dict[str, int]:
-        """How long the log and the metrics are now, for :meth:`reopen`."""
+        """Return the lengths of the log and of the metrics now, for :meth:`reopen`."""
         sizes = [os.fstat(file.fileno()).st_size for file in (self._log, self._metrics)]  # every line is flushed
         return {"log_bytes": sizes[0], "metrics_bytes": sizes[1]}
 
@@ -147,7 +147,7 @@ class RunFolder:
         write_atomic(self.path / name, text)
 
     def with_patch(self, facts: dict[str, Any]) -> dict[str, Any]:
-        """``facts``, with the name of a file, written here, that says what was changed in the code if it was."""
+        """Write the uncommitted changes of the code, if any, to a file, and add its name to ``facts``."""
         if not facts["dirty"]:
             return facts
         patch = code_patch()
@@ -164,11 +164,11 @@ class RunFolder:
 
 
 class NoFolder(RunFolder):
-    """What ranks other than the first have: rank 0 keeps the record of all."""
+    """The run folder of ranks other than the first: it keeps nothing, for rank 0 records for all."""
 
     @classmethod
     def instead(cls, root: str | Path, kind: str, *_: object) -> "NoFolder":
-        """In the place of :meth:`RunFolder.create`."""
+        """Take the place of :meth:`RunFolder.create`."""
         return cls(kind)
 
     def __init__(self, kind: str) -> None:
@@ -192,7 +192,7 @@ class NoFolder(RunFolder):
 
 
 def link_latest(run: Path, config: str) -> None:
-    """Point ``latest_<config>`` beside the run folder at it, so that scripts and people find the newest run."""
+    """Link ``latest_<config>`` beside the run folder to it, so that scripts and people find the newest run."""
     link_atomic(run.parent / f"latest_{config}", run.name)
 
 

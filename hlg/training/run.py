@@ -43,7 +43,7 @@ def run_training(config: Config, stem: str) -> None:
         _broadcast_parameters(job)
         with _open_folder(job, resumed, stem) as run:
             steps = job.steps_per_epoch
-            journal = Journal(run, steps, job.global_batch, config.log_interval, say=tqdm.write)
+            journal = Journal(run, steps, job.global_batch, config.log_interval, echo=tqdm.write)
             trainer = Trainer(job, journal, stop, watchdog)
             stop.poll()
             watchdog.expect("the compilation of the graphs")

@@ -17,7 +17,7 @@ from hlg import modelarts
 from hlg.config import Config
 from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.errors import UserError
-from hlg.modelarts import Place, command, place
+from hlg.modelarts import NodeProcess, identify_process, launch_command
 from tests.drills.faults.job import KEYS
 from tests.support import ROOT
 from tests.support.processes import run_module, wait_for
@@ -247,7 +247,7 @@ def test_results_are_sent_meanwhile_too(node: Node, monkeypatch: pytest.MonkeyPa
                 raise OSError("no route")
 
     box = Box()
-    with modelarts.sending(box, 0.05):  # type: ignore[arg-type]
+    with modelarts.sending_results(box, 0.05):  # type: ignore[arg-type]
         wait_for(lambda: box.sent > 2, "a third time, after the first had failed")
 
 
@@ -417,29 +417,31 @@ def test_another_node_sends_the_logs_of_its_ranks_and_no_run_folder(node: Node) 
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, Place(0, each=False, first=True)),
-        ({"RANK_TABLE_FILE": "/user/config", "VC_TASK_INDEX": "3"}, Place(3, each=False, first=True)),
-        ({"RANK_ID": "8", "ASCEND_DEVICE_ID": "0", "VC_TASK_INDEX": "1"}, Place(1, each=True, first=True)),
-        ({"RANK_ID": "9", "ASCEND_DEVICE_ID": "1", "VC_TASK_INDEX": "1"}, Place(1, each=True, first=False)),
-        ({"RANK_ID": "3", "DEVICE_ID": "3"}, Place(0, each=True, first=False)),
-        ({"MS_ROLE": "MS_WORKER", "DEVICE_ID": "0"}, Place(0, each=True, first=True)),
-        ({"MS_ROLE": "MS_SCHED"}, Place(0, each=True, first=False)),
-        ({"OMPI_COMM_WORLD_LOCAL_RANK": "0"}, Place(0, each=True, first=True)),
-        ({"OMPI_COMM_WORLD_LOCAL_RANK": "1"}, Place(0, each=True, first=False)),
+        ({}, NodeProcess(0, per_device=False, first=True)),
+        ({"RANK_TABLE_FILE": "/user/config", "VC_TASK_INDEX": "3"}, NodeProcess(3, per_device=False, first=True)),
+        ({"RANK_ID": "8", "ASCEND_DEVICE_ID": "0", "VC_TASK_INDEX": "1"}, NodeProcess(1, per_device=True, first=True)),
+        ({"RANK_ID": "9", "ASCEND_DEVICE_ID": "1", "VC_TASK_INDEX": "1"}, NodeProcess(1, per_device=True, first=False)),
+        ({"RANK_ID": "3", "DEVICE_ID": "3"}, NodeProcess(0, per_device=True, first=False)),
+        ({"MS_ROLE": "MS_WORKER", "DEVICE_ID": "0"}, NodeProcess(0, per_device=True, first=True)),
+        ({"MS_ROLE": "MS_SCHED"}, NodeProcess(0, per_device=True, first=False)),
+        ({"OMPI_COMM_WORLD_LOCAL_RANK": "0"}, NodeProcess(0, per_device=True, first=True)),
+        ({"OMPI_COMM_WORLD_LOCAL_RANK": "1"}, NodeProcess(0, per_device=True, first=False)),
     ],
 )
-def test_the_services_variables_say_which_process_this_is(environment: dict[str, str], expected: Place) -> None:
-    assert place(environment) == expected
+def test_the_services_variables_say_which_process_this_is(environment: dict[str, str], expected: NodeProcess) -> None:
+    assert identify_process(environment) == expected
 
 
 def test_a_variable_of_the_service_that_is_no_number_is_named() -> None:
     with pytest.raises(UserError, match="VC_TASK_INDEX: found 'two' in the environment"):
-        place({"VC_TASK_INDEX": "two"})
+        identify_process({"VC_TASK_INDEX": "two"})
 
 
 def test_two_nodes_of_eight_devices_are_sixteen_ranks() -> None:
     service = {"MA_NUM_HOSTS": "2", "MA_NUM_GPUS": "8", "VC_WORKER_HOSTS": "a.example,b.example"}
-    assert command(Config(run_distribute=True, output_path="/cache/train"), Place(1, False, True), service) == [
+    assert launch_command(
+        Config(run_distribute=True, output_path="/cache/train"), NodeProcess(1, False, True), service
+    ) == [
         "hlg.launch",
         "--logs=/cache/train/.ranks/node_1",
         "--ranks=16",

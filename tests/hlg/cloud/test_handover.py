@@ -52,7 +52,7 @@ def test_the_wait_is_bounded(tmp_path: Path) -> None:
 
 def test_the_word_of_an_earlier_job_counts_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     another(tmp_path / "state", "h.fail('long ago')").wait()
-    monkeypatch.setattr(handover, "TOGETHER_S", -math.inf)  # these tests may have begun long ago
+    monkeypatch.setattr(handover, "START_WINDOW_S", -math.inf)  # these tests may have begun long ago
     with pytest.raises(LostRankError, match="was not done within"):
         Handover(tmp_path / "state").wait(0.3)
 

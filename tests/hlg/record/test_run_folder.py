@@ -28,7 +28,7 @@ def test_lines_are_the_published_ones_to_the_character() -> None:
 
 
 def _journal(run: RunFolder, steps: int = 2, log_interval: int = 0) -> Journal:
-    return Journal(run, steps, 8, log_interval, say=lambda line: None)
+    return Journal(run, steps, 8, log_interval, echo=lambda line: None)
 
 
 def _run(tmp_path: Path) -> RunFolder:
