@@ -1,4 +1,4 @@
-"""Going on with an unfinished run: which checkpoint, and whether anything has changed since the start."""
+"""Find the checkpoint that an unfinished run resumes from, and what has changed since the run started."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from hlg.record.run_folder import SEAL
 
 @dataclass(frozen=True)
 class Resumption:
-    """Where a run goes on. ``changed`` says what is not as at the start; ``env`` is the run's ``env.json``.
+    """The point that a run resumes from; ``changed`` says what differs from its start, ``env`` is its ``env.json``.
 
     ``events`` are those of ``metrics.jsonl`` up to the checkpoint: what every rank's journal has to know.
     """
@@ -28,7 +28,7 @@ class Resumption:
 
 
 def find_resumption(config: Config, device: Mapping[str, Any], dataset: Mapping[str, Any]) -> Resumption:
-    """The run that ``config.resume`` names, its newest checkpoint or the named one, checked.
+    """Find and check the run that ``config.resume`` names, and its newest checkpoint or the named one.
 
     Args:
         device: facts of the device now (:meth:`hlg.runtime.device.Device.facts`).
@@ -64,7 +64,7 @@ def find_resumption(config: Config, device: Mapping[str, Any], dataset: Mapping[
 
 
 def _locate(named: Path) -> tuple[Path, Path]:
-    """Run folder and checkpoint."""
+    """Return run folder and checkpoint."""
     if named.suffix == ".ckpt":
         if not named.is_file():
             raise UserError(f"resume: {named}: no such file")
@@ -78,7 +78,7 @@ def _locate(named: Path) -> tuple[Path, Path]:
 
 
 def _events(run: Path, size: int) -> list[dict[str, Any]]:
-    """The first ``size`` bytes of the metrics, read."""
+    """Read the events in the first ``size`` bytes of the metrics."""
     path = run / "metrics.jsonl"
     try:
         content = path.read_bytes()
@@ -92,7 +92,7 @@ def _events(run: Path, size: int) -> list[dict[str, Any]]:
 def _changes(
     before: Config, now: Config, env: Mapping[str, Any], device: Mapping[str, Any], dataset: Mapping[str, Any]
 ) -> list[str]:
-    """What is not as it was, one text each: ``max_epoch 6 -> 8``."""
+    """Say what has changed, one text each: ``max_epoch 6 -> 8``."""
     matter = keys_that_affect(Affects.GRAPHS, Affects.NUMBERS)
     pairs = {key: (getattr(before, key), getattr(now, key)) for key in KEYS if key in matter}
     pairs |= {f"device {key}": (env["device"][key], device[key]) for key in ("target", "names", "count")}

@@ -1,6 +1,6 @@
-"""Checkpoints on disk: written whole or not at all, known by a hash, kept by rule.
+"""Store checkpoints: atomic writes, a hash that is checked on reading, and retention by rule.
 
-A checkpoint is two files: ``hlg_mobile-0042.ckpt``, the parameters of network and optimiser in MindSpore's format, and
+A checkpoint is two files: ``hlg_mobile-0042.ckpt``, the parameters of network and optimizer in MindSpore's format, and
 ``hlg_mobile-0042.json`` beside it, its :class:`State` and its SHA-256. ``last.ckpt`` and ``best.ckpt`` are links.
 """
 
@@ -23,7 +23,7 @@ LAST, BEST = "last.ckpt", "best.ckpt"
 
 @dataclass(frozen=True)
 class State:
-    """What a run must know to go on, beside its parameters."""
+    """What a run needs to resume, besides its parameters."""
 
     step: int  # steps done
     epoch: int  # epochs whose steps are all done; the last of them is not yet evaluated
@@ -43,7 +43,7 @@ class State:
 
 
 def save_checkpoint(path: str | Path, parameters: Iterable[Parameter], state: State) -> Path:
-    """Write a checkpoint under ``path`` so that it is there whole or not at all, even after a power cut.
+    """Write a checkpoint atomically, so that it is complete or absent even after a power cut.
 
     MindSpore's own writer deletes an existing file first and does not flush, so it writes to a new name here.
 
@@ -76,16 +76,16 @@ def save_checkpoint(path: str | Path, parameters: Iterable[Parameter], state: St
 
 
 def link_checkpoint(folder: Path, link: str, path: Path) -> None:
-    """Make ``link`` (last.ckpt, best.ckpt) of ``folder`` mean the checkpoint ``path`` in it."""
+    """Point ``link`` (last.ckpt, best.ckpt) of ``folder`` to the checkpoint ``path`` in it."""
     link_atomic(folder / link, path.name)
 
 
 def prune_checkpoints(folder: Path, keep: int) -> list[Path]:
-    """Delete what is neither the best, nor among the ``keep`` newest scheduled ones, nor one of the last two.
+    """Delete all but the best, the ``keep`` newest scheduled ones and the last two; returns what was deleted.
 
-    Two, so that there is one to go on from should the last be damaged. Returns what was deleted.
+    The last two, so that one is left to resume from should the last be damaged.
     """
-    found = by_step(folder)
+    found = _newest_first(folder)
     stay = {(folder / BEST).resolve().name} | {path.name for path, _ in found[:2]}
     stay |= {path.name for path, state in [item for item in found if item[1].scheduled][:keep]}
     old = [path for path, _ in found if path.name not in stay]
@@ -95,10 +95,10 @@ def prune_checkpoints(folder: Path, keep: int) -> list[Path]:
 
 
 def rewind(folder: Path, path: Path) -> None:
-    """Make ``path`` the last checkpoint: delete later ones, which will be written again, and half a one of a kill."""
+    """Make ``path`` the last checkpoint: delete later ones, which will be written again, and partial ones."""
     link_checkpoint(folder, LAST, path)
     step = read_state(path).step
-    for later, known in by_step(folder):
+    for later, known in _newest_first(folder):
         if known.step > step:
             _delete(later)
     for file in folder.glob(f"{PARTIAL}*"):
@@ -116,7 +116,7 @@ def _delete(path: Path) -> None:
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """The checkpoint that ``pretrained`` names: a file, or the newest one in a run folder.
+    """Find the checkpoint that ``pretrained`` names: a file, or the newest one in a run folder.
 
     Raises:
         UserError: nothing named, no such file, or a run folder without checkpoints.
@@ -135,7 +135,7 @@ def find_checkpoint(path: str | Path) -> Path:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Parameter]:
-    """The parameters in a checkpoint file. One of ours must have the hash that was taken when it was written.
+    """Read the parameters in a checkpoint file; one of ours must have the hash that it was written with.
 
     Raises:
         UserError: no such file, not a readable checkpoint, or altered since; the newest good one beside it is offered.
@@ -162,7 +162,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Parameter]:
 
 
 def restore_checkpoint(path: Path, parameters: Iterable[Parameter]) -> None:
-    """Set all of ``parameters`` (network and optimiser) from one of our own checkpoints.
+    """Set all of ``parameters`` (network and optimizer) from one of our own checkpoints.
 
     Raises:
         UserError: an unreadable or altered file, or one that does not hold exactly these parameters.
@@ -172,13 +172,15 @@ def restore_checkpoint(path: Path, parameters: Iterable[Parameter]) -> None:
     differ = sorted(own.keys() ^ stored.keys())
     differ += sorted(n for n in own.keys() & stored.keys() if tuple(own[n].shape) != tuple(stored[n].shape))
     if differ:
-        raise UserError(f"checkpoint {path}: it is of another network or version; these do not fit: {some(differ)}")
+        raise UserError(
+            f"checkpoint {path}: it is of another network or version; these do not fit: {first_few(differ)}"
+        )
     for name, parameter in own.items():
         parameter.set_data(Tensor(stored[name].asnumpy(), parameter.dtype))
 
 
 def read_state(path: Path) -> State:
-    """The state beside one of our own checkpoints.
+    """Read the state beside one of our own checkpoints.
 
     Raises:
         UserError: there is none, or it is damaged.
@@ -197,7 +199,7 @@ def read_state(path: Path) -> State:
 
 
 def is_good(path: Path) -> bool:
-    """Whether a checkpoint has the hash it was written with; one from elsewhere, with no state beside it, passes."""
+    """Tell whether a checkpoint has the hash it was written with; one from elsewhere, without a state, passes."""
     try:
         beside = json.loads(_sidecar(path.resolve()).read_text(encoding="utf-8"))
         ours = isinstance(beside, dict) and "sha256" in beside
@@ -208,8 +210,8 @@ def is_good(path: Path) -> bool:
         return False
 
 
-def by_step(folder: Path) -> list[tuple[Path, State]]:
-    """The checkpoints of a run that have a state, the newest first."""
+def _newest_first(folder: Path) -> list[tuple[Path, State]]:
+    """List the checkpoints of a run that have a state, the newest first."""
     found = []
     for path in folder.glob("*.ckpt"):
         if not path.is_symlink() and not path.name.startswith(PARTIAL):
@@ -221,17 +223,17 @@ def by_step(folder: Path) -> list[tuple[Path, State]]:
 
 
 def newest_good(folder: Path) -> Path | None:
-    """The newest checkpoint of a run that can be resumed, or None."""
-    return next((path for path, _ in by_step(folder) if is_good(path)), None)
+    """Find the newest checkpoint of a run that can be resumed, or None."""
+    return next((path for path, _ in _newest_first(folder) if is_good(path)), None)
 
 
 def shape_of(parameter: Parameter) -> str:
-    """A shape in words, such as 3x3."""
+    """Write a shape, such as 3x3."""
     return "x".join(map(str, parameter.shape)) or "a scalar"
 
 
-def some(names: list[str], separator: str = ", ") -> str:
-    """The first five names, and how many more there are."""
+def first_few(names: list[str], separator: str = ", ") -> str:
+    """List the first five names, and say how many more there are."""
     return separator.join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 

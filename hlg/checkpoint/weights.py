@@ -1,4 +1,4 @@
-"""Weights from a file into a network: our own names and the published ones."""
+"""Load weights into a network, by our own names or by the published ones."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mindspore import Tensor, nn
 
-from hlg.checkpoint.store import read_checkpoint, shape_of, some
+from hlg.checkpoint.store import first_few, read_checkpoint, shape_of
 from hlg.errors import UserError
 from hlg.files import sha256_of
 from hlg.model.optimizer import STATE_PREFIX
@@ -44,7 +44,7 @@ _PUBLISHED: list[tuple[str, Callable[..., str]]] = [
 
 
 def published_name(name: str) -> str:
-    """The name that the published model gives to our parameter ``name``."""
+    """Return the name that the published model gives to our parameter ``name``."""
     for pattern, rename in _PUBLISHED:
         if match := re.fullmatch(pattern, name):
             return rename(*match.groups())
@@ -53,7 +53,7 @@ def published_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of the parameters of a checkpoint file; ``unused`` as they are called in the file."""
+    """Which parameters of a checkpoint file were used; ``unused`` has their names in the file."""
 
     path: str
     sha256: str
@@ -84,8 +84,8 @@ def load_weights(path: str | Path, network: nn.Cell) -> LoadReport:
         if source[name] in stored and tuple(stored[source[name]].shape) != tuple(p.shape)
     ]
     if missing or wrong:
-        faults = [f"{len(missing)} parameters are missing: {some(missing)}"] if missing else []
-        faults += [f"{len(wrong)} have another shape: {some(wrong, '; ')}"] if wrong else []
+        faults = [f"{len(missing)} parameters are missing: {first_few(missing)}"] if missing else []
+        faults += [f"{len(wrong)} have another shape: {first_few(wrong, '; ')}"] if wrong else []
         hint = " (is class_num the checkpoint's?)" if any("head." in fault for fault in wrong) else ""
         raise UserError(f"checkpoint {path} does not fit the network: {'; '.join(faults)}{hint}")
     for name, parameter in own.items():

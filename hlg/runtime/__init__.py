@@ -1,1 +1,1 @@
-"""The device and the process: ranks, graph cache, fused kernels, signals, watchdog."""
+"""Run on a device: ranks, graph cache, fused kernels, profiler, signals, watchdog."""

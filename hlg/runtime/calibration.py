@@ -1,6 +1,6 @@
-"""A fixed calculation whose time says what the machine gives this process at this moment.
+"""Time a fixed calculation, which tells how fast the machine is for this process at this moment.
 
-Other people's work, a lower clock and another machine change the time of a training step and the time of this in nearly
+Other processes, a lower clock and another machine change the time of a training step and the time of this in nearly
 the same proportion, so `make check` holds a step against it instead of against a clock.
 """
 
@@ -17,13 +17,13 @@ DEVICE_SIZE = 4096
 
 
 def calibration_definition(target: str) -> str:
-    """What is calculated, in words, as kept with the run: times of another calculation can't be compared."""
+    """Describe the calculation, as recorded with the run: times of another one can't be compared."""
     by, size, kind = ("NumPy", HOST_SIZE, "float32") if target == "CPU" else ("MindSpore", DEVICE_SIZE, "float16")
     return f"{REPEATS} products of {size} x {size} matrices, {by} {kind}"
 
 
 def calibration_timer(target: str) -> Callable[[], float]:
-    """Returns what does the calculation once and tells its time in milliseconds; ``target`` is CPU, GPU or Ascend.
+    """Return a function that does the calculation once and returns its time, ms; ``target`` is CPU, GPU or Ascend.
 
     It multiplies matrices: on a CPU by NumPy in float32, so that a slower MindSpore is not hidden by a slower
     calculation, elsewhere by MindSpore in float16, since nothing else here reaches those devices.

@@ -1,4 +1,4 @@
-"""What the ranks of a data-parallel run do together: average in buckets, add counts, start alike."""
+"""Collectives of data-parallel ranks: average in buckets, sum counts, broadcast parameters."""
 
 import math
 import re
@@ -33,7 +33,7 @@ def _cut_one(bucket: Tensor, like: Tensor, start: int) -> Tensor:
 
 @contextmanager
 def detect_lost_ranks(rank: int, ranks: int) -> Generator[None, None, None]:
-    """Within it, a collective that fails because another rank is gone raises LostRankError, which says so."""
+    """Raise LostRankError, as a context, where a collective fails because another rank is gone."""
     try:
         yield
     except RuntimeError as error:
@@ -77,7 +77,7 @@ class Average(nn.Cell):
 
 
 def buckets(sizes: Sequence[int], bucket: int) -> tuple[tuple[int, int, tuple[int, ...]], ...]:
-    """Neighbouring tensors put together up to ``bucket`` numbers: (first, last + 1, where each starts in it)."""
+    """Put neighboring tensors together, up to ``bucket`` numbers: (first, last + 1, where each starts in it)."""
     found: list[tuple[int, int, tuple[int, ...]]] = []
     first = 0
     starts: list[int] = []
@@ -110,7 +110,7 @@ class _Broadcast(nn.Cell):
 
 
 def sum_over_ranks(counts: Sequence[int] | np.ndarray, ranks: int) -> np.ndarray:
-    """The sum over all ranks of each count, int64, exact below 2^40. Every rank must call it."""
+    """Sum each count over all ranks, int64, exact below 2^40. Every rank must call it."""
     own = np.asarray(counts, np.int64)
     if ranks == 1:
         return own
@@ -121,14 +121,14 @@ def sum_over_ranks(counts: Sequence[int] | np.ndarray, ranks: int) -> np.ndarray
 
 
 def union(own: Iterable[str], names: Sequence[str], ranks: int) -> list[str]:
-    """Those of ``names``, the same on all ranks, that any rank has among its ``own``. Every rank must call it."""
+    """Return those of ``names``, the same on all ranks, that any rank has as its ``own``. Every rank must call it."""
     here = set(own)
     flags = sum_over_ranks([name in here for name in names], ranks)
     return [names[i] for i in np.flatnonzero(flags)]
 
 
 def broadcast(parameters: Iterable[Parameter], ranks: int) -> None:
-    """Give every rank the float32 parameters of rank 0. Every rank must call it."""
+    """Set the float32 parameters of every rank to those of rank 0. Every rank must call it."""
     if ranks == 1:
         return
     parameters = list(parameters)

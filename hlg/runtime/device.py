@@ -1,4 +1,4 @@
-"""The device, the mode, the seeds, and this process's place among the ranks: all that comes before a network."""
+"""Set up device, mode and seeds, and join the other ranks: all that comes before a network."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ from hlg.runtime import fused_kernels
 
 @dataclass(frozen=True)
 class Device:
-    """What a run computes on. ``target`` is CPU, GPU or Ascend, ``rank`` this process's place among ``count``."""
+    """The device of this process. ``target`` is CPU, GPU or Ascend, ``rank`` its place among ``count`` ranks."""
 
     target: str
     name: str
@@ -24,17 +24,17 @@ class Device:
 
     @property
     def shard(self) -> tuple[int, int]:
-        """(rank, number of ranks), as the loaders take it."""
+        """Rank and number of ranks, as the loaders take them."""
         return self.rank, self.count
 
     def facts(self) -> dict[str, Any]:
-        """As kept in ``env.json``."""
+        """Return what ``env.json`` records of the device."""
         return {"target": self.target, "names": [self.name] * self.count, "count": self.count}
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What started this process as one of several: its name, how many there are, and the device it is meant to use."""
+    """What started this process as one of several: its name, the number of ranks, and the device for this one."""
 
     name: str
     ranks: int
@@ -42,7 +42,7 @@ class Engine:
 
 
 def engine(environment: dict[str, str]) -> Engine | None:
-    """The engine that set these environment variables, or None: msrun (or hlg.launch), a rank table, or mpirun."""
+    """Tell which engine set these environment variables: msrun (or hlg.launch), a rank table, mpirun, or None."""
     get = environment.get
     if get("MS_ROLE"):
         return Engine("msrun", int(get("MS_WORKER_NUM", "0")), int(get("DEVICE_ID", "0")))
@@ -98,7 +98,7 @@ def start(config: Config) -> Device:
 
 
 def _join(started_by: Engine) -> tuple[int, int]:
-    """Meet the other ranks; returns (rank, number of ranks) as the engine says, never from a setting."""
+    """Join the other ranks; returns (rank, number of ranks) as the engine says, never from a setting."""
     try:
         communication.init()
         return communication.get_rank(), communication.get_group_size()
@@ -115,7 +115,7 @@ def _join(started_by: Engine) -> tuple[int, int]:
 
 
 def _name(target: str) -> str:
-    """The product name of the device, as MindSpore gives it."""
+    """Return the product name of the device, as MindSpore gives it."""
     if target == "CPU":
         return platform.machine()
     try:

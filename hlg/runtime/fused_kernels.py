@@ -1,4 +1,4 @@
-"""Fused kernels on a CPU: what MindSpore's graph kernels want before a graph is compiled.
+"""Set up fused kernels on a CPU: MindSpore's graph kernels, before a graph is compiled.
 
 MindSpore can join operators that read and write the same tensors into one kernel, of which AKG, a compiler that it
 brings along, makes machine code here and now: a minute more before the first step, and less time and memory in every
@@ -44,7 +44,7 @@ SCRATCH = "dsa_transfrom.log"  # which AKG leaves wherever it is
 
 
 def prepare_kernels(config: Config) -> None:
-    """Check that kernels can be compiled, and say which ones, and where they are kept.
+    """Check that fused kernels can be compiled, and tell MindSpore which ones and where they are kept.
 
     Raises:
         UserError: not on this device, or something is missing.
@@ -78,7 +78,7 @@ def prepare_kernels(config: Config) -> None:
 
 
 def _folder(graph_cache: str) -> Path:
-    """That of this MindSpore and this processor in ``graph_cache``, or without one a folder for this process."""
+    """Make the folder of kernels for this MindSpore and processor; without a cache, one for this process."""
     if not graph_cache:
         made = tempfile.mkdtemp(prefix="hlg-kernels-")
         atexit.register(shutil.rmtree, made, ignore_errors=True)

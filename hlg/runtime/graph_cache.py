@@ -1,4 +1,4 @@
-"""Compiled graphs that are kept between runs, so that a repeated run starts in seconds.
+"""Cache compiled graphs between runs, so that a repeated run starts in seconds.
 
 MindSpore can write down what its compiler has made of a graph and read it back in another process, but it checks
 little of what it reads: some source files, and not that its own files are whole. So there is a folder for each set of
@@ -44,7 +44,7 @@ _used = False  # in this process, whose graphs MindSpore counts
 
 @dataclass
 class CacheUse:
-    """What came of a use of the cache."""
+    """The outcome of a use of the cache."""
 
     from_cache: bool = False
     """Whether the graphs came from the cache."""
@@ -53,7 +53,7 @@ class CacheUse:
 
 
 def graph_dependencies(config: Config, on: Device, parameters: Iterable[Parameter]) -> dict[str, Any]:
-    """Everything that the graphs of this process depend on, as JSON has it.
+    """Return everything that the graphs of this process depend on, as JSON has it.
 
     The sources are those of the package, and of the package of the program that runs, as far as they are loaded.
     """
@@ -76,7 +76,7 @@ def graph_dependencies(config: Config, on: Device, parameters: Iterable[Paramete
 
 @contextmanager
 def cached_compilation(config: Config, on: Device, parameters: Iterable[Parameter]) -> Generator[CacheUse, None, None]:
-    """Within it, graphs that are compiled come from the cache ``config.graph_cache``, or else go into it.
+    """Take graphs that are compiled in this context from the cache ``config.graph_cache``, or put them there.
 
     It does nothing where that key is empty, in PyNative mode, with fused kernels (MindSpore joins other operators in a
     graph that it has read back, which gives other bits), for several ranks (their graphs hold the group of ranks that
@@ -127,13 +127,13 @@ def cached_compilation(config: Config, on: Device, parameters: Iterable[Paramete
 
 
 def _sums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder."""
+    """Return the SHA-256 of every file below a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
 
 def _copy(entry: Path, made_from: dict[str, Any], work: Path) -> dict[str, str]:
-    """Copy an entry's files, and return their sums; an entry that is not whole is put away, and nothing copied."""
+    """Copy an entry's files and return their hashes; an incomplete entry is deleted, and nothing copied."""
     if not entry.exists():
         return {}
     try:
@@ -176,7 +176,7 @@ def _put_away(path: Path) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Keep the entries that were used last, and no folder of a process that was killed."""
+    """Delete all but the entries that were used last, and folders that killed processes left."""
     age = {path: path.stat().st_mtime for path in folder.iterdir() if path.is_dir() and path.name != fused_kernels.KEPT}
     entries = sorted((path for path in age if not path.name.startswith(FILLING)), key=age.__getitem__, reverse=True)
     for path in (*entries[KEEP:], *(p for p in age if p not in entries and age[p] < time.time() - ABANDONED_S)):

@@ -1,4 +1,4 @@
-"""Which operators the time goes to, by MindSpore's own profiler."""
+"""Profile which operators the time goes to, with MindSpore's own profiler."""
 
 import csv
 from collections import defaultdict
@@ -18,7 +18,7 @@ WIDTH = 32  # of a name on a terminal: that of a fused kernel lists what it fuse
 
 @contextmanager
 def profiled(folder: Path, target: str) -> Iterator[None]:
-    """Profile what runs within, and write MindSpore's files and a table of the operators to ``folder``.
+    """Profile what runs in this context; write MindSpore's files and a table of the operators to ``folder``.
 
     Raises:
         UserError: the folder is not empty: the profile of another run would be mixed in.
@@ -58,7 +58,7 @@ def write_operator_table(folder: Path) -> list[dict[str, str]]:
 
 
 def costliest(folder: Path, steps: int) -> str:
-    """The head of the table for a terminal, with times and calls of one of ``steps`` steps."""
+    """Format the head of the table for a terminal, with times and calls of one of ``steps`` steps."""
     with (folder / TABLE).open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     head = f"{'operator':{WIDTH}} {'calls':>7} {'ms a step':>10} {'share':>7}"

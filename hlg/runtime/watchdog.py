@@ -1,4 +1,4 @@
-"""A bound on every wait: a process that makes no progress says what it waits for and ends."""
+"""Bound every wait: a process that makes no progress says what it waits for and exits."""
 
 import os
 import sys
@@ -9,9 +9,9 @@ EXIT_CODE = 1
 
 
 class Watchdog:
-    """Ends the process when :meth:`expect` has not been called again for ``limit_s`` seconds.
+    """End the process when :meth:`expect` has not been called again for ``limit_s`` seconds.
 
-    A rank whose neighbour is gone waits in a collective that no Python code can leave, so the process is ended from
+    A rank whose neighbor is gone waits in a collective that no Python code can leave, so the process is ended from
     another thread. Nothing is lost by that: checkpoints are on disk, and records are flushed line by line.
     Usable as a context; leaving it ends the watch.
     """
@@ -32,7 +32,7 @@ class Watchdog:
         self._over.set()
 
     def expect(self, what: str) -> None:
-        """The wait for ``what`` begins now."""
+        """Begin the wait for ``what``."""
         self._what, self._since = what, time.monotonic()
 
     def _watch(self) -> None:

@@ -28,7 +28,7 @@ def network() -> HLG:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with every parameter of a published checkpoint, and optimiser state as a training run leaves it."""
+    """A file with every parameter of a published checkpoint, and optimizer state as a training run leaves it."""
     path = tmp_path_factory.mktemp("published") / "hlg_mobile.ckpt"
     arrays = {
         row["name"]: synthetic.parameter(row["name"], tuple(map(int, row["shape"].split("x")))) for row in _rows()
