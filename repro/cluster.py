@@ -1,4 +1,4 @@
-"""Writes what starts a run on several machines: a batch script for Slurm, a job for Kubernetes with Volcano:
+"""Write what starts a run on several machines: a batch script for Slurm, a job for Kubernetes with Volcano.
 
     python -m repro.cluster --nodes 2 --imagenet /data/imagenet --runs /results --image registry/hlg-repro:1
 
@@ -63,8 +63,8 @@ QUEUES = {
 KEY = Form(r"--[a-z_0-9]+=.*", "keys of the configuration, as --key=value")
 
 
-def check(o: argparse.Namespace) -> None:
-    """Raises ReproError: an option is missing, or impossible, alone or together with others."""
+def _check_options(o: argparse.Namespace) -> None:
+    """Raise ReproError if an option is missing or impossible, alone or together with others."""
     for option, least in (("nodes", 1), ("devices", 1), ("uid", 1), ("cpus", 1)):
         value = getattr(o, option)
         if value is not None and value < least:
@@ -97,13 +97,13 @@ def _check(option: str, value: str | None, form: Form) -> None:
         raise ReproError(f"{option}: found {value!r}; allowed: {form.words}")
 
 
-def render(o: argparse.Namespace, made_by: str, commit: str) -> dict[str, str]:
-    """The text of each file, by its name.
+def render_files(o: argparse.Namespace, made_by: str, commit: str) -> dict[str, str]:
+    """Return the text of each file, by its name.
 
     Raises:
         ReproError: an option or a key is impossible, or the recipe can't be read.
     """
-    check(o)
+    _check_options(o)
     recipe = _recipe(Path(o.config))
     values = {option.upper(): str(value) for option, value in vars(o).items() if isinstance(value, str | int)}
     values |= {"TARGET": TARGETS[o.device], "COMMAND": made_by, "COMMIT": commit}
@@ -112,12 +112,12 @@ def render(o: argparse.Namespace, made_by: str, commit: str) -> dict[str, str]:
         name = "slurm.sh" if scheduler == "slurm" else f"volcano-{o.device}.yml"
         own = _slurm(o) if scheduler == "slurm" else _volcano(o, recipe)
         template = (TEMPLATES / name).read_text(encoding="utf-8")
-        files[name] = fill(template, values | own | {"FILE": shlex.quote(str(Path(o.out) / name))})
+        files[name] = fill_template(template, values | own | {"FILE": shlex.quote(str(Path(o.out) / name))})
     return files
 
 
 def _slurm(o: argparse.Namespace) -> dict[str, str]:
-    """Words of the shell."""
+    """Return the values of the batch script, as words of the shell."""
     python = ["docker/run.sh", "--devices", str(o.devices if o.device in GRES else 0), "--nodes", str(o.nodes)]
     python += ["--write", o.runs]
     for path in (o.config, f"{o.imagenet}/train", f"{o.imagenet}/val"):
@@ -132,7 +132,7 @@ def _slurm(o: argparse.Namespace) -> dict[str, str]:
 
 
 def _volcano(o: argparse.Namespace, recipe: str) -> dict[str, str]:
-    """Text in YAML, which reads JSON's. What :func:`check` lets have no other form than a word stays bare."""
+    """Return the values of the job, as text in YAML, which reads JSON's. What _check_options lets have no other form than a word stays bare."""
     values = {
         "RANKS": str(o.nodes * o.devices),
         "QUEUE": o.queue or "default",
@@ -156,8 +156,8 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def fill(template: str, values: Mapping[str, str]) -> str:
-    """The template with its values. Those of several lines keep the indentation of the first."""
+def fill_template(template: str, values: Mapping[str, str]) -> str:
+    """Fill a template with its values; those of several lines keep the indentation of the first."""
     lines = []
     for line in template.splitlines():
         if all(name in values for name in PLACE.findall(line)):
@@ -167,7 +167,7 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 
 def _recipe(path: Path) -> str:
-    """The recipe's text, fit for a block of YAML."""
+    """Read the recipe's text, fit for a block of YAML."""
     try:
         text = "\n".join(path.read_text(encoding="utf-8-sig").splitlines())
     except OSError as error:
@@ -181,8 +181,8 @@ def _recipe(path: Path) -> str:
     return text
 
 
-def commit() -> str:
-    """The commit that the files are made from, ``-dirty`` where tracked files differ from it."""
+def source_commit() -> str:
+    """Return the commit that the files are made from, with ``-dirty`` if tracked files differ from it."""
     if inside := os.environ.get("HLG_COMMIT"):  # of an image
         return inside
     try:
@@ -192,8 +192,8 @@ def commit() -> str:
         return "no git checkout"
 
 
-def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; ``--help`` and what argparse refuses end the process."""
+def cluster_options(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line; ``--help`` and what argparse refuses end the process."""
     parser = argparse.ArgumentParser(
         "python -m repro.cluster",
         description="Write what starts a run on several machines, for Slurm and for Kubernetes with Volcano.",
@@ -253,11 +253,11 @@ def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
+    """Run the program; return its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
-    o = read_options(words)
+    o = cluster_options(words)
     try:
-        files = render(o, shlex.join(["python", "-m", "repro.cluster", *words]), commit())
+        files = render_files(o, shlex.join(["python", "-m", "repro.cluster", *words]), source_commit())
         for name, text in files.items():
             path = Path(o.out) / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -50,7 +50,7 @@ def _floor(module: str) -> int:
 
 
 def _is_program(module: str) -> bool:
-    return module.endswith(".__main__") or _floor(module) == len(FLOORS[module.split(".")[0]]) - 1
+    return 'if __name__ == "__main__"' in MODULES[module].read_text(encoding="utf-8")
 
 
 def _imports(path: Path) -> set[str]:

@@ -1,10 +1,11 @@
-"""Is one commit faster than another? Or: what did two kept measurements find?
+"""Compare the speed of two commits, or two kept measurements.
 
     python -m repro.bench.compare A B --what step --rounds 8 [-- keys of the configuration]
 
 A and B are commits, ``.`` for the code as it stands, or two files of ``python -m hlg.bench --json``. Commits are
 checked out beside each other and measured by turns, so that what else the machine does slows both; their ratio counts.
-Files were measured at different times: they are only set side by side, with what differs of their environments.
+Files were measured at different times: they are only set side by side, with what differs of their environments. Exit
+codes: 0 done, 2 a mistake or a program that fails.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from repro.bench import turns
+from repro.bench.pacing import pace_programs, summarize_turns, turns_table
 from repro.errors import ReproError
 from repro.markdown import columns
 
@@ -29,8 +30,8 @@ NUMBERS = ("median_s", "images_per_s", "share_of_product", "share_of_decoding", 
 
 
 @contextmanager
-def checked_out(commit: str) -> Iterator[Path]:
-    """A folder with the code of the commit, removed afterwards; for ``.`` this one."""
+def _checked_out(commit: str) -> Iterator[Path]:
+    """Check the commit out into a folder, which is removed afterwards; ``.`` is the code as it stands."""
     if commit == HERE:
         yield Path.cwd()
         return
@@ -43,19 +44,19 @@ def checked_out(commit: str) -> Iterator[Path]:
         _git("worktree", "remove", "--force", str(folder), fault=f"{folder}: can't be removed")
 
 
-def by_turns(a: str, b: str, what: str, rounds: int, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """Measure both commits in turns: the rows of :func:`repro.bench.turns.summary`, A first."""
+def _by_turns(a: str, b: str, what: str, rounds: int, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Measure both commits by turns; return the rows of :func:`repro.bench.pacing.summarize_turns`, A first."""
     with ExitStack() as stack:
         commands = {}
         for name, commit in (("A", a), ("B", b)):
-            folder = stack.enter_context(checked_out(commit))
+            folder = stack.enter_context(_checked_out(commit))
             run = ["env", "-C", str(folder), sys.executable, "-m", "hlg.bench", what, "--paced", *keys]
             commands[f"{name} {commit}"] = shlex.join(run)
-        return turns.summary(turns.pace(commands, rounds))
+        return summarize_turns(pace_programs(commands, rounds))
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A file of ``hlg.bench``. Raises ReproError unless it is one."""
+def _read_bench(path: Path) -> dict[str, Any]:
+    """Read a file of ``hlg.bench --json``. Raises ReproError unless it is one."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -65,8 +66,12 @@ def read(path: Path) -> dict[str, Any]:
     return found
 
 
-def side_by_side(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Their numbers with ratios, then what differs of batch and environment. Raises ReproError for different things."""
+def _side_by_side(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Set two measurements side by side: numbers with ratios, then what differs of batch and environment.
+
+    Raises:
+        ReproError: they measured different things.
+    """
     if a["what"] != b["what"]:
         raise ReproError(f"A measured {a['what']} and B {b['what']}; name two files of the same")
     rows: list[tuple[str, ...]] = [("", "A", "B", "B / A")]
@@ -102,7 +107,7 @@ def _git(*arguments: str, fault: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
+    """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m repro.bench.compare",
         description=__doc__.splitlines()[0],
@@ -122,10 +127,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ReproError("A and B: expected two commits, such as A=main B=., or two files of hlg.bench")
         files = [Path(options.a), Path(options.b)]
         if all(path.is_file() for path in files):
-            print(columns(side_by_side(*map(read, files))))
+            print(columns(_side_by_side(*map(_read_bench, files))))
         else:
-            rows = by_turns(options.a, options.b, options.what, options.rounds, keys)
-            print(columns(turns.table(rows)))
+            rows = _by_turns(options.a, options.b, options.what, options.rounds, keys)
+            print(columns(turns_table(rows)))
     except ReproError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,22 +1,34 @@
-"""The kept baselines: what short runs of one recipe gave on one machine. One JSON file each."""
+"""Make, write and read baselines: what short runs of one recipe gave on one machine, a JSON file each.
+
+The runs with the most common environment are the repetitions: their losses and accuracies must be the same, and their
+speeds tell the noise of the machine. Runs whose environment differs, by another instruction set for example, round
+differently: how far their losses part from the others' is the measured band.
+"""
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.check.short_run import Speed
+import numpy as np
+
+from repro.check.measurements import Speed, last_top1, step_speed
+from repro.check.workload import differing_keys, environment_of, file_stem, in_words, recipe_name, workload_of
 from repro.errors import ReproError
 from repro.files import field, number_list, read_json, replace_file
+from repro.published.seeds import unfit
+from repro.records.schema import Run
 
+REPEATS = 2  # fewer runs than these say nothing about noise
+NOISIEST = 1.3  # the slowest repetition over the fastest: beyond it a slower step could not be told from noise
 AGAIN = "make it again: make baseline"
 
 
 @dataclass(frozen=True)
 class Band:
-    """How far losses part when nothing but rounding differs, measured by so many `variants`.
+    """How far losses part when nothing but rounding differs, as measured by the runs in `variants`.
 
     `losses` is the largest difference up to each step, `top1_points` that of the accuracies.
     """
@@ -53,14 +65,129 @@ class Baseline:
         return min(kept.ratio for kept in self.speeds)
 
 
-def write(baseline: Baseline) -> None:
-    """To its path, whole or not at all."""
+# ------------------------------------------------------------------------------------------------- making
+
+
+def make_baseline(runs: Sequence[Run], folder: Path) -> Baseline:
+    """Make the baseline of these runs, to be kept in `folder`.
+
+    Raises:
+        ReproError: they do not belong together, do not repeat each other, or are too noisy.
+    """
+    if not runs:
+        raise ReproError("no finished training run; make some: make baseline")
+    for run in runs:
+        _fit(run, runs[0])
+    places = [json.dumps(environment_of(run)) for run in runs]
+    usual = max(places, key=places.count)
+    repetitions = [run for run, place in zip(runs, places, strict=True) if place == usual]
+    if len(repetitions) < REPEATS:
+        raise ReproError(
+            f"found {len(repetitions)} run in one environment, expected {REPEATS} or more, which tell the noise"
+        )
+    first = repetitions[0]
+    for run in repetitions[1:]:
+        _repeats(run, first)
+    commit, accuracy = first.env.commit, last_top1(first)
+    assert commit is not None  # _fit has seen to both
+    assert accuracy is not None
+    baseline = Baseline(
+        path=folder / f"{_file_name(first)}.json",
+        recipe=recipe_name(first),
+        commit=commit,
+        runs=tuple(run.folder.name for run in repetitions),
+        workload=workload_of(first),
+        environment=environment_of(first),
+        losses=tuple(first.steps.loss),
+        top1_pct=accuracy,
+        images=first.eval_images,
+        speeds=tuple(measured for run in repetitions if (measured := step_speed(run))),
+        band=_band_of(first, [run for run, place in zip(runs, places, strict=True) if place != usual]),
+    )
+    if baseline.slowest > NOISIEST * baseline.fastest:
+        found = f"a step takes {baseline.fastest:.1f} to {baseline.slowest:.1f} calibrations"
+        raise ReproError(
+            f"{first.folder.parent}: {found}, which is too much noise to find a slower step in; make the "
+            "runs again while the machine has nothing else to do"
+        )
+    return baseline
+
+
+def _fit(run: Run, first: Run) -> None:
+    """Raise ReproError unless the run can be part of the baseline that `first` is in."""
+    if run.kind != "train" or not run.steps.loss:
+        raise ReproError(f"{run.folder}: found a run of kind {run.kind}, expected trainings")
+    if reason := unfit(run):
+        raise ReproError(f"{run.folder}: {reason}; make the runs again from a commit, in one go")
+    if run.env.commit != first.env.commit:
+        raise ReproError(f"{run.folder}: its commit is not that of {first.folder}; take runs of one commit")
+    for key, (expected, found) in differing_keys(workload_of(first), workload_of(run)).items():
+        raise ReproError(f"{run.folder}: {key}: found {found}, but {expected} in {first.folder}")
+    if len(run.steps.loss) != len(first.steps.loss):
+        lengths = f"{len(run.steps.loss)} steps, but {len(first.steps.loss)}"
+        raise ReproError(f"{run.folder}: found {lengths} in {first.folder}")
+    if not np.isfinite(run.steps.loss).all():
+        raise ReproError(f"{run.folder}: found a loss that is not finite")
+    if step_speed(run) is None:
+        raise ReproError(f"{run.folder}: found no speed: too few steps, or calibration_interval was 0")
+    if last_top1(run) is None or not run.eval_images:
+        raise ReproError(f"{run.folder}: found no accuracy")
+
+
+def _repeats(run: Run, first: Run) -> None:
+    """Raise ReproError unless both have the same numbers."""
+    apart = np.flatnonzero(np.array(run.steps.loss) != np.array(first.steps.loss))
+    what = f"loss of step {apart[0]}" if len(apart) else "accuracy"
+    if len(apart) or (last_top1(run), run.eval_images) != (last_top1(first), first.eval_images):
+        raise ReproError(
+            f"{run.folder}: its {what} is not that of {first.folder}: this stack does not repeat itself; find out why "
+            "before anything is compared with it"
+        )
+
+
+def _file_name(run: Run) -> str:
+    """Name a baseline by recipe, device, versions and a hash of the workload: ``check_cpux1_amd-epyc_..._1a2b3c4d``."""
+    where = environment_of(run)
+    chip = run.env.cpu if run.env.target == "CPU" else " ".join(sorted(set(run.env.device_names)))
+    cores = [f"{where['cores']}cores"] if "cores" in where else []
+    words = (
+        recipe_name(run),
+        f"{run.env.target}x{run.env.device_count}",
+        *(chip, *cores),
+        f"mindspore {where['mindspore']}",
+    )
+    return file_stem(words, workload_of(run))
+
+
+def _band_of(reference: Run, variants: Sequence[Run]) -> Band | None:
+    """Return the largest differences so far, step by step; None without variants."""
+    if not variants:
+        return None
+    losses = np.array(reference.steps.loss)
+    apart = np.max([np.abs(np.array(run.steps.loss) - losses) for run in variants], axis=0)
+    scores = [(last_top1(run) or 0.0) - (last_top1(reference) or 0.0) for run in variants]
+    return Band(
+        tuple(np.maximum.accumulate(apart).tolist()),
+        max(map(abs, scores)),
+        tuple(in_words(differing_keys(environment_of(reference), environment_of(run))) for run in variants),
+    )
+
+
+# ------------------------------------------------------------------------------------------------- keeping
+
+
+def write_baseline(baseline: Baseline) -> None:
+    """Write a baseline to its path, atomically."""
     found = {key: value for key, value in asdict(baseline).items() if key != "path"}
     replace_file(baseline.path, json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 
-def read(path: Path) -> Baseline:
-    """Raises ReproError naming the file and the key."""
+def read_baseline(path: Path) -> Baseline:
+    """Read a baseline.
+
+    Raises:
+        ReproError: something in it is missing or impossible; file and key are named.
+    """
     found, where = read_json(path), str(path)
     losses = number_list(f"{where}: losses", field(where, found, "losses", list), AGAIN)
     return Baseline(
@@ -78,9 +205,9 @@ def read(path: Path) -> Baseline:
     )
 
 
-def read_all(folder: Path) -> list[Baseline]:
-    """Every baseline in a folder, which may be missing."""
-    return [read(path) for path in sorted(folder.glob("*.json"))]
+def read_baselines(folder: Path) -> list[Baseline]:
+    """Read every baseline in a folder, which may be missing."""
+    return [read_baseline(path) for path in sorted(folder.glob("*.json"))]
 
 
 def _speeds(where: str, found: list[Any]) -> tuple[Speed, ...]:

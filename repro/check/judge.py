@@ -1,4 +1,4 @@
-"""Holds a short run against the baselines: are its losses, its accuracy and its speed still what they were?"""
+"""Judge a short run by the baselines: are its losses, its accuracy and its speed still what they were?"""
 
 import math
 import re
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from repro.check.baselines import Baseline
-from repro.check.convergence import LEVEL, Reference, numbers, reference_of
-from repro.check.short_run import OPENBLAS, Speed, changed, differences, environment, recipe, speed, top1_pct, workload
+from repro.check.measurements import Speed, last_top1, step_speed
+from repro.check.references import LEVEL, Reference, reference_of, run_points
+from repro.check.workload import OPENBLAS, differing_keys, environment_of, in_words, recipe_name, workload_of
 from repro.published.schema import Verdict
 from repro.records.schema import Run
 from repro.statistics import Z_95, share_variance
@@ -37,8 +38,8 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What a run says. `baseline` is the one it was held against; `changes`: what is another since that was made."""
+class Judgment:
+    """The verdict on a run. `baseline`: what it was compared with; `changes`: what differs since that was made."""
 
     run: Run
     baseline: Baseline | None
@@ -47,10 +48,10 @@ class Judgement:
 
     @property
     def verdict(self) -> Verdict:
-        """Worse where one is; not measured where one is; incomparable where a number is; or else match.
+        """Worse if any finding is, else not measured if any is, else incomparable if a number is, else match.
 
-        A speed that is incomparable, as on another processor, takes nothing from the numbers; and that it converges as
-        other seeds do says not that they are the same.
+        A speed that is incomparable, as on another processor, takes nothing from the numbers; and a run that
+        converges as other seeds do need not have the same numbers.
         """
         verdicts = {finding.name: finding.verdict for finding in self.findings}
         numbers = {verdicts["losses"], verdicts["accuracy"]}
@@ -64,8 +65,8 @@ class Judgement:
         return Verdict.MATCH
 
 
-def judge(run: Run, baselines: Sequence[Baseline], folder: Path, references: Sequence[Reference] = ()) -> Judgement:
-    """Hold the run against the baseline that is most like it, and against other seeds of its kind.
+def judge_run(run: Run, baselines: Sequence[Baseline], folder: Path, references: Sequence[Reference] = ()) -> Judgment:
+    """Compare the run with the baseline that is most like it, and with other seeds of its kind.
 
     `folder` is named where there is no baseline.
     """
@@ -73,28 +74,30 @@ def judge(run: Run, baselines: Sequence[Baseline], folder: Path, references: Seq
     unclean += [f"resumed on another footing: {text}" for text in run.env.resumed_on]
     unclean += [f"{run.skipped_images} unreadable images were skipped"] if run.skipped_images else []
     if unclean:
-        return Judgement(run, None, tuple(_incomparable(NAMES, "; ".join(unclean))))
+        return Judgment(run, None, tuple(_incomparable(NAMES, "; ".join(unclean))))
     convergence = _convergence(run, reference_of(run, references))
-    found = [(differences(kept.workload, workload(run)), kept) for kept in baselines if kept.recipe == recipe(run)]
+    found = [
+        (differing_keys(kept.workload, workload_of(run)), kept) for kept in baselines if kept.recipe == recipe_name(run)
+    ]
     fitting = [kept for apart, kept in found if not apart]
     if not fitting:
         nearest = min((apart for apart, _ in found), key=len, default=None)
         losses, accuracy, speed = _incomparable(
             ("losses", "accuracy", "speed"), f"{_missing(run, nearest, folder)}; {ADVICE}"
         )
-        return Judgement(run, None, (losses, accuracy, convergence, speed))
-    here = environment(run)
+        return Judgment(run, None, (losses, accuracy, convergence, speed))
+    here = environment_of(run)
 
     def unlike(kept: Baseline) -> tuple[bool, int]:
         """The same machine first, then as few other differences as there can be."""
-        apart = differences(kept.environment, here)
+        apart = differing_keys(kept.environment, here)
         return not apart.keys().isdisjoint(MACHINE), len(apart)
 
     baseline = min(fitting, key=unlike)
-    other = differences(baseline.environment, here)
-    apart = changed({key: values for key, values in other.items() if key not in ONLY_CALIBRATED_BY})
+    other = differing_keys(baseline.environment, here)
+    apart = in_words({key: values for key, values in other.items() if key not in ONLY_CALIBRATED_BY})
     findings = (_losses(run, baseline, apart), _accuracy(run, baseline, apart), convergence, _speed(run, baseline))
-    return Judgement(run, baseline, findings, tuple(_changes(run, baseline)))
+    return Judgment(run, baseline, findings, tuple(_changes(run, baseline)))
 
 
 MORE_SEEDS = "make convergence runs them"
@@ -107,7 +110,7 @@ def _incomparable(names: Sequence[str], reason: str) -> Iterator[Finding]:
 
 def _missing(run: Run, nearest: Mapping[str, tuple[Any, Any]] | None, folder: Path) -> str:
     if nearest is None:
-        return f"{folder} holds no baseline of the recipe {recipe(run)!r}"
+        return f"{folder} holds no baseline of the recipe {recipe_name(run)!r}"
     apart = (f"{key} {was}, this run {now}" for key, (was, now) in nearest.items())
     return f"the nearest baseline has {', '.join(apart)}"
 
@@ -116,7 +119,7 @@ def _missing(run: Run, nearest: Mapping[str, tuple[Any, Any]] | None, folder: Pa
 
 
 def _losses(run: Run, baseline: Baseline, apart: str) -> Finding:
-    """Exact where the environment is the same, within the measured band where not."""
+    """Judge the losses: exactly in the same environment, else within the measured band."""
     now, kept = np.array(run.steps.loss), np.array(baseline.losses)
     if len(now) != len(kept):
         return Finding("losses", Verdict.WORSE, f"{len(now)} steps, the baseline has {len(kept)}")
@@ -144,8 +147,8 @@ def _losses(run: Run, baseline: Baseline, apart: str) -> Finding:
 
 
 def _accuracy(run: Run, baseline: Baseline, apart: str) -> Finding:
-    """Exact where the environment is the same; elsewhere not lower than chance and rounding explain."""
-    now, kept, n = top1_pct(run), baseline.top1_pct, run.eval_images
+    """Judge the accuracy: exactly in the same environment, else by what chance and rounding explain."""
+    now, kept, n = last_top1(run), baseline.top1_pct, run.eval_images
     if now is None or n != baseline.images:
         found = "no evaluation" if now is None else f"{n} images"
         return Finding("accuracy", Verdict.NOT_MEASURED, f"found {found}, expected one of {baseline.images} images")
@@ -167,15 +170,15 @@ def _accuracy(run: Run, baseline: Baseline, apart: str) -> Finding:
 
 
 def _convergence(run: Run, reference: Reference | None) -> Finding:
-    """Whether the run is one that another seed could have given, wherever it was made."""
+    """Judge whether another seed could have given this run, on whatever machine."""
     name = "convergence"
     if reference is None:
-        return Finding(name, Verdict.INCOMPARABLE, f"other seeds of {recipe(run)!r} are not kept; {MORE_SEEDS}")
-    top1, steps = top1_pct(run), len(reference.losses[0])
+        return Finding(name, Verdict.INCOMPARABLE, f"other seeds of {recipe_name(run)!r} are not kept; {MORE_SEEDS}")
+    top1, steps = last_top1(run), len(reference.losses[0])
     if top1 is None or (len(run.steps.loss), run.eval_images) != (steps, reference.images):
         expected = f"{steps} steps, and an evaluation of {reference.images} images"
         return Finding(name, Verdict.NOT_MEASURED, f"expected {expected}, as {len(reference.seeds)} seeds have")
-    pairs = list(zip(numbers(run.steps.loss, top1), reference.points, strict=True))
+    pairs = list(zip(run_points(run.steps.loss, top1), reference.points, strict=True))
     outside = [(value, point) for value, point in pairs if not point.low <= value <= point.high]
     probably = f"{len(reference.seeds)} seeds (one run, {1 - LEVEL:.0%})"
     if not outside:
@@ -190,14 +193,14 @@ def _convergence(run: Run, reference: Reference | None) -> Finding:
 
 
 def _speed(run: Run, baseline: Baseline) -> Finding:
-    """As a ratio to the calibrations of the same run, against those of the baseline's repetitions."""
-    now = speed(run)
+    """Judge the step time in calibrations of the same run, by that of the baseline's repetitions."""
+    now = step_speed(run)
     if now is None:
         return Finding("speed", Verdict.NOT_MEASURED, "the run has too few steps, or calibration_interval was 0")
-    apart = differences(baseline.environment, environment(run))
+    apart = differing_keys(baseline.environment, environment_of(run))
     other = {key: values for key, values in apart.items() if key in CALIBRATED_BY}
     if other:
-        return Finding("speed", Verdict.INCOMPARABLE, f"{_took(now)}, but calibrated otherwise: {changed(other)}")
+        return Finding("speed", Verdict.INCOMPARABLE, f"{_took(now)}, but calibrated otherwise: {in_words(other)}")
     text = f"{_took(now)}; baseline {baseline.fastest:.1f} to {baseline.slowest:.1f} (n = {len(baseline.speeds)} runs)"
     text += f", and {SLOWER:.0%} beyond is noise"
     if now.ratio > baseline.slowest * (1 + SLOWER):
@@ -216,11 +219,11 @@ def _took(found: Speed) -> str:
 
 
 def _changes(run: Run, baseline: Baseline) -> Iterator[str]:
-    """What is another than when the baseline was made: packages, machine, keys that are new, commits."""
-    for key, (was, now) in differences(baseline.environment, environment(run)).items():
+    """List what differs from when the baseline was made: packages, machine, new keys, commits."""
+    for key, (was, now) in differing_keys(baseline.environment, environment_of(run)).items():
         yield f"{key}: {was} -> {now}"
-    for key in sorted(workload(run).keys() - baseline.workload.keys()):
-        yield f"{key}: new since the baseline, {workload(run)[key]}"
+    for key in sorted(workload_of(run).keys() - baseline.workload.keys()):
+        yield f"{key}: new since the baseline, {workload_of(run)[key]}"
     commit = run.env.commit
     if commit is None:
         yield f"commit: {baseline.commit[:12]} -> not recorded"
@@ -231,7 +234,7 @@ def _changes(run: Run, baseline: Baseline) -> Iterator[str]:
 
 
 def _log(since: str, until: str) -> str:
-    """The commits between, as git knows them here; empty where it does not."""
+    """List the commits between, if git knows them here."""
     if not all(re.fullmatch("[0-9a-f]{40}", commit) for commit in (since, until)):
         return ""
     command = ["git", "log", "--format=%h %s", f"{since}..{until}"]

@@ -1,4 +1,4 @@
-"""Is a run folder what it was when it was sealed, and do its log and its metrics agree?
+"""Verify run folders: no file changed since the folder was sealed, and log and metrics agree.
 
     python -m repro.records.verify RUN_FOLDER ...        # also: make verify RUN=results/runs/latest_tiny
 
@@ -19,7 +19,7 @@ from repro.records.seal import SEAL
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
+    """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m repro.records.verify", description="Is a run what it was when sealed?"
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from repro.check.short_run import PACKAGES
+from repro.check.workload import PACKAGES
 from repro.markdown import columns
 
 NOTES = pytest.StashKey[list[tuple[str, ...]]]()

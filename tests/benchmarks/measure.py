@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from repro.bench import turns
+from repro.bench.pacing import pace_programs, summarize_turns
 
 PEERS = Path("tests/benchmarks/peers")
 BATCH = 8
@@ -48,8 +48,8 @@ def by_turns(what: str, torch: str, published: Path, rounds: int, out: Path) -> 
                 *("--code", str(published), "--batch", batch),
             ],
         }
-        times = turns.pace({name: shlex.join(command) for name, command in commands.items()}, rounds)
-        found = {"programs": turns.summary(times), "ours": json.loads(own.read_text()), "PyTorch": _pytorch(torch)}
+        times = pace_programs({name: shlex.join(command) for name, command in commands.items()}, rounds)
+        found = {"programs": summarize_turns(times), "ours": json.loads(own.read_text()), "PyTorch": _pytorch(torch)}
         write(out, what, found)
 
 

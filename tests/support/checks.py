@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from repro.check.baseline import make
-from repro.check.baselines import Baseline
+from repro.check.baselines import Baseline, make_baseline
 from repro.records.run_folder import read_run
 from tests.support.folders import RECIPE, STAMP, TINY, environment, number, seal, write
 
@@ -76,4 +75,4 @@ def baseline(root: Path, **changes: Any) -> Baseline:
     folders = [check_run(root, 1, **changes), check_run(root, 2, **changes)]
     rounded = {"losses": off(0.001, since=10), "top1_pct": 31.0, "env": {**changes.get("env", {}), **sse()}}
     folders.append(check_run(root, 3, **{**changes, **rounded}))
-    return make([read_run(folder) for folder in folders], root / "baselines")
+    return make_baseline([read_run(folder) for folder in folders], root / "baselines")

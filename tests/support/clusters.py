@@ -33,11 +33,11 @@ sys.exit(int(os.environ.get("CODE", "0")))
 def options(*more: str, nodes: int = 2, image: str = IMAGE) -> Any:
     """The options of a complete command line; later ones go before earlier ones."""
     base = ["--nodes", str(nodes), "--imagenet", "/data/imagenet", "--runs", "/results", "--image", image]
-    return cluster.read_options([*base, *more])
+    return cluster.cluster_options([*base, *more])
 
 
 def render(*more: str, **known: Any) -> dict[str, str]:
-    return cluster.render(options(*more, **known), "python -m repro.cluster ...", "c0ffee")
+    return cluster.render_files(options(*more, **known), "python -m repro.cluster ...", "c0ffee")
 
 
 def split(command: list[str]) -> tuple[dict[str, str], dict[str, str]]:

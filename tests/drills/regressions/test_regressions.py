@@ -7,9 +7,8 @@ from unittest.mock import patch
 import pytest
 
 from hlg.data.tiny.make import TinyRequest, make_tiny
-from repro.check.baseline import make
-from repro.check.baselines import Baseline
-from repro.check.judge import judge
+from repro.check.baselines import Baseline, make_baseline
+from repro.check.judge import judge_run
 from repro.published.schema import Verdict
 from repro.records.run_folder import read_run, read_runs
 from repro.records.schema import Run
@@ -42,13 +41,13 @@ def baseline(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Baseline
     runs = (train("none"), train("none"))
     clean = [replace(run, env=replace(run.env, dirty=False)) for run in runs]
     with patch(
-        "repro.check.baseline.NOISIEST", 10
+        "repro.check.baselines.NOISIEST", 10
     ):  # steps as short as these scatter, and the planted delay is far beyond
-        return make(clean, tmp_path_factory.mktemp("baselines"))
+        return make_baseline(clean, tmp_path_factory.mktemp("baselines"))
 
 
 def verdicts(run: Run, baseline: Baseline) -> dict[str, Verdict]:
-    return {finding.name: finding.verdict for finding in judge(run, [baseline], baseline.path.parent).findings}
+    return {finding.name: finding.verdict for finding in judge_run(run, [baseline], baseline.path.parent).findings}
 
 
 def test_a_slower_step_is_found_by_its_speed_alone(train: Train, baseline: Baseline) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from repro.audit import __main__ as audit
 from repro.audit.consistency import Agreement, Check, Known, audit_log
+from repro.audit.published_text import audit_published
 from repro.published.document import read_statements
 from repro.published.figures import read_published, verify_published
 from repro.records.schema import Epoch, EvalLine, Log
@@ -157,7 +158,7 @@ def test_an_evaluation_holds_all_images_in_whole_steps() -> None:
 
 def test_the_published_text_contradicts_itself_where_it_is_known_to() -> None:
     figures = read_published()
-    checks = list(audit.audit_published(read_statements(), figures, verify_published(figures, PUBLISHED)))
+    checks = list(audit_published(read_statements(), figures, verify_published(figures, PUBLISHED)))
     wrong = [f"{check.claim.split(' (')[0]}: {check.check}" for check in checks if check.agreement is CONTRADICTORY]
     assert wrong == [
         "1.2 million training images: ImageNet2012 as it is distributed",

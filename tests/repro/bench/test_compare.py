@@ -70,7 +70,7 @@ def test_ctrl_c_is_one_line_and_leaves_no_folder(
         assert len(list((repository / "build/compare").iterdir())) == 2
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("repro.bench.turns.pace", ctrl_c)
+    monkeypatch.setattr("repro.bench.compare.pace_programs", ctrl_c)
     assert main(["main~1", "main"]) == 130
     assert capsys.readouterr().err == "stopped by Ctrl-C: no result, and the folders of the commits are gone\n"
     assert not list((repository / "build/compare").iterdir())

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from repro.bench import turns
+from repro.bench.pacing import PacedProgram, pace_programs
 from repro.errors import ReproError
 
 ANSWER = """
@@ -42,17 +43,17 @@ def test_the_second_repetition_of_a_turn_counts_and_ratios_are_of_the_same_round
 def test_a_program_that_fails_is_named_with_its_exit_code(program) -> None:
     command = program("broken", text="import sys; sys.exit(7)")
     with pytest.raises(ReproError, match="broken: has ended with exit code 7"):
-        turns.pace({"broken": command}, 1)
+        pace_programs({"broken": command}, 1)
 
 
 def test_a_program_that_ends_between_turns_is_named(program) -> None:
     with pytest.raises(ReproError, match="short: has ended"):
-        turns.pace({"short": program("short", 9, 1.0)}, 3)
+        pace_programs({"short": program("short", 9, 1.0)}, 3)
 
 
 def test_an_answer_that_is_no_number_is_named(program) -> None:
     with pytest.raises(ReproError, match="odd: expected the seconds of a repetition, found 'soon'"):
-        turns.pace({"odd": program("odd", "soon")}, 1)
+        pace_programs({"odd": program("odd", "soon")}, 1)
 
 
 @pytest.mark.parametrize(
@@ -79,13 +80,13 @@ def test_a_file_that_cannot_be_written_is_named_behind_the_result(program, tmp_p
 
 
 def test_ctrl_c_is_one_line_and_ends_the_programs(program, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(turns.Paced, "turn", ctrl_c)
-    started: list[turns.Paced] = []
-    monkeypatch.setattr(turns.Paced, "wait", lambda one: started.append(one))
+    monkeypatch.setattr(PacedProgram, "turn", ctrl_c)
+    started: list[PacedProgram] = []
+    monkeypatch.setattr(PacedProgram, "wait", lambda one: started.append(one))
     assert turns.main([f"ours={program('ours', 1.0)}", f"other={program('other', 1.0)}"]) == 130
     assert [one.process.returncode for one in started] == [0, 0]
     assert capsys.readouterr().err == "stopped by Ctrl-C: no result, and the programs have ended\n"
 
 
-def ctrl_c(_: turns.Paced) -> float:
+def ctrl_c(_: PacedProgram) -> float:
     raise KeyboardInterrupt

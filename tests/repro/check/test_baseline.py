@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from repro.check.baseline import main, make
-from repro.check.baselines import read, read_all, write
-from repro.check.short_run import speed
+from repro.check.baseline import main
+from repro.check.baselines import make_baseline, read_baseline, read_baselines, write_baseline
+from repro.check.measurements import step_speed
 from repro.errors import ReproError
 from repro.records.run_folder import read_run
 from tests.support.checks import LOSSES, baseline, check_run, off, sse
@@ -33,21 +33,21 @@ def test_it_is_named_by_recipe_device_and_versions(tmp_path: Path) -> None:
 def test_no_text_of_a_record_leads_out_of_the_folder(tmp_path: Path) -> None:
     env = {"recipe": "../../evil", "cpu": {"model": "/x" * 500, "cores": 2}}
     runs = [read_run(check_run(tmp_path, n, env=env)) for n in (1, 2)]
-    path = make(runs, tmp_path).path
+    path = make_baseline(runs, tmp_path).path
     assert path.parent == tmp_path
     assert len(path.name) < 255
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     made = baseline(tmp_path)
-    write(made)
-    assert read_all(tmp_path / "baselines") == [made]
+    write_baseline(made)
+    assert read_baselines(tmp_path / "baselines") == [made]
 
 
 def test_the_band_grows_with_the_steps_and_never_shrinks(tmp_path: Path) -> None:
     losses = [loss + (0.01 if step == 5 else 0.001 if step > 5 else 0) for step, loss in enumerate(LOSSES)]
     runs = [check_run(tmp_path, 1), check_run(tmp_path, 2), check_run(tmp_path, 3, losses=losses, env=sse())]
-    band = make([read_run(run) for run in runs], tmp_path).band
+    band = make_baseline([read_run(run) for run in runs], tmp_path).band
     assert band
     assert band.losses[4] == 0
     assert band.losses[5:] == pytest.approx((0.01,) * (len(LOSSES) - 5))
@@ -55,12 +55,12 @@ def test_the_band_grows_with_the_steps_and_never_shrinks(tmp_path: Path) -> None
 
 def test_without_a_run_that_rounds_otherwise_there_is_no_band(tmp_path: Path) -> None:
     runs = [read_run(check_run(tmp_path, n)) for n in (1, 2)]
-    assert make(runs, tmp_path).band is None
+    assert make_baseline(runs, tmp_path).band is None
 
 
 def test_a_speed_is_that_of_calm_moments(tmp_path: Path) -> None:
-    calm = speed(read_run(check_run(tmp_path, 1)))
-    disturbed = speed(read_run(check_run(tmp_path, 2, slow_moments=range(10, 25))))
+    calm = step_speed(read_run(check_run(tmp_path, 1)))
+    disturbed = step_speed(read_run(check_run(tmp_path, 2, slow_moments=range(10, 25))))
     assert calm
     assert disturbed
     assert disturbed.ratio == pytest.approx(calm.ratio, rel=0.01)
@@ -68,7 +68,7 @@ def test_a_speed_is_that_of_calm_moments(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changes", [{"calibration_ms": None}, {"losses": LOSSES[:10]}])
 def test_without_calibrations_or_with_few_steps_there_is_no_speed(tmp_path: Path, changes: dict[str, Any]) -> None:
-    assert speed(read_run(check_run(tmp_path, **changes))) is None
+    assert step_speed(read_run(check_run(tmp_path, **changes))) is None
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_runs_that_do_not_belong_together_make_no_baseline(
 ) -> None:
     runs = [read_run(check_run(tmp_path, 1)), read_run(check_run(tmp_path, 2, **second))]
     with pytest.raises(ReproError, match=message):
-        make(runs, tmp_path)
+        make_baseline(runs, tmp_path)
 
 
 def test_the_program_takes_a_folder_of_runs_and_says_what_it_has_kept(
@@ -105,7 +105,7 @@ def test_the_program_takes_a_folder_of_runs_and_says_what_it_has_kept(
     assert "losses: 40 steps, the same in 2 runs" in said
     assert "accuracy: 30.000 % of 640 images" in said
     assert "speed: a step takes 20.00 to 20.00 calibrations (n = 2 runs)" in said
-    assert len(read_all(tmp_path / "kept")) == 1
+    assert len(read_baselines(tmp_path / "kept")) == 1
 
 
 def test_an_unfinished_run_and_an_empty_folder_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,13 +136,13 @@ def test_an_unfinished_run_and_an_empty_folder_are_one_line(tmp_path: Path, caps
 )
 def test_a_broken_baseline_is_an_error_with_file_and_key(tmp_path: Path, where: str, value: Any, message: str) -> None:
     kept = baseline(tmp_path)
-    write(kept)
+    write_baseline(kept)
     kept.path.write_text(json.dumps(json.loads(kept.path.read_text()) | {where: value}))
     with pytest.raises(ReproError, match=rf"\.json: {message}"):
-        read(kept.path)
+        read_baseline(kept.path)
 
 
 def test_an_empty_file_is_no_baseline(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("")
     with pytest.raises(ReproError, match="expected one JSON object"):
-        read(tmp_path / "a.json")
+        read_baseline(tmp_path / "a.json")

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from repro.check.__main__ import main
-from repro.check.baselines import write
+from repro.check.baselines import write_baseline
 from tests.support.checks import baseline, check_run, off
 from tests.support.processes import run_module
 
@@ -19,7 +19,7 @@ Check = Callable[..., int]
 @pytest.fixture
 def check(tmp_path: Path) -> Check:
     """Holds a run with these changes against the baseline; returns the exit code."""
-    write(baseline(tmp_path))
+    write_baseline(baseline(tmp_path))
 
     def call(**changes: Any) -> int:
         run = check_run(tmp_path / "runs", **changes)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro.check.baselines import read_all
-from repro.check.convergence import LEVEL, PLACE, Reference, main, make, numbers, read, table, write
-from repro.check.judge import Finding, judge
-from repro.check.short_run import differences
+from repro.check.baselines import read_baselines
+from repro.check.convergence import convergence_table, main
+from repro.check.judge import Finding, judge_run
+from repro.check.references import LEVEL, PLACE, Reference, make_reference, read_reference, run_points, write_reference
+from repro.check.workload import differing_keys
 from repro.errors import ReproError
 from repro.markdown import read_table
 from repro.published.schema import Verdict
@@ -37,7 +38,7 @@ def seed_run(folder: Path, seed: int, **changes: Any) -> Path:
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     folder = tmp_path_factory.mktemp("seeds")
-    return make([read_run(seed_run(folder, seed)) for seed in SEEDS], folder / "kept")
+    return make_reference([read_run(seed_run(folder, seed)) for seed in SEEDS], folder / "kept")
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def held(tmp_path: Path, reference: Reference) -> Held:
 
     def call(**changes: Any) -> Finding:
         run = read_run(seed_run(tmp_path, 99, **changes))
-        found = judge(run, [baseline(tmp_path / "baseline")], tmp_path, [reference])
+        found = judge_run(run, [baseline(tmp_path / "baseline")], tmp_path, [reference])
         return next(finding for finding in found.findings if finding.name == "convergence")
 
     return call
@@ -58,7 +59,7 @@ def test_a_point_is_the_mean_loss_of_a_quarter_or_the_accuracy(reference: Refere
         *("loss, mean of steps 0 to 9", "loss, mean of steps 10 to 19", "loss, mean of steps 20 to 29"),
         *("loss, mean of steps 30 to 39", "top-1 accuracy at the end, %"),
     ]
-    assert [numbers(LOSSES, 30.0)[part] for part in (0, 3, 4)] == pytest.approx([2.255, 1.955, 30.0])
+    assert [run_points(LOSSES, 30.0)[part] for part in (0, 3, 4)] == pytest.approx([2.255, 1.955, 30.0])
     assert points[0].mean == pytest.approx(2.255, abs=0.002)
     assert points[4].deviation == pytest.approx(2.335, abs=0.001)  # of 27, 29, 31, 33, three times each
 
@@ -77,7 +78,7 @@ def test_a_run_of_the_kept_kind_fails_as_seldom_as_the_level_says(reference: Ref
     for _ in range(2000):
         losses, top1 = rng.normal(2, 0.1, (13, 4)).tolist(), rng.normal(30, 2, 13).tolist()  # a step each quarter
         kept = replace(reference, losses=tuple(map(tuple, losses[1:])), top1_pct=tuple(top1[1:]))
-        own = numbers(losses[0], top1[0])
+        own = run_points(losses[0], top1[0])
         failed += any(not p.low <= value <= p.high for value, p in zip(own, kept.points, strict=True))
     assert 0.03 < failed / 2000 <= LEVEL * 1.3
 
@@ -116,8 +117,8 @@ def test_a_run_that_converges_worse_is_a_regression_where_no_baseline_is_at_hand
     tmp_path: Path, reference: Reference
 ) -> None:
     run = read_run(seed_run(tmp_path, 50, losses=off(0.5)))
-    assert judge(run, [], tmp_path, [reference]).verdict is Verdict.WORSE
-    good = judge(read_run(seed_run(tmp_path, 51)), [], tmp_path, [reference])
+    assert judge_run(run, [], tmp_path, [reference]).verdict is Verdict.WORSE
+    good = judge_run(read_run(seed_run(tmp_path, 51)), [], tmp_path, [reference])
     assert good.verdict is Verdict.INCOMPARABLE  # that it converges says not that its numbers are the same
 
 
@@ -138,22 +139,22 @@ def test_runs_that_are_not_seeds_of_one_recipe_make_no_reference(
     odd: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ReproError, match=message):
-        make(runs_of(tmp_path, [*[{}] * 11, odd]), tmp_path)
+        make_reference(runs_of(tmp_path, [*[{}] * 11, odd]), tmp_path)
 
 
 def test_no_text_of_a_record_leads_out_of_the_folder(tmp_path: Path) -> None:
-    kept = make(runs_of(tmp_path, [{"env": {"recipe": "../../evil"}}] * 10), tmp_path)
+    kept = make_reference(runs_of(tmp_path, [{"env": {"recipe": "../../evil"}}] * 10), tmp_path)
     assert kept.path.parent == tmp_path
 
 
 def test_too_few_seeds_make_no_reference(tmp_path: Path) -> None:
     with pytest.raises(ReproError, match="found 9 runs, of which 9 differ in their seeds alone; expected 10 or more"):
-        make(runs_of(tmp_path, [{}] * 9), tmp_path)
+        make_reference(runs_of(tmp_path, [{}] * 9), tmp_path)
 
 
 def test_what_is_written_is_read_again(reference: Reference) -> None:
-    write(reference)
-    assert read(reference.path) == replace(reference, workload=json.loads(json.dumps(reference.workload)))
+    write_reference(reference)
+    assert read_reference(reference.path) == replace(reference, workload=json.loads(json.dumps(reference.workload)))
 
 
 @pytest.mark.parametrize(
@@ -169,11 +170,11 @@ def test_what_is_written_is_read_again(reference: Reference) -> None:
 def test_a_file_with_a_mistake_is_an_error_with_its_key(
     key: str, value: object, message: str, reference: Reference, tmp_path: Path
 ) -> None:
-    write(replace(reference, path=tmp_path / "check.json"))
+    write_reference(replace(reference, path=tmp_path / "check.json"))
     found = json.loads((tmp_path / "check.json").read_text())
     (tmp_path / "check.json").write_text(json.dumps({**found, key: value}))
     with pytest.raises(ReproError, match=message):
-        read(tmp_path / "check.json")
+        read_reference(tmp_path / "check.json")
 
 
 def test_the_program_keeps_them_and_renews_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,8 +184,8 @@ def test_the_program_keeps_them_and_renews_the_table(tmp_path: Path, capsys: pyt
     page.write_text("<!-- table: convergence -->\n<!-- end -->\n")
     assert main([str(tmp_path / "runs"), "--out", str(tmp_path / "kept"), "--update", str(page)]) == 0
     (file,) = (tmp_path / "kept").iterdir()
-    kept = read(file)
-    assert read_table(page, "convergence") == table(kept)
+    kept = read_reference(file)
+    assert read_table(page, "convergence") == convergence_table(kept)
     assert f"{kept.path}: 12 seeds, 640 images to evaluate" in capsys.readouterr().out
     assert main([str(tmp_path), "--out", str(tmp_path / "kept")]) == 2
 
@@ -193,11 +194,11 @@ def test_the_program_keeps_them_and_renews_the_table(tmp_path: Path, capsys: pyt
 
 
 def test_the_table_in_the_readme_is_that_of_the_kept_runs() -> None:
-    assert read_table(ROOT / "README.md", "convergence") == table(read(KEPT))
+    assert read_table(ROOT / "README.md", "convergence") == convergence_table(read_reference(KEPT))
 
 
 def test_of_the_kept_seeds_about_as_many_fail_among_the_others_as_the_level_says() -> None:
-    kept = read(KEPT)
+    kept = read_reference(KEPT)
     failed = []
     for at, seed in enumerate(kept.seeds):
 
@@ -205,19 +206,21 @@ def test_of_the_kept_seeds_about_as_many_fail_among_the_others_as_the_level_says
             return values[:at] + values[at + 1 :]
 
         rest = replace(kept, losses=others(kept.losses), top1_pct=others(kept.top1_pct))
-        own = numbers(kept.losses[at], kept.top1_pct[at])
+        own = run_points(kept.losses[at], kept.top1_pct[at])
         failed += [seed] if any(not p.low <= v <= p.high for v, p in zip(own, rest.points, strict=True)) else []
     assert len(failed) == 1  # as the README says; of 20 at 5 % one is to be expected
 
 
 def test_a_run_that_learns_nothing_fails_among_the_kept_ones() -> None:
-    points = read(KEPT).points
+    points = read_reference(KEPT).points
     assert not points[-2].low <= math.log(10) <= points[-2].high
     assert points[-1].low > 10
 
 
 def test_the_kept_runs_are_those_of_other_seeds_of_the_kept_baseline() -> None:
-    kept = read(KEPT)
-    (workload,) = [found.workload for found in read_all(ROOT / "results/baselines") if found.recipe == kept.recipe]
+    kept = read_reference(KEPT)
+    (workload,) = [
+        found.workload for found in read_baselines(ROOT / "results/baselines") if found.recipe == kept.recipe
+    ]
     assert {"batch_size", "train set", "parameters"} <= kept.workload.keys() <= workload.keys() - PLACE
-    assert not differences(kept.workload, workload)  # a key that came later changes nothing
+    assert not differing_keys(kept.workload, workload)  # a key that came later changes nothing

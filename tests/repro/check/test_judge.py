@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from repro.check.measurements import Speed
 
-from repro.check.judge import Judgement, judge
-from repro.check.short_run import Speed
+from repro.check.judge import Judgment, judge_run
 from repro.published.schema import Verdict
 from repro.records.run_folder import read_run
 from tests.support import ROOT
@@ -20,18 +20,18 @@ OTHER_CPU = {"cpu": {"model": "AMD EPYC", "cores": 2}}
 NEWER = {"packages": {"mindspore": "2.11.0", "numpy": "1.26.4", "pillow": "13.0.0"}}
 
 
-def held(tmp_path: Path, **changes: Any) -> Judgement:
+def held(tmp_path: Path, **changes: Any) -> Judgment:
     """A run with these changes, against the baseline."""
-    return judge(read_run(check_run(tmp_path, 9, **changes)), [baseline(tmp_path)], tmp_path)
+    return judge_run(read_run(check_run(tmp_path, 9, **changes)), [baseline(tmp_path)], tmp_path)
 
 
-def verdicts(judgement: Judgement) -> tuple[Verdict, ...]:
+def verdicts(judgment: Judgment) -> tuple[Verdict, ...]:
     """Of losses, accuracy and speed; how other seeds converge is tested in test_convergence.py."""
-    return tuple(finding.verdict for finding in judgement.findings if finding.name != "convergence")
+    return tuple(finding.verdict for finding in judgment.findings if finding.name != "convergence")
 
 
-def reason(judgement: Judgement, name: str) -> str:
-    return next(finding.reason for finding in judgement.findings if finding.name == name)
+def reason(judgment: Judgment, name: str) -> str:
+    return next(finding.reason for finding in judgment.findings if finding.name == name)
 
 
 def test_a_run_that_repeats_the_baseline_matches(tmp_path: Path) -> None:
@@ -77,11 +77,11 @@ def test_without_a_band_losses_of_another_environment_cannot_be_compared_unless_
     tmp_path: Path,
 ) -> None:
     kept = replace(baseline(tmp_path), band=None)
-    found = judge(read_run(check_run(tmp_path, 8, losses=off(1e-6), env=NEWER)), [kept], tmp_path)
+    found = judge_run(read_run(check_run(tmp_path, 8, losses=off(1e-6), env=NEWER)), [kept], tmp_path)
     assert found.verdict is INCOMPARABLE
     assert "the baseline has no band for that" in reason(found, "losses")
     broken = (*LOSSES[:20], float("nan"), *LOSSES[21:])
-    assert judge(read_run(check_run(tmp_path, 9, losses=broken, env=NEWER)), [kept], tmp_path).verdict is WORSE
+    assert judge_run(read_run(check_run(tmp_path, 9, losses=broken, env=NEWER)), [kept], tmp_path).verdict is WORSE
 
 
 def test_another_number_of_steps_is_a_regression(tmp_path: Path) -> None:
@@ -145,7 +145,9 @@ def test_what_the_run_did_not_measure_never_passes(tmp_path: Path) -> None:
 
 def test_another_calculation_between_the_steps_is_no_measure_of_speed(tmp_path: Path) -> None:
     kept = baseline(tmp_path, env={"calibration": "6 products"})
-    found = judge(read_run(check_run(tmp_path, 9, env={"calibration": "9 products"}, step_ms=9000.0)), [kept], tmp_path)
+    found = judge_run(
+        read_run(check_run(tmp_path, 9, env={"calibration": "9 products"}, step_ms=9000.0)), [kept], tmp_path
+    )
     assert verdicts(found)[2] is INCOMPARABLE
 
 
@@ -165,7 +167,7 @@ def test_two_processors_of_one_name_are_two(tmp_path: Path, kind: str | None) ->
     kept = baseline(tmp_path, env={"cpu": {"model": "AMD EPYC", "kind": "family 25.1.1, x86-64-v3", "cores": 2}})
     env = {"cpu": {"model": "AMD EPYC", "kind": kind, "cores": 2}}
     run = check_run(tmp_path, 9, losses=off(1e-6), top1_pct=30.5, env=env, step_ms=4000.0)
-    found = judge(read_run(run), [kept], tmp_path)
+    found = judge_run(read_run(run), [kept], tmp_path)
     assert verdicts(found) == (MATCH, MATCH, INCOMPARABLE)
     now = f"AMD EPYC ({kind})" if kind else "AMD EPYC"
     assert f"cpu AMD EPYC (family 25.1.1, x86-64-v3) -> {now}" in reason(found, "losses")
@@ -184,7 +186,7 @@ def test_another_recipe_data_or_device_is_incomparable_and_says_how_to_make_a_ba
 
 
 def test_where_there_is_no_baseline_nothing_can_be_said(tmp_path: Path) -> None:
-    found = judge(read_run(check_run(tmp_path)), [], tmp_path / "baselines")
+    found = judge_run(read_run(check_run(tmp_path)), [], tmp_path / "baselines")
     assert found.verdict is INCOMPARABLE
     assert "baselines holds no baseline of the recipe 'check'" in reason(found, "losses")
 
@@ -195,7 +197,7 @@ def test_of_several_baselines_that_of_the_same_machine_is_taken_whatever_else_di
     for n, (env, expected) in enumerate(
         (({}, here), (NEWER, here), (OTHER_CPU, there), ({**NEWER, **OTHER_CPU}, there))
     ):
-        assert judge(read_run(check_run(tmp_path, n, env=env)), [there, here], tmp_path).baseline is expected
+        assert judge_run(read_run(check_run(tmp_path, n, env=env)), [there, here], tmp_path).baseline is expected
 
 
 @pytest.mark.parametrize(
@@ -251,7 +253,9 @@ def test_no_repetition_on_a_quiet_or_a_busy_machine_is_called_a_regression(tmp_p
     found = []
     for i, run in enumerate(noise["runs"]):
         times = {"step_ms": run["step_ms"], "calibration_ms": run["calibration_ms"]}
-        found.append(judge(read_run(check_run(tmp_path, 10 + i, losses=kept["losses"], **times)), [quiet], tmp_path))
+        found.append(
+            judge_run(read_run(check_run(tmp_path, 10 + i, losses=kept["losses"], **times)), [quiet], tmp_path)
+        )
     assert len(found) >= 20
-    assert {verdicts(judgement)[:2] for judgement in found} == {(MATCH, MATCH)}
-    assert WORSE not in {verdicts(judgement)[2] for judgement in found}
+    assert {verdicts(judgment)[:2] for judgment in found} == {(MATCH, MATCH)}
+    assert WORSE not in {verdicts(judgment)[2] for judgment in found}
