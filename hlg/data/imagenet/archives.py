@@ -74,7 +74,8 @@ def unpack_archive(archive: Path) -> None:
     except tarfile.FilterError as error:
         raise UserError(f"{archive}: refused ({error}); an archive of images has no such entry") from None
     except DAMAGED as error:
-        raise UserError(f"{archive}: damaged or no tar archive ({error}); upload it anew") from None
+        reason = str(error).partition(":\n")[0]  # behind it, a line for each kind of compression that was tried
+        raise UserError(f"{archive}: damaged or no tar archive ({reason}); upload it anew") from None
     except OSError as error:  # a full disk among them
         raise UserError(f"{archive}: can't be unpacked ({error.strerror or error})") from None
     archive.unlink()
