@@ -1,18 +1,10 @@
-"""The rule's weights in a network, and the published network's answers to them.
+"""Read golden files: what the published implementation computed from synthetic weights and images. NumPy alone."""
 
-A golden file (.npz) holds what the published implementation computed from weights and images made by
-:mod:`hlg.fingerprint.synthetic`.
-"""
-
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from mindspore import Parameter, Tensor, nn
 
-from hlg.checkpoint.weights import published_name
 from hlg.errors import UserError
-from hlg.fingerprint.synthetic import SALT, parameter
 
 COMPANIONS = {  # what makes no sense without another array of the same length
     "label_a": ("label_b",),
@@ -24,19 +16,8 @@ COMPANIONS = {  # what makes no sense without another array of the same length
 }
 
 
-def set_weights(network: nn.Cell, salt: str = SALT) -> None:
-    """Give every parameter of ``network``, moving statistics included, the rule's value."""
-    set_parameters({published_name(p.name): p for p in network.get_parameters()}, salt)
-
-
-def set_parameters(parameters: Mapping[str, Parameter], salt: str = SALT) -> None:
-    """The same for parameters by their published names, whatever they are called by now."""
-    for name, p in parameters.items():
-        p.set_data(Tensor(parameter(name, tuple(p.shape), salt)))
-
-
-def read(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a golden file.
+def read_golden(path: str | Path) -> dict[str, np.ndarray]:
+    """Read the arrays of a golden file (.npz).
 
     Raises:
         UserError: no such file, not an .npz, or without what every golden file holds.

@@ -1,7 +1,7 @@
-"""Cells that keep what flows through others of the real network, in graph mode and in PyNative alike.
+"""Probes: cells that keep what flows through others of the real network, in graph mode and in PyNative alike.
 
-The network's own code runs; a tap takes the place of one of its cells, calls it, and assigns what it is given or puts
-out to a parameter of its own.
+The network's own code runs; a probe takes the place of one of its cells, calls it, and assigns the cell's input or
+output to a parameter of its own.
 """
 
 from typing import Any
@@ -12,10 +12,8 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from hlg.model.network import HLG, WINDOW, LocalGlobalBlock
 
-Kept = dict[str, Parameter]  # by the key in the reference
 
-
-class Tap(nn.Cell):
+class Probe(nn.Cell):
     """Calls ``cell`` and keeps its first input, its output, or both."""
 
     def __init__(self, cell: Any, given: Parameter | None = None, out: Parameter | None = None) -> None:
@@ -31,7 +29,7 @@ class Tap(nn.Cell):
         return y
 
 
-class ContextTap(nn.Cell):
+class ContextProbe(nn.Cell):
     """Calls an attention and keeps the context, where it is given one."""
 
     def __init__(self, cell: nn.Cell, context: Parameter) -> None:
@@ -45,52 +43,56 @@ class ContextTap(nn.Cell):
 
 
 def _keep(kept: Parameter, x: Tensor) -> Tensor:
-    """Assigned; a map as the tokens that the published code has there: (B, C, H, W) -> (B, N, C)."""
+    """Assign a tensor; a map as the tokens that the published code has there: (B, C, H, W) -> (B, N, C)."""
     if len(x.shape) > len(kept.shape):
         x = x.reshape(x.shape[0], x.shape[1], -1).transpose(0, 2, 1)
     return ops.assign(kept, x.astype(ms.float32))
 
 
-def tap(network: HLG, batch: int, size: int) -> Kept:
-    """Put taps into ``network`` for (batch, 3, size, size) images; what they will keep, in the order of the data."""
-    kept: Kept = {}
+def insert_probes(network: HLG, batch: int, size: int) -> dict[tuple[str, str], Parameter]:
+    """Put probes into ``network`` for (batch, 3, size, size) images.
 
-    def room(key: str, *shape: int) -> Parameter:
-        kept[key] = Parameter(Tensor(np.zeros(shape, np.float32)), name=f"tap.{key}", requires_grad=False)
-        return kept[key]
+    Returns:
+        What the probes will keep, by (group, name) of its row, in the order in which data flows.
+    """
+    kept: dict[tuple[str, str], Parameter] = {}
+
+    def room(group: str, name: str, *shape: int) -> Parameter:
+        zeros = Tensor(np.zeros(shape, np.float32))
+        kept[group, name] = Parameter(zeros, name=f"probe.{group}.{name}", requires_grad=False)
+        return kept[group, name]
 
     B = batch
     first, half = network.embeds[0][0], size // 2
     channels = first.conv.out_channels
-    for what, part in (("convolution", "conv"), ("batch norm", "norm"), ("GELU", "act")):
-        _replace(first, part, out=room(f"forward/stem/{what}", B, channels, half, half))
+    for name, part in (("convolution", "conv"), ("batch norm", "norm"), ("GELU", "act")):
+        _replace(first, part, out=room("stem", name, B, channels, half, half))
     for i, stage in enumerate(network.stages):
-        s, grid = i + 1, size // (4 << i)
+        group, grid = f"stage {i + 1}", size // (4 << i)
         N, C = stage.position.shape[1:]
-        network.embeds[i] = Tap(network.embeds[i], out=room(f"forward/{s}/patch embedding", B, C, grid, grid))
-        entered = room(f"forward/{s}/position embedding", B, N, C)
+        network.embeds[i] = Probe(network.embeds[i], out=room(group, "patch embedding", B, C, grid, grid))
+        entered = room(group, "position embedding", B, N, C)
         for j, block in enumerate(stage.blocks):
-            at = f"forward/{s}.{j}"
+            group = f"stage {i + 1} block {j}"
             if isinstance(block, LocalGlobalBlock):
                 G, K = (grid // WINDOW) ** 2, WINDOW**2
-                _replace(block, "act", out=room(f"{at}/smoothing", B, C, grid, grid))
-                grouped = room(f"{at}/regrouping", B * G, K, C)
-                _replace(block, "norm0", given=grouped, out=room(f"{at}/norm 0", B * G, K, C))
-                _replace(block, "drop_windows", given=room(f"{at}/window attention", B * G, K, C))
-                block.attention = ContextTap(block.attention, room(f"{at}/window means", B, G, C))
-            _replace(block, "norm1", out=room(f"{at}/norm 1", B, N, C))
-            _replace(block, "drop_attention", given=room(f"{at}/global attention", B, N, C))
-            _replace(block, "norm2", out=room(f"{at}/norm 2", B, N, C))
-            _replace(block, "drop_mlp", given=room(f"{at}/MLP", B, N, C))
-            stage.blocks[j] = Tap(block, None if j else entered, room(f"{at}/output", B, N, C))
-    _replace(network, "norm", out=room("forward/head/norm", B, N, C))
-    logits = room("forward/head/logits", B, network.head.out_channels)
-    _replace(network, "head", out=logits)
+                _replace(block, "act", out=room(group, "smoothing", B, C, grid, grid))
+                grouped = room(group, "regrouping", B * G, K, C)
+                _replace(block, "norm0", given=grouped, out=room(group, "norm 0", B * G, K, C))
+                _replace(block, "drop_windows", given=room(group, "window attention", B * G, K, C))
+                block.attention = ContextProbe(block.attention, room(group, "window means", B, G, C))
+            _replace(block, "norm1", out=room(group, "norm 1", B, N, C))
+            _replace(block, "drop_attention", given=room(group, "global attention", B, N, C))
+            _replace(block, "norm2", out=room(group, "norm 2", B, N, C))
+            _replace(block, "drop_mlp", given=room(group, "MLP", B, N, C))
+            stage.blocks[j] = Probe(block, None if j else entered, room(group, "output", B, N, C))
+    _replace(network, "norm", out=room("head", "norm", B, N, C))
+    _replace(network, "head", out=room("head", "logits", B, network.head.out_channels))
     return kept
 
 
 def _replace(owner: nn.Cell, name: str, given: Parameter | None = None, out: Parameter | None = None) -> None:
-    """Put a tap in the place of a part, which on an accelerator may be an operator and no cell."""
+    """Put a probe in the place of a part, which on an accelerator may be an operator and no cell."""
     part = getattr(owner, name)
     delattr(owner, name)
-    setattr(owner, name, Tap(part, given, out))
+    setattr(owner, name, Probe(part, given, out))

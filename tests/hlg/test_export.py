@@ -14,7 +14,7 @@ from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
 from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.errors import UserError
-from hlg.fingerprint.golden import set_weights
+from hlg.fingerprint.weights import set_synthetic_weights
 from hlg.inference import export
 from hlg.model.network import HLG
 from tests.hlg.checkpoint.test_store import STATE
@@ -25,7 +25,7 @@ from tests.support.processes import Done, run_module
 @pytest.fixture(scope="module")
 def network() -> HLG:
     network = HLG(7, 112, STAGES)
-    set_weights(network)
+    set_synthetic_weights(network)
     network.set_train(False)
     return network
 

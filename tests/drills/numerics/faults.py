@@ -1,11 +1,11 @@
-"""The faults, from the input to the checkpoint."""
+"""Faults to plant in the real code, from the input to the checkpoint, each with the row that must be named first."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import mindspore as ms
@@ -14,298 +14,272 @@ from mindspore import Tensor, nn, ops
 from PIL import Image
 
 from hlg.checkpoint import store
-from hlg.data import augment, decode
-from hlg.fingerprint import golden, optimizer
+from hlg.data import augment
+from hlg.fingerprint import inputs, optimizer, weights
+from hlg.fingerprint.synthetic import SHORT_SCHEDULE, draw_parameter
 from hlg.model import layers, loss, network, normalize, operators, schedule
 from hlg.model.network import DILATED, HLG, LOCAL, MOBILE, Attention, LocalGlobalBlock
 from hlg.model.optimizer import AdamW
 from hlg.runtime import collective
 from hlg.training.step import Gradients, TrainStep
-from tests.drills.numerics.planted import fault
+
+Outputs = tuple[Tensor, ...]
+Function = Callable[..., Any]
+
+
+class Fault(NamedTuple):
+    """The first row that must be out of bounds, the patch that plants the fault, and in which precision."""
+
+    row: str
+    plant: AbstractContextManager[Any]
+    amp_level: str = "O0"
+
+
+FAULTS: dict[str, Fault] = {}  # by what is wrong
+
+
+def plant(says: str, row: str, target: Any, amp_level: str = "O0", **wrong: Any) -> None:
+    """Register a fault: attributes of ``target``, a module or a class, have wrong values."""
+    FAULTS[says] = Fault(row, patch.multiple(target, **wrong), amp_level)
+
+
+def replaces(target: Any, attribute: str, row: str, amp_level: str = "O0") -> Callable[[Function], Function]:
+    """Register a fault: the decorated function, whose docstring says what is wrong, replaces one of ``target``'s."""
+
+    def register(function: Function) -> Function:
+        says = (function.__doc__ or "").rstrip(".")
+        plant(says, row, target, amp_level, **{attribute: function})
+        return function
+
+    return register
+
 
 # ---------------------------------------------------------------------------------------------------- input
 
 
-@fault("images are decoded as BGR", "input: decoded")
-def bgr() -> Any:
-    original = decode.open_rgb
-    return patch("hlg.fingerprint.inputs.open_rgb", lambda path: original(path)[..., ::-1].copy())
+@replaces(inputs, "open_rgb", "input: decoded")
+def bgr(path: Path, decode: Function = inputs.open_rgb) -> np.ndarray:
+    """Images are decoded as BGR."""
+    return decode(path)[..., ::-1].copy()
 
 
-@fault("the random crop rounds halves to even", "input: crop box")
-def other_crop() -> Any:
-    return patch.object(augment, "_round", lambda x: round(x * 0.998))
+@replaces(augment, "_round", "input: crop box")
+def other_crop(x: float) -> int:
+    """The random crop rounds halves to even."""
+    return round(x * 0.998)
 
 
-@fault("images are resized with antialiasing", "input: resized for training")
-def antialiased() -> Any:
-    def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-        return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
-
-    return patch.object(augment, "resize_bilinear", resize)
+@replaces(augment, "resize_bilinear", "input: resized for training")
+def antialiased(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Images are resized with antialiasing."""
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
 
 
-@fault("the centre crop is one pixel off", "input: resized for evaluation")
-def off_centre() -> Any:
-    crop = augment.eval_image
-    return patch("hlg.fingerprint.inputs.eval_image", lambda image, size: np.roll(crop(image, size), 1, 1))
+@replaces(inputs, "eval_image", "input: resized for evaluation")
+def off_center(pixels: np.ndarray, size: int, crop: Function = inputs.eval_image) -> np.ndarray:
+    """The center crop is one pixel off."""
+    return np.roll(crop(pixels, size), 1, 1)
 
 
-@fault("images are normalised in another channel order", "input: normalised")
-@contextmanager
-def other_channels() -> Iterator[None]:
-    with (
-        patch.object(normalize, "MEAN", normalize.MEAN[::-1]),
-        patch.object(normalize, "STD", normalize.STD[::-1]),
-    ):
-        yield
+plant(
+    "Images are normalized in another channel order",
+    "input: normalised",
+    normalize,
+    MEAN=normalize.MEAN[::-1],
+    STD=normalize.STD[::-1],
+)
 
 
-@fault("mixup gives the partner the image's share", "input: mixed")
-def other_share() -> Any:
-    def construct(
-        self: TrainStep,
-        images: Tensor,
-        labels: Tensor,
-        partner: Tensor,
-        lam: Tensor,
-        scales: Tensor,
-        lr: Tensor,
-        stop: Tensor,
-    ) -> Any:
-        x = self.normalize(images)
-        x = x * (1.0 - lam) + x[partner] * lam
-        loss, overflow = self.update(x, labels, labels[partner], lam, scales, lr)
-        return loss, overflow, stop
-
-    return patch.object(TrainStep, "construct", construct)
+@replaces(TrainStep, "construct", "input: mixed")
+def other_share(
+    self: TrainStep,
+    images: Tensor,
+    labels: Tensor,
+    partner: Tensor,
+    lam: Tensor,
+    scales: Tensor,
+    lr: Tensor,
+    stop: Tensor,
+) -> Outputs:
+    """Mixup gives the partner the image's share."""
+    x = self.normalize(images)
+    x = x * (1.0 - lam) + x[partner] * lam
+    loss, overflow = self.update(x, labels, labels[partner], lam, scales, lr)
+    return loss, overflow, stop
 
 
 # -------------------------------------------------------------------------------------------------- weights
 
 
-@fault("biases are drawn at random, as by the defaults of MindSpore 2.x", "initial weights: zeros")
-def random_biases() -> Any:
-    original = layers.initializer
-    return patch.object(
-        layers, "initializer", lambda init, shape: original("normal" if init == "zeros" else init, shape)
-    )
+@replaces(layers, "initializer", "initial weights: zeros")
+def random_biases(init: Any, shape: Any, original: Function = layers.initializer) -> Any:
+    """Biases are drawn at random, as by the defaults of MindSpore 2.x."""
+    return original("normal" if init == "zeros" else init, shape)
 
 
-@fault("dense weights are cut at two, not at two standard deviations", "initial weights: dense")
-def other_cut() -> Any:
-    original = layers.TruncatedNormal
-    return patch.object(layers, "TruncatedNormal", lambda sigma, a, b: original(sigma))
+@replaces(layers, "TruncatedNormal", "initial weights: dense")
+def other_cut(sigma: float, a: float, b: float, original: Function = layers.TruncatedNormal) -> Any:
+    """Dense weights are cut at two, not at two standard deviations."""
+    return original(sigma)
 
 
 # -------------------------------------------------------------------------------------------------- forward
 
-
-@fault("batch norm's epsilon is 1e-3, not 1e-5", "forward: stem: batch norm")
-def batch_norm_epsilon() -> Any:
-    return patch.object(layers, "BATCH_NORM_EPS", 1e-3)
-
-
-@fault("GELU is exact, not the tanh form", "forward: stem: GELU")
-def exact_gelu() -> Any:
-    return patch.object(operators, "gelu", lambda: nn.GELU(approximate=False))
-
-
-@fault("layer norm's epsilon is 1e-5, not 1e-7", "forward: stage 1 block 0: norm 0")
-def layer_norm_epsilon() -> Any:
-    return patch.object(layers, "LAYER_NORM_EPS", 1e-5)
+plant("Batch norm's epsilon is 1e-3, not 1e-5", "forward: stem: batch norm", layers, BATCH_NORM_EPS=1e-3)
+plant("GELU is exact, not the tanh form", "forward: stem: GELU", operators, gelu=lambda: nn.GELU(approximate=False))
+plant("Layer norm's epsilon is 1e-5, not 1e-7", "forward: stage 1 block 0: norm 0", layers, LAYER_NORM_EPS=1e-5)
+plant(
+    "Local and dilated grouping are swapped",
+    "forward: stage 1 block 0: regrouping",
+    network,
+    HLG=partial(HLG, stages=tuple(replace(s, blocks=(DILATED, LOCAL)) if s.blocks[0] else s for s in MOBILE)),
+)
 
 
-@fault("local and dilated grouping are swapped", "forward: stage 1 block 0: regrouping")
-def swapped_grouping() -> Any:
-    stages = tuple(replace(s, blocks=(DILATED, LOCAL)) if s.blocks[0] else s for s in MOBILE)
-    return patch.object(network, "HLG", partial(HLG, stages=stages))
+@replaces(Attention, "__init__", "forward: stage 1 block 0: window attention")
+def scaled_twice(self: Attention, dim: int, heads: int, original: Function = Attention.__init__) -> None:
+    """Queries are scaled twice."""
+    original(self, dim, heads)
+    self.scale = self.scale**2
 
 
-@fault("queries are scaled twice", "forward: stage 1 block 0: window attention")
-def scaled_twice() -> Any:
-    original = Attention.__init__
-
-    def init(self: Attention, dim: int, heads: int) -> None:
-        original(self, dim, heads)
-        self.scale = self.scale**2
-
-    return patch.object(Attention, "__init__", init)
-
-
-@fault("the windows' means are taken before the attention", "forward: stage 1 block 0: window means")
-def early_means() -> Any:
-    def construct(self: LocalGlobalBlock, x: Tensor, scales: Tensor | None) -> Tensor:
-        B, C, H, W = x.shape
-        y = self.group(self.act(x + self.smooth(x)), self.grid)
-        n = self.norm0(y)
-        means = y.mean(1).reshape(B, -1, C)
-        y = y + self.drop_windows(self.attention(n), scales)
-        y = self.ungroup(y, self.grid)
-        x = y + self.drop_attention(self.attention(self.norm1(y), means), scales)
-        x = x + self.drop_mlp(self.mlp(self.norm2(x)), scales)
-        return x.transpose(0, 2, 1).reshape(B, C, H, W)
-
-    return patch.object(LocalGlobalBlock, "construct", construct)
+@replaces(LocalGlobalBlock, "construct", "forward: stage 1 block 0: window means")
+def early_means(self: LocalGlobalBlock, x: Tensor, scales: Tensor | None) -> Tensor:
+    """The window means are taken before the attention."""
+    B, C, H, W = x.shape
+    y = self.group(self.act(x + self.smooth(x)), self.grid)
+    n = self.norm0(y)
+    means = y.mean(1).reshape(B, -1, C)
+    y = y + self.drop_windows(self.attention(n), scales)
+    y = self.ungroup(y, self.grid)
+    x = y + self.drop_attention(self.attention(self.norm1(y), means), scales)
+    x = x + self.drop_mlp(self.mlp(self.norm2(x)), scales)
+    return x.transpose(0, 2, 1).reshape(B, C, H, W)
 
 
-def _other_weight(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Any:
-    original = golden.parameter
-    return patch.object(
-        golden,
-        "parameter",
-        lambda n, shape, salt: change(original(n, shape, salt)) if n == name else original(n, shape, salt),
-    )
+@replaces(weights, "draw_parameter", "forward: stage 2 block 1: window attention")
+def transposed_weight(name: str, shape: tuple[int, ...], salt: str) -> np.ndarray:
+    """One weight of an attention is transposed."""
+    value = draw_parameter(name, shape, salt)
+    return value.T.copy() if name == "block2_1.attn.proj.weight" else value
 
 
-@fault("one weight of an attention is transposed", "forward: stage 2 block 1: window attention")
-def transposed_weight() -> Any:
-    return _other_weight("block2_1.attn.proj.weight", lambda w: w.T.copy())
-
-
-@fault("the rows of one position embedding are in another order", "forward: stage 3: position embedding")
-def shifted_positions() -> Any:
-    return _other_weight("pos_embed3", lambda p: np.roll(p, 1, 1))
+@replaces(weights, "draw_parameter", "forward: stage 3: position embedding")
+def shifted_positions(name: str, shape: tuple[int, ...], salt: str) -> np.ndarray:
+    """The rows of one position embedding are in another order."""
+    value = draw_parameter(name, shape, salt)
+    return np.roll(value, 1, 1) if name == "pos_embed3" else value
 
 
 # ----------------------------------------------------------------------------------------- loss and backward
 
 
-@fault("the smoothing of a mixture is spread over one class too many", "loss: ce_smooth_mixup")
-def other_smoothing() -> Any:
-    def construct(self: Any, logits: Tensor, labels: Tensor, mixed: Tensor, lam: Tensor) -> Tensor:
-        soft = self.one_hot(labels) * lam + self.one_hot(mixed) * (1 - lam)
-        target = soft * (1 - self.smoothing) + (soft == 0).astype("float32") * self.smoothing / (self.class_num - 1)
-        return self.per_image(logits, target).mean()
-
-    return patch.object(loss.CeSmoothMixup, "construct", construct)
+@replaces(loss.CeSmoothMixup, "construct", "loss: ce_smooth_mixup")
+def other_smoothing(self: Any, logits: Tensor, labels: Tensor, mixed: Tensor, lam: Tensor) -> Tensor:
+    """The smoothing of a mixture is spread over one class too many."""
+    soft = self.one_hot(labels) * lam + self.one_hot(mixed) * (1 - lam)
+    target = soft * (1 - self.smoothing) + (soft == 0).astype("float32") * self.smoothing / (self.class_num - 1)
+    return self.per_image(logits, target).mean()
 
 
-@fault("gradients are eight times too large, as by a sum over eight ranks", "backward: head: head")
-def sum_over_ranks() -> Any:
-    original = Gradients.__init__
-
-    def init(self: Gradients, *arguments: Any, **keys: Any) -> None:
-        original(self, *arguments, **keys)
-        self.unscale = self.unscale * 8
-
-    return patch.object(Gradients, "__init__", init)
+@replaces(Gradients, "__init__", "backward: head: head")
+def sum_over_ranks(self: Gradients, *arguments: Any, original: Function = Gradients.__init__, **keys: Any) -> None:
+    """Gradients are eight times too large, as by a sum over eight ranks."""
+    original(self, *arguments, **keys)
+    self.unscale = self.unscale * 8
 
 
-@fault("the gradient of GELU lacks a factor", "backward: stage 4 block 1: MLP")
-def gelu_gradient() -> Any:
-    def bprop(self: operators.Gelu, x: Tensor, out: tuple[Tensor, ...], dout: tuple[Tensor, ...]) -> Any:
-        _, s, curve = out
-        return (dout[0] * (s + self.sigmoid_grad(s, x) * curve),)
-
-    return patch.object(operators.Gelu, "bprop", bprop)
+@replaces(operators.Gelu, "bprop", "backward: stage 4 block 1: MLP")
+def gelu_gradient(self: operators.Gelu, x: Tensor, out: Outputs, dout: Outputs) -> Outputs:
+    """The gradient of GELU lacks a factor."""
+    _, s, curve = out
+    return (dout[0] * (s + self.sigmoid_grad(s, x) * curve),)
 
 
-@fault("the gradient of softmax is not centred", "backward: stage 4 block 1: attention")
-def softmax_gradient() -> Any:
-    def bprop(
-        self: operators.Attend, q: Tensor, k: Tensor, v: Tensor, out: tuple[Tensor, ...], dout: tuple[Tensor, ...]
-    ) -> Any:
-        g, weights = dout[0], out[1]
-        ds = weights * self.similarity(g, v)
-        return self.gather(ds, k), self.scatter(ds, q), self.scatter(weights, g)
-
-    return patch.object(operators.Attend, "bprop", bprop)
+@replaces(operators.Attend, "bprop", "backward: stage 4 block 1: attention")
+def softmax_gradient(self: operators.Attend, q: Tensor, k: Tensor, v: Tensor, out: Outputs, dout: Outputs) -> Outputs:
+    """The gradient of softmax is not centered."""
+    g, weights = dout[0], out[1]
+    ds = weights * self.similarity(g, v)
+    return self.gather(ds, k), self.scatter(ds, q), self.scatter(weights, g)
 
 
-@fault("a convolution's gradient forgets to turn the kernel", "backward: stage 3 block 1: smoothing")
-def kernel_not_turned() -> Any:
-    def bprop(self: operators.Convolve, x: Tensor, weight: Tensor, out: Tensor, dout: Tensor) -> Any:
-        return self.forward(dout, weight.transpose(1, 0, 2, 3)), self.weight_grad(dout, x, weight.shape)
-
-    return patch.object(operators.Convolve, "bprop", bprop)
+@replaces(operators.Convolve, "bprop", "backward: stage 3 block 1: smoothing")
+def kernel_not_turned(self: operators.Convolve, x: Tensor, weight: Tensor, out: Tensor, dout: Tensor) -> Outputs:
+    """A convolution's gradient forgets to turn the kernel."""
+    return self.forward(dout, weight.transpose(1, 0, 2, 3)), self.weight_grad(dout, x, weight.shape)
 
 
-@fault("batch norm does not update its moving statistics", "training: moving statistics")
-def frozen_statistics() -> Any:
-    return patch.object(layers, "BATCH_NORM_MOMENTUM", 1.0)
+plant(
+    "Batch norm does not update its moving statistics", "training: moving statistics", layers, BATCH_NORM_MOMENTUM=1.0
+)
+CONVOLUTION = layers.Conv2d.construct
 
 
-@fault("float16 saturates where it should overflow", "training: an overflow is seen", "O3")
-def saturated() -> Any:
-    original = layers.Conv2d.construct
+@replaces(layers.Conv2d, "construct", "training: an overflow is seen", "O3")
+def saturated(self: layers.Conv2d, x: Tensor) -> Tensor:
+    """Float16 saturates where it should overflow."""
 
     def finite(x: Tensor) -> Tensor:
         return ops.clamp(ops.nan_to_num(x, 0.0, 65504.0, -65504.0), -65504.0, 65504.0)
 
-    def construct(self: layers.Conv2d, x: Tensor) -> Tensor:
-        return finite(original(self, finite(x)))
-
-    return patch.object(layers.Conv2d, "construct", construct)
+    return finite(CONVOLUTION(self, finite(x)))
 
 
-# ------------------------------------------------------------------------------------------------ optimiser
+# ------------------------------------------------------------------------------------------------ optimizer
 
 
-@fault("the schedule is frozen at its first value", "optimiser: schedule")
-def frozen_schedule() -> Any:
-    original = schedule.learning_rates
-    return patch.object(optimizer, "learning_rates", lambda **keys: np.full_like(original(**keys), original(**keys)[0]))
+@replaces(optimizer, "learning_rates", "optimiser: schedule")
+def frozen_schedule(**keys: Any) -> np.ndarray:
+    """The schedule is frozen at its first value."""
+    rates = schedule.learning_rates(**keys)
+    return np.full_like(rates, rates[0])
 
 
-@fault("weight decay is not scaled by the learning rate", "optimiser: decay")
-def unscaled_decay() -> Any:
-    return patch.object(optimizer, "AdamW", partial(AdamW, weight_decay=0.05 / optimizer.LARGEST_RATE))
+plant(
+    "Weight decay is not scaled by the learning rate",
+    "optimiser: decay",
+    optimizer,
+    AdamW=partial(AdamW, weight_decay=0.05 / optimizer.LARGEST_RATE),
+)
+plant(
+    "Weight decay is applied to biases and betas", "optimiser: no decay", optimizer, AdamW=partial(AdamW, no_decay=())
+)
+ADAMW = AdamW.construct
+FIRST_RATE = float(schedule.learning_rates(**SHORT_SCHEDULE | {"lr_max": optimizer.LARGEST_RATE})[0])
 
 
-@fault("weight decay is applied to biases and betas", "optimiser: no decay")
-def decayed_biases() -> Any:
-    return patch.object(optimizer, "AdamW", partial(AdamW, no_decay=()))
+@replaces(AdamW, "construct", "optimiser: step 1")
+def uncorrected(self: AdamW, gradients: Outputs, lr: Tensor, skip: Tensor) -> Any:
+    """AdamW leaves its bias correction out, as nn.AdamWeightDecay does."""
+    self.updates.set_data(Tensor(1e6, ms.float32))
+    return ADAMW(self, gradients, lr, skip)
 
 
-@fault("AdamW leaves its bias correction out, as nn.AdamWeightDecay does", "optimiser: step 1")
-def uncorrected() -> Any:
-    original = AdamW.construct
-
-    def construct(self: AdamW, gradients: tuple[Tensor, ...], lr: Tensor, skip: Tensor) -> Any:
-        self.updates.set_data(Tensor(1e6, ms.float32))
-        return original(self, gradients, lr, skip)
-
-    return patch.object(AdamW, "construct", construct)
-
-
-@fault("the optimiser stays at its first rate, as the published one does on MindSpore 2.x", "optimiser: step 2")
-def first_rate() -> Any:
-    original = AdamW.construct
-    first: list[Tensor] = []
-
-    def construct(self: AdamW, gradients: tuple[Tensor, ...], lr: Tensor, skip: Tensor) -> Any:
-        if all((g == 0).all() for g in gradients[:1]):  # the decay alone
-            return original(self, gradients, lr, skip)
-        first.append(lr)
-        return original(self, gradients, first[0], skip)
-
-    return patch.object(AdamW, "construct", construct)
+@replaces(AdamW, "construct", "optimiser: step 2")
+def first_rate(self: AdamW, gradients: Outputs, lr: Tensor, skip: Tensor) -> Any:
+    """The optimizer stays at its first rate, as the published one does on MindSpore 2.x."""
+    decay_alone = (gradients[0] == 0).all()
+    return ADAMW(self, gradients, lr if decay_alone else Tensor(FIRST_RATE, ms.float32), skip)
 
 
 # --------------------------------------------------------------------------------------- ranks, checkpoints
 
 
-@fault("the mean over the ranks is a sum", "ranks: mean over all ranks")
-def sum_for_mean() -> Any:
-    original = collective.Average.__init__
-
-    def init(self: collective.Average, shapes: Any, ranks: int) -> None:
-        original(self, shapes, ranks)
-        self.ranks = 1
-
-    return patch.object(collective.Average, "__init__", init)
+@replaces(collective.Average, "__init__", "ranks: mean over all ranks")
+def sum_for_mean(
+    self: collective.Average, shapes: Any, ranks: int, original: Function = collective.Average.__init__
+) -> None:
+    """The mean over the ranks is a sum."""
+    original(self, shapes, ranks)
+    self.ranks = 1
 
 
-@fault("the optimiser's state is lost in a checkpoint", "checkpoint: saved and loaded")
-def lost_moments() -> Any:
-    original = store.restore_checkpoint
-
-    def restore(path: Path, parameters: Any) -> None:
-        parameters = list(parameters)
-        original(path, parameters)
-        for p in parameters:
-            if p.name.startswith("adam_"):
-                p.set_data(ops.zeros(p.shape, p.dtype))
-
-    return patch.object(store, "restore_checkpoint", restore)
+@replaces(store, "restore_checkpoint", "checkpoint: saved and loaded")
+def lost_moments(path: Path, parameters: Any, original: Function = store.restore_checkpoint) -> None:
+    """The optimizer's state is lost in a checkpoint."""
+    parameters = list(parameters)
+    original(path, parameters)
+    for p in parameters:
+        if p.name.startswith("adam_"):
+            p.set_data(ops.zeros(p.shape, p.dtype))

@@ -1,83 +1,53 @@
-"""Faults planted in the real code, for the fingerprint to find, and the row that must be named first.
+"""Plant faults in the real code, for the fingerprint to find.
 
-    python -m tests.drills.numerics.planted FAULT [options of hlg.fingerprint]      # the program with one of them
+    python -m tests.drills.numerics.planted "Queries are scaled twice" [options of hlg.fingerprint]
 
-The faults themselves are in :mod:`tests.drills.numerics.faults`.
+runs the program with one of :mod:`tests.drills.numerics.faults`, which also make a table of the README.
 """
 
 import argparse
-import importlib
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
 from functools import cache
-from typing import Any, NamedTuple
 
-from hlg.fingerprint import checks as fingerprint
-from hlg.fingerprint.bounds import Row, judge_of
-from hlg.runtime import device
+from hlg.fingerprint import __main__ as program
+from hlg.fingerprint.bounds import load_reference
+from hlg.fingerprint.checks import all_checks, run_checks
+from hlg.fingerprint.rows import FingerprintRow
+from hlg.runtime.device import Device
 from repro.markdown import grid
+from tests.drills.numerics.faults import FAULTS
 
 NAME = "planted"
-Plant = Callable[[], Any]  # a context in which the fault is there
-
-
-class Fault(NamedTuple):
-    """What is wrong, which row must be the first one out of bounds, and in which precision it is planted."""
-
-    says: str
-    row: str
-    plant: Plant
-    amp_level: str = "O0"
-
-
-FAULTS: dict[str, Fault] = {}
-
-
-def fault(says: str, row: str, amp_level: str = "O0") -> Callable[[Plant], Plant]:
-    """Register a plant: what the fault is, the first row that must be out, the precision that it is planted in."""
-
-    def register(plant: Plant) -> Plant:
-        FAULTS[plant.__name__] = Fault(says, row, plant, amp_level)
-        return plant
-
-    return register
-
-
 # What is left out of the tests for time: faults of the first areas are found before these are reached, and those of the
-# last areas leave them as they are.
+# last areas don't touch them.
 SLOW = {"forward", "backward", "optimiser"}
 
 
 @cache
-def first_out(name: str) -> Row | None:
+def first_out(says: str) -> FingerprintRow | None:
     """The first row out of bounds with this fault, in the order of the program, in the mode that is set."""
-    found = FAULTS[name]
-    own = found.row.split(":")[0]
-    own = "backward" if own == "training" else own
-    with ExitStack() as stack:
-        stack.enter_context(found.plant())
-        checks = fingerprint.checks(judge_of(found.amp_level), found.amp_level, device.Device("CPU", "test"))
-        wanted = [check for check in checks if check[0] not in SLOW or check[0] == own]
-        return next((row for row in fingerprint.rows(wanted) if not row.ok), None)
+    fault = FAULTS[says]
+    area = fault.row.split(":")[0].replace("training", "backward")
+    with fault.plant:
+        checks = all_checks(load_reference(fault.amp_level), fault.amp_level, Device("CPU", "test"))
+        rows = run_checks(check for check in checks if check.area not in SLOW or check.area == area)
+        return next((row for row in rows if not row.ok), None)
 
 
 def table() -> str:
     """The faults as Markdown."""
-    importlib.import_module("tests.drills.numerics.faults")
-    rows = [(f.says, f"`{f.row}`", f.amp_level) for f in FAULTS.values()]
+    rows = [(says, f"`{fault.row}`", fault.amp_level) for says, fault in FAULTS.items()]
     return "\n".join(grid(("Fault planted", "First row out of bounds", "Precision"), rows)) + "\n"
 
 
 def main() -> int:
-    importlib.import_module("tests.drills.numerics.faults")
+    """Run the program with a fault; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.drills.numerics.planted")
     parser.add_argument("fault", choices=FAULTS)
     options, others = parser.parse_known_args()
-    with FAULTS[options.fault].plant():
-        return fingerprint.main(others)
+    with FAULTS[options.fault].plant:
+        return program.main(others)
 
 
 if __name__ == "__main__":
-    # Not as __main__, whose registry the faults would not fill.
-    sys.exit(importlib.import_module("tests.drills.numerics.planted").main())
+    sys.exit(main())

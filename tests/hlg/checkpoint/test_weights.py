@@ -10,7 +10,7 @@ from mindspore import Tensor
 
 from hlg.checkpoint import store, weights
 from hlg.errors import UserError
-from hlg.fingerprint import synthetic
+from hlg.fingerprint.synthetic import draw_parameter
 from hlg.model.network import HLG
 from tests.conftest import FIXTURES
 from tests.hlg.checkpoint.test_store import STATE
@@ -30,9 +30,7 @@ def network() -> HLG:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with every parameter of a published checkpoint, and optimizer state as a training run leaves it."""
     path = tmp_path_factory.mktemp("published") / "hlg_mobile.ckpt"
-    arrays = {
-        row["name"]: synthetic.parameter(row["name"], tuple(map(int, row["shape"].split("x")))) for row in _rows()
-    }
+    arrays = {row["name"]: draw_parameter(row["name"], tuple(map(int, row["shape"].split("x")))) for row in _rows()}
     arrays["adam_m.head.bias"] = np.zeros(1001, np.float32)
     ms.save_checkpoint([{"name": n, "data": Tensor(a.astype(np.float32))} for n, a in arrays.items()], str(path))
     return path
@@ -50,7 +48,7 @@ def test_a_published_checkpoint_loads_by_its_names_and_the_report_says_what_was_
 ) -> None:
     report = weights.load_weights(published, network)
     for p in network.get_parameters():
-        expected = synthetic.parameter(weights.published_name(p.name), tuple(p.shape))
+        expected = draw_parameter(weights.published_name(p.name), tuple(p.shape))
         np.testing.assert_array_equal(p.asnumpy(), expected, err_msg=p.name)
     assert report.naming == "published"
     assert len(report.used) + len(report.unused) == 393 + 1

@@ -1,30 +1,27 @@
-"""The images that ``make fingerprint`` decodes, crops and resizes, and what comes out, made apart from ours.
+"""Make the images that ``make fingerprint`` decodes, crops and resizes, and what should come out, without hlg's code.
 
     .venv/bin/python -m tests.support.reference.images
 
-writes ``hlg/fingerprint/reference``'s JPEGs, drawn by formula, and ``images.npz``. Pixels come from Pillow's decoder,
-resizing is done here in float64 by its definition, and rounded to grey levels; the boxes of random crops follow from
-the definition in :mod:`hlg.data.augment`'s docstring, with NumPy's generators.
+writes the JPEGs of ``hlg/fingerprint/reference``, drawn by formula, and ``images.npz``. Pixels come from Pillow's
+decoder; resizing is computed in float64 by its definition and rounded to gray levels; the boxes of random crops follow
+the docstring of :mod:`hlg.data.augment`, with NumPy's generators.
 """
 
 import io
 import math
-import sys
 
 import numpy as np
 from PIL import Image
 
-from hlg.fingerprint.digest import sketch
-from tests.support import ROOT
+from tests.support.reference import FOLDER, Sketches
 
-OUT = ROOT / "hlg/fingerprint/reference"
 SIZE, SHORT = 224, 256
 CROP_MIN = 0.05
 SEED, EPOCH = 1, 0
 
 
 def draw(width: int, height: int, seed: int) -> np.ndarray:
-    """Soft colours, a disc, and stripes that are too fine for a smaller picture: uint8 (height, width, 3)."""
+    """Draw soft colors, a disc, and stripes too fine for a smaller picture: uint8 (height, width, 3)."""
     x, y = np.arange(width)[None, :] / width, np.arange(height)[:, None] / height
     phase = np.random.default_rng(seed).random(6) * 2 * np.pi
     channels = [110 + 60 * np.sin(3 * x + 2 * y + phase[c]) + 30 * np.cos(9 * y * x + phase[c + 3]) for c in range(3)]
@@ -41,12 +38,12 @@ def encode(pixels: np.ndarray, mode: str, subsampling: str) -> bytes:
 
 
 def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Bilinear without antialiasing: each pixel blends the four whose centres surround its own; float64."""
+    """Bilinear without antialiasing: each pixel blends the four whose centers surround its own; float64."""
 
     def places(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        centre = (np.arange(new) + 0.5) * old / new - 0.5
-        low = np.floor(centre).astype(int)
-        return np.clip(low, 0, old - 1), np.clip(low + 1, 0, old - 1), centre - low
+        center = (np.arange(new) + 0.5) * old / new - 0.5
+        low = np.floor(center).astype(int)
+        return np.clip(low, 0, old - 1), np.clip(low + 1, 0, old - 1), center - low
 
     top, bottom, v = places(pixels.shape[0], height)
     left, right, u = places(pixels.shape[1], width)
@@ -58,7 +55,7 @@ def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def training_crop(pixels: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """The box (left, top, width, height) and the image of image ``index`` in epoch 0 of seed 1."""
+    """The box (left, top, width, height) of image ``index`` in epoch 0 of seed 1, and the crop."""
 
     def rounded(value: float) -> int:
         return math.floor(value + 0.5)
@@ -94,7 +91,7 @@ IMAGES = {
 
 
 def reference(files: dict[str, bytes]) -> dict[str, np.ndarray]:
-    """What becomes of these images."""
+    """What decoding, cropping and resizing make of these images, by key."""
     kept: dict[str, np.ndarray] = {}
     for index, (name, data) in enumerate(files.items()):
         pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
@@ -104,21 +101,16 @@ def reference(files: dict[str, bytes]) -> dict[str, np.ndarray]:
     return kept
 
 
-def main() -> int:
+def main() -> None:
     files = {name: make() for name, make in IMAGES.items()}
     for name, data in files.items():
-        (OUT / name).write_bytes(data)
-    kept = reference(files)
-    np.savez_compressed(
-        OUT / "images.npz",
-        keys=np.array([f"input/{key}" for key in kept]),
-        sketches=np.stack([sketch(f"input/{key}", array) for key, array in kept.items()]),
+        (FOLDER / name).write_bytes(data)
+    sketches = Sketches()
+    for key, array in reference(files).items():
         # An error is relative to white, or for a box to its own numbers.
-        scales=np.array([255 * a.size**0.5 if a.ndim == 3 else np.linalg.norm(a) for a in kept.values()]),
-        salt=np.array("hlg:"),
-    )
-    return 0
+        sketches.keep(f"input/{key}", array, 255 * array.size**0.5 if array.ndim == 3 else None)
+    sketches.write(FOLDER / "images.npz", "hlg:")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

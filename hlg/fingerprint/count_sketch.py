@@ -1,10 +1,10 @@
-"""A tensor in eighteen numbers, by which it can be held against another machine's without keeping the tensor.
+"""Count sketches: a tensor in eighteen numbers, enough to compare it with another machine's without keeping it.
 
-A sketch is (size, norm, sixteen sums). Each element of the tensor goes, with a sign, into one of the sums; sum and sign
-are drawn by a rule from the tensor's key. The distance of two sketches' sums is an unbiased estimate of the squared
-distance of the tensors, with a standard deviation of a third of it (Charikar et al. 2002, count sketch); a single
-wrong element is seen exactly, and so is any other order of the elements, as in a transposed weight. A tensor of up to
-sixteen elements is kept as it is.
+A sketch is (size, norm, sixteen sums). Each element of the tensor goes, with a sign, into one of the sums; sum and
+sign are drawn from a generator seeded by the tensor's key. The squared distance of two sketches' sums is an unbiased
+estimate of the squared distance of the tensors, with a standard deviation of a third of it (Charikar et al. 2002). A
+single wrong element is seen exactly, and so is any other order of the elements, as in a transposed weight. A tensor of
+up to sixteen elements is kept as it is. NumPy alone.
 """
 
 import zlib
@@ -14,7 +14,7 @@ import numpy as np
 SUMS = 16
 
 
-def sketch(key: str, tensor: np.ndarray) -> np.ndarray:
+def count_sketch(key: str, tensor: np.ndarray) -> np.ndarray:
     """The sketch of ``tensor``, any shape and type, float64 (2 + SUMS,)."""
     flat = np.asarray(tensor, np.float64).reshape(-1)
     if flat.size <= SUMS:
@@ -26,7 +26,7 @@ def sketch(key: str, tensor: np.ndarray) -> np.ndarray:
     return np.concatenate([[flat.size, np.linalg.norm(flat)], sums])
 
 
-def distance(found: np.ndarray, expected: np.ndarray, scale: float, factor: float = 1.0) -> float:
+def sketch_distance(found: np.ndarray, expected: np.ndarray, scale: float, factor: float = 1.0) -> float:
     """The estimated L2 distance of a tensor from ``factor`` times another, over ``scale``; inf for another size."""
     if found[0] != expected[0]:
         return float("inf")
@@ -34,7 +34,7 @@ def distance(found: np.ndarray, expected: np.ndarray, scale: float, factor: floa
     return gap / scale if scale else (0.0 if gap == 0 else float("inf"))
 
 
-def ratio(found: np.ndarray, expected: np.ndarray) -> float:
-    """By what factor the first tensor is the second one, as far as it is one; nan where that is zero."""
+def sketch_ratio(found: np.ndarray, expected: np.ndarray) -> float:
+    """The factor that fits best between the first tensor and the second; nan where the second is zero."""
     square = float(expected[2:] @ expected[2:])
     return float(found[2:] @ expected[2:]) / square if square else float("nan")

@@ -1,0 +1,56 @@
+"""A sketch tells a tensor from any other, and how far they are apart."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hlg.fingerprint.count_sketch import SUMS, count_sketch, sketch_distance, sketch_ratio
+
+RNG = np.random.default_rng(3)
+
+
+def apart(a: np.ndarray, b: np.ndarray) -> float:
+    return sketch_distance(count_sketch("key", a), count_sketch("key", b), float(np.linalg.norm(b)))
+
+
+def test_a_tensor_is_no_distance_from_itself_and_infinitely_far_from_another_size_and_from_zeros() -> None:
+    x = RNG.standard_normal((7, 30))
+    assert apart(x, x) == apart(0 * x, 0 * x) == 0
+    assert apart(x, x[1:]) == apart(x, 0 * x) == float("inf")
+    assert np.isnan(apart(x * np.nan, x))
+
+
+def test_the_distance_is_right_to_a_factor_of_two_whatever_the_key() -> None:
+    a = RNG.standard_normal(5000)
+    b = a + 1e-4 * RNG.standard_normal(5000)
+    keys = [f"key {i}" for i in range(100)]
+    found = [sketch_distance(count_sketch(key, a), count_sketch(key, b), np.linalg.norm(a - b)) for key in keys]
+    assert 0.5 < min(found) < max(found) < 2
+    assert np.mean(np.square(found)) == pytest.approx(1, abs=0.1)
+
+
+@given(st.integers(0, 4999), st.floats(1e-6, 1e3))
+def test_one_wrong_element_is_seen_to_its_size(place: int, size: float) -> None:
+    a = RNG.standard_normal(5000)
+    b = a.copy()
+    b[place] += size
+    found = sketch_distance(count_sketch("key", a), count_sketch("key", b), 1.0)
+    assert found == pytest.approx(size, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("size", [3, 4, 32, 384])
+def test_a_transposed_tensor_is_another_one(size: int) -> None:
+    x = RNG.standard_normal((size, size))
+    assert apart(x.T, x) > 0.5
+
+
+def test_a_small_tensor_is_kept_as_it_is() -> None:
+    x = RNG.standard_normal(SUMS)
+    assert count_sketch("key", x)[2:].tolist() == x.tolist()
+
+
+def test_a_multiple_is_recognized() -> None:
+    x = RNG.standard_normal(1000)
+    assert sketch_ratio(count_sketch("key", 8 * x), count_sketch("key", x)) == pytest.approx(8)
+    assert np.isnan(sketch_ratio(count_sketch("key", x), count_sketch("key", 0 * x)))

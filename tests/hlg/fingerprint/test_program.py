@@ -1,0 +1,126 @@
+"""What the fingerprint says: its table, the first row out of bounds, exit codes, and mistakes in what was asked."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+import pytest
+
+from hlg.errors import UserError
+from hlg.fingerprint.__main__ import main
+from hlg.fingerprint.against_golden import compare_by_name
+from hlg.fingerprint.checks import FingerprintCheck, run_checks
+from hlg.fingerprint.golden import read_golden
+from hlg.fingerprint.report import conclusion, exit_code, fingerprint_table
+from hlg.fingerprint.rows import FingerprintRow, exact_row, undone_row
+from tests.conftest import FIXTURES
+from tests.support.processes import run_module
+
+GOLDEN = read_golden(FIXTURES / "golden.npz")
+ROWS = [
+    FingerprintRow("input", "", "decoded", 0.0, 2e-3),
+    FingerprintRow("forward", "stem", "convolution", 1e-7, 1e-6),
+    FingerprintRow("forward", "stem", "GELU", 9e-7, 1e-6),
+    FingerprintRow("forward", "stage 1", "patch embedding", 1e-7, 1e-6),
+    FingerprintRow("forward", "stage 1 block 0", "norm 0", 5e-6, 1e-6),
+    exact_row("checkpoint", "saved and loaded", ["head.bias"]),
+    undone_row("ranks", "exact counts", "one rank was started"),
+]
+
+
+def test_rows_share_a_line_while_they_are_within_bounds_and_stand_alone_when_not() -> None:
+    assert fingerprint_table("title", ROWS).splitlines()[2:] == [
+        "input: decoded                                0.0e+00  2.0e-03  ok",
+        "forward: stem, 2 rows                         9.0e-07  1.0e-06  ok  nearest: GELU",
+        "forward: stage 1: patch embedding             1.0e-07  1.0e-06  ok",
+        "forward: stage 1 block 0: norm 0              5.0e-06  1.0e-06  OUT",
+        "checkpoint: saved and loaded                  1.0e+00  0.0e+00  OUT  head.bias",
+        "ranks: exact counts                                 -        -  not done",
+    ]
+
+
+def test_the_first_row_out_of_bounds_is_named_with_a_cause_and_what_was_not_done_with_its_reason() -> None:
+    said = conclusion(ROWS)
+    assert "2 of 6 rows out of bounds, the first: forward: stage 1 block 0: norm 0" in said
+    assert "probable cause: Layer norm: its epsilon (1e-7 as published" in said
+    assert said.endswith("not done: ranks: exact counts: one rank was started")
+    assert conclusion(ROWS[:2]) == "all 2 rows within bounds"
+
+
+def test_a_check_that_the_device_cannot_do_is_said_and_the_others_go_on() -> None:
+    def fails() -> Iterator[FingerprintRow]:
+        yield ROWS[0]
+        raise RuntimeError("Unsupported op [LayerNorm] on Ascend\nmore lines")
+
+    checks = [FingerprintCheck("forward", fails), FingerprintCheck("input", lambda: iter(ROWS[:1]))]
+    found = list(run_checks(checks))
+    assert [row.label for row in found] == ["input: decoded", "forward: the rest", "input: decoded"]
+    assert found[1].note == "could not: RuntimeError: Unsupported op [LayerNorm] on Ascend"
+    assert [exit_code(rows) for rows in (ROWS, ROWS[:1], [ROWS[0], ROWS[-1]], found)] == [1, 0, 0, 3]
+
+
+def test_a_row_that_is_not_listed_is_refused() -> None:
+    with pytest.raises(LookupError, match="'input: coded' is no row of a fingerprint"):
+        exact_row("input", "coded", [])
+
+
+def test_an_error_that_is_not_a_number_is_out_of_bounds() -> None:
+    row = compare_by_name("grad_norms", {"a": 1.0, "b": float("nan")}, {"a": 1.0, "b": 1.0})
+    assert not row.ok
+    assert row.worst == "b"
+
+
+def test_a_comparison_with_a_golden_file_has_a_row_a_quantity_and_exits_1_when_one_is_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, graph_mode: None
+) -> None:
+    # A process has one device, set once.
+    monkeypatch.setattr("hlg.runtime.device.start", lambda config: ms.set_context(mode=ms.PYNATIVE_MODE))
+    wrong = {key: GOLDEN[key] for key in ("logits", "label_a", "label_b", "lam", "lr_cosine")}
+    wrong["loss_ce_smooth"] = GOLDEN["loss_ce_smooth"] * np.float32(1.001)
+    np.savez(tmp_path / "wrong.npz", **wrong)
+    assert main(["--golden", str(tmp_path / "wrong.npz")]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    verdicts = {line.split()[1]: line.split()[4] for line in lines if line.startswith("published: ")}
+    assert verdicts == {"logits": "ok", "loss_ce_smooth": "OUT", "lr_cosine": "ok"}
+    assert "the first: published: loss_ce_smooth" in lines[-2]
+
+
+@pytest.mark.parametrize(
+    ("left_out", "said"),
+    [
+        ("logits", "logits missing; is it a golden file"),
+        ("grad_names", "holds grad_norms, but no grad_names of its length"),
+        ("stage_means", "holds stage_norms, but no stage_means of its length"),
+        ("lr", "holds trajectory, but no lr of its length"),
+        (b"", "not a readable .npz"),
+        (b"not an archive", "not a readable .npz"),
+    ],
+)
+def test_what_is_no_whole_golden_file_is_one_clear_error(left_out: str | bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.npz"
+    if isinstance(left_out, bytes):
+        path.write_bytes(left_out)
+    else:
+        np.savez(path, **{key: value for key, value in GOLDEN.items() if key != left_out})
+    with pytest.raises(UserError, match=f"^golden file {path}: {said}"):
+        read_golden(path)
+
+
+@pytest.mark.parametrize(
+    ("option", "code", "said"),
+    [
+        ("--help", 0, "first row out"),
+        ("--amp_level=O1", 2, "--amp_level"),
+        ("--only=everything", 2, "--only"),
+        ("--batch_size=4", 2, "--batch_size"),
+        ("--golden=missing.npz", 2, "error: golden file missing.npz: no such file"),
+    ],
+)
+def test_a_mistake_is_found_and_help_given_before_mindspore_is_imported(
+    option: str, code: int, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mindspore.py").write_text("raise SystemExit('imported')")
+    done = run_module("hlg.fingerprint", option, env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
