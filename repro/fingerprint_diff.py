@@ -1,9 +1,9 @@
-"""Sets two fingerprints side by side: machines, versions or precisions. ``make fingerprint-diff A=... B=...``
+"""Compare two fingerprints, of machines, versions or precisions. ``make fingerprint-diff A=... B=...``
 
 python -m repro.fingerprint_diff results/fingerprint/cpu_o0_graph.json other.json
 
-Needs no MindSpore. Prints what differs between the two environments, each row's errors where the two part, and where
-they part first: the first row that is within its bound in one and not in the other, or that one of them did not do.
+Needs no MindSpore. Prints what differs between the two environments, the rows whose errors or verdicts differ, and the
+first row that is within its bound in one and not in the other, or that only one of them has.
 Exit codes: 0 the same verdict in every row, 1 not, 2 a file that is no fingerprint.
 """
 
@@ -21,12 +21,12 @@ from repro.markdown import columns
 
 FORMAT = 1
 VERDICTS = ("ok", "out", "not done")
-APART = 2  # errors that are a factor of this apart are shown although both are within bounds
+FACTOR = 2  # errors that differ by more than this factor are shown although both are within bounds
 FACTS = ("commit", "dirty", "python", "platform", "cpu", "device", "packages", "variables")
 
 
 @dataclass(frozen=True)
-class Row:
+class KeptRow:
     """One row of a fingerprint; no error where it was not done."""
 
     error: float | None
@@ -37,22 +37,26 @@ class Row:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a file says."""
+    """What a fingerprint's file says."""
 
     path: Path
     title: str
     facts: dict[str, str]
-    rows: dict[str, Row]
+    rows: dict[str, KeptRow]
 
 
-def read(path: Path) -> Fingerprint:
-    """Read a fingerprint's file. Raises ReproError naming file and key."""
+def read_fingerprint(path: Path) -> Fingerprint:
+    """Read a fingerprint's file.
+
+    Raises:
+        ReproError: it is no fingerprint; the message names file and key.
+    """
     if not path.is_file():
         raise ReproError(f"{path}: no such file; make fingerprint writes one under results/fingerprint")
     where, record = str(path), read_json(path)
     if field(where, record, "format", int) != FORMAT:
         raise ReproError(f"{where}: format: found {record['format']}, expected {FORMAT}")
-    rows: dict[str, Row] = {}
+    rows: dict[str, KeptRow] = {}
     for i, found in enumerate(field(where, record, "rows", list)):
         at = f"{where}: rows[{i}]"
         if not isinstance(found, dict):
@@ -64,7 +68,7 @@ def read(path: Path) -> Fingerprint:
         if label in rows:
             raise ReproError(f"{at}: found {label!r} a second time")
         error, bound = (field(at, found, key, float, optional=True) for key in ("error", "bound"))
-        rows[label] = Row(error, bound, verdict, field(at, found, "note", str))
+        rows[label] = KeptRow(error, bound, verdict, field(at, found, "note", str))
     settings = {key: str(field(where, record, key, str)) for key in ("amp_level", "mode", "salt")}
     environment = field(where, record, "environment", dict)
     flat = dict(_flat("", {key: environment[key] for key in FACTS if key in environment}))
@@ -79,29 +83,29 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
         yield prefix.strip(), str(value)
 
 
-def differing(a: Fingerprint, b: Fingerprint) -> list[tuple[str, str, str]]:
-    """The facts that are not the same: name, in the first, in the second."""
+def differing_facts(a: Fingerprint, b: Fingerprint) -> list[tuple[str, str, str]]:
+    """The facts that differ: name, in the first, in the second."""
     names = list(dict.fromkeys([*a.facts, *b.facts]))
     both = [(name, a.facts.get(name, "-"), b.facts.get(name, "-")) for name in names]
     return [(name, left, right) for name, left, right in both if left != right]
 
 
-def labels(a: Fingerprint, b: Fingerprint) -> list[str]:
+def _all_labels(a: Fingerprint, b: Fingerprint) -> list[str]:
     """The rows of both, in the order of the first."""
     return list(dict.fromkeys([*a.rows, *b.rows]))
 
 
-def parting(a: Fingerprint, b: Fingerprint) -> str | None:
+def first_difference(a: Fingerprint, b: Fingerprint) -> str | None:
     """The first row whose verdict is not the same, or that one of them lacks."""
-    return next((name for name in labels(a, b) if _verdict(a, name) != _verdict(b, name)), None)
+    return next((name for name in _all_labels(a, b) if _verdict(a, name) != _verdict(b, name)), None)
 
 
 def _verdict(of: Fingerprint, label: str) -> str:
     return of.rows[label].verdict if label in of.rows else "missing"
 
 
-def _apart(a: Row | None, b: Row | None) -> bool:
-    """Whether a reader wants to see these two side by side."""
+def _differ(a: KeptRow | None, b: KeptRow | None) -> bool:
+    """Whether two rows differ so much that a reader wants to see them."""
     if a is None or b is None or a.verdict != b.verdict:
         return True
     if a.error is None or b.error is None:
@@ -110,21 +114,26 @@ def _apart(a: Row | None, b: Row | None) -> bool:
         return True
     if not (math.isfinite(a.error) and math.isfinite(b.error)):
         return a.error != b.error
-    return max(a.error, b.error) > APART * min(a.error, b.error) and max(a.error, b.error) > 0
+    return max(a.error, b.error) > FACTOR * min(a.error, b.error) and max(a.error, b.error) > 0
 
 
-def side_by_side(a: Fingerprint, b: Fingerprint, every: bool = False) -> str:
-    """The two as text."""
+def compare_fingerprints(a: Fingerprint, b: Fingerprint, every: bool = False) -> str:
+    """Describe how two fingerprints differ, as text.
+
+    Args:
+        a, b: The fingerprints.
+        every: Show every row, not only those that differ.
+    """
     lines = [f"A: {a.title}  ({a.path})", f"B: {b.title}  ({b.path})", ""]
-    facts = differing(a, b)
+    facts = differing_facts(a, b)
     lines += ["what differs:", columns([("", "A", "B"), *facts])] if facts else ["no fact of the environment differs"]
-    shown = [name for name in labels(a, b) if every or _apart(a.rows.get(name), b.rows.get(name))]
-    same = len(labels(a, b)) - len(shown)
+    shown = [name for name in _all_labels(a, b) if every or _differ(a.rows.get(name), b.rows.get(name))]
+    same = len(_all_labels(a, b)) - len(shown)
     if shown:
         lines += ["", columns([("row", "A", "", "B", ""), *((n, *_cells(a, n), *_cells(b, n)) for n in shown)])]
     if same:
-        lines.append(f"{same} rows with the same verdict and errors within a factor of {APART} are not shown (--all)")
-    first = parting(a, b)
+        lines.append(f"{same} rows with the same verdict and errors within a factor of {FACTOR} are not shown (--all)")
+    first = first_difference(a, b)
     lines += ["", f"they part first at: {first}" if first else "the same verdict in every row"]
     return "\n".join(lines)
 
@@ -136,18 +145,18 @@ def _cells(of: Fingerprint, label: str) -> tuple[str, str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m repro.fingerprint_diff", description="Two fingerprints.")
+    parser = argparse.ArgumentParser(prog="python -m repro.fingerprint_diff", description="Compare two fingerprints.")
     parser.add_argument("a", metavar="A", type=Path, help="JSON file of a fingerprint")
     parser.add_argument("b", metavar="B", type=Path, help="another one")
     parser.add_argument("--all", action="store_true", help="show every row")
     options = parser.parse_args(argv)
     try:
-        a, b = read(options.a), read(options.b)
+        a, b = read_fingerprint(options.a), read_fingerprint(options.b)
     except ReproError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(side_by_side(a, b, options.all))
-    return 1 if parting(a, b) else 0
+    print(compare_fingerprints(a, b, options.all))
+    return 1 if first_difference(a, b) else 0
 
 
 if __name__ == "__main__":
