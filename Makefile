@@ -83,7 +83,7 @@ KEYS := $(foreach name,$(sort $(GIVEN)),--$(name)=$(value $(name))$(newline))
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\nKeys of the configuration go behind a target: make train CONFIG=configs/tiny.yml seed=2\n'
 
 setup: ## Build .venv from the hashed lock, or with CONTAINER=1 the image; seconds when it is there
@@ -196,7 +196,7 @@ cluster-files: ## What starts a run on NODES machines, by Slurm or Kubernetes: D
 
 ##@ Work on the code, on this machine
 
-WORK := test faults test-gate test-page bench bench-compare profile lint
+WORK := test faults test-fingerprint test-gate test-page bench bench-compare profile lint
 $(WORK): override CONTAINER = 0
 # By file, whose tests share what they have trained. A process that dies is not begun again with the test that killed it.
 PYTEST = $(START) python -m pytest
@@ -206,6 +206,8 @@ test: setup ## Run the tests
 	@$(PYTEST) -n 2 $(BY_FILE) --ignore tests/drills --ignore tests/benchmarks
 faults: setup ## Break running jobs in every way we know, and print what happened and what was lost
 	@$(PYTEST) tests/drills/faults -n 4 $(BY_FILE)
+test-fingerprint: setup ## Plant faults for make fingerprint to find, and compare with the published implementation
+	@$(PYTEST) tests/drills/numerics
 test-gate: setup ## Plant regressions, train, and see whether the gate of make check finds them
 	@$(PYTEST) tests/drills/regressions
 test-page: setup ## Try the report's page in Chromium: wide, narrow, light, dark, printed, by keyboard
