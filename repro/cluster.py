@@ -29,7 +29,7 @@ RECIPE_BYTES = 100_000
 
 
 class Form(NamedTuple):
-    """What a value must look like: a pattern for the whole of it, and that in words."""
+    """What a value must look like: a pattern that matches all of it, and the same in words."""
 
     pattern: str
     words: str
@@ -132,7 +132,10 @@ def _slurm(o: argparse.Namespace) -> dict[str, str]:
 
 
 def _volcano(o: argparse.Namespace, recipe: str) -> dict[str, str]:
-    """Return the values of the job, as text in YAML, which reads JSON's. What _check_options lets have no other form than a word stays bare."""
+    """Return the values of the job, as text in YAML, which reads JSON's.
+
+    Values that _check_options allows to be nothing but a word stay bare.
+    """
     values = {
         "RANKS": str(o.nodes * o.devices),
         "QUEUE": o.queue or "default",

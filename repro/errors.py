@@ -1,8 +1,8 @@
-"""The error that every program of this package reports to its user."""
+"""The one error that programs report to their user."""
 
 
 class ReproError(Exception):
-    """A record that cannot be trusted: the message names file, line or key, what was found and expected.
+    """A record or an option that cannot be used: the message names it, what was found and what is expected.
 
     Programs print it after ``error:`` on standard error and end with exit code 2.
     """

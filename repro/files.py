@@ -1,4 +1,4 @@
-"""Reads text, JSON and the fields of records, and says what is wrong by file, line and key; writes files as a whole."""
+"""Read text, JSON and the fields of records, with errors that name file, line and key; write files atomically."""
 
 import json
 import math
@@ -24,12 +24,16 @@ _TYPES |= {dict: "an object", list: "a list"}
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The one object of a JSON file. Raises ReproError naming the file."""
+    """Read the one object of a JSON file."""
     return json_object(str(path), read_text(path))
 
 
 def json_object(where: str, text: str) -> dict[str, Any]:
-    """One JSON object; `where` names file and line in the ReproError if it is none."""
+    """Parse one JSON object.
+
+    Raises:
+        ReproError: it is none; `where` names its file and line.
+    """
     text = text.strip(" \t\r\n")
     try:
         found, end = _JSON.raw_decode(text)  # twice as fast as decode, which does just what is done here
@@ -43,9 +47,10 @@ def json_object(where: str, text: str) -> dict[str, Any]:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a file of a run folder, numbered, one at a time. Raises ReproError naming the file.
+    """Read the lines of a file of a run folder one at a time, numbered from 1.
 
-    The last line may lack its end, and none may be beyond all bounds.
+    Raises:
+        ReproError: the file cannot be read, or a line is absurdly long.
     """
     number = 0
     try:
@@ -62,7 +67,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file of a run folder. Raises ReproError naming the file."""
+    """Read the text of a file of a run folder. Raises ReproError naming the file."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -72,7 +77,11 @@ def read_text(path: Path) -> str:
 
 
 def field(where: str, record: Mapping[str, Any], key: str, kind: type, *, optional: bool = False) -> Any:
-    """`record[key]`, of this type; numbers that are not finite are written as text. None where optional."""
+    """Return `record[key]` if it has this type; records write numbers that are not finite as text.
+
+    Raises:
+        ReproError: it is missing and not optional, or of another type; `where` names the record.
+    """
     value = record.get(key)
     if value is None and optional:
         return None
@@ -87,14 +96,14 @@ def field(where: str, record: Mapping[str, Any], key: str, kind: type, *, option
 
 
 def number_list(where: str, values: object, advice: str) -> tuple[float, ...]:
-    """A list of numbers, one or more. Raises ReproError with `where` and what to do."""
+    """Return a list of numbers, one or more. Raises ReproError with `where` and `advice` if it is none."""
     if not isinstance(values, list) or not values or not all(type(value) in (int, float) for value in values):
         raise ReproError(f"{where}: expected a list of numbers; {advice}")
     return tuple(map(float, values))
 
 
 def replace_file(path: Path, content: str | bytes) -> None:
-    """Write a file that takes the place of an older one as a whole, or leaves it; its folder is made if need be."""
+    """Write a file atomically in the place of an older one, and make its folder if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.part")
     try:

@@ -1,4 +1,4 @@
-"""What a training of the full network takes and leaves, as `make doctor` and `make plan` both reckon with it.
+"""Sizes of a training of the full network that several rooms need: parameters, memory, checkpoints, logs.
 
 Standard library alone, in Python 3.8's syntax: doctor runs before anything is installed.
 """

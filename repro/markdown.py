@@ -1,7 +1,4 @@
-"""Markdown: text that is safe in it, tables, links, and tables between markers in a handwritten page.
-
-And tables for a terminal.
-"""
+"""Write Markdown: escaped text, tables, links, tables between markers in a handwritten page. And terminal tables."""
 
 import os
 import re
@@ -15,41 +12,41 @@ END = "<!-- end -->"
 
 
 def begin_marker(name: str) -> str:
-    """The line above the table `name`; the line below it is END."""
+    """Return the line above the table `name`; the line below it is END."""
     return f"<!-- table: {name} -->"
 
 
 def md(text: str) -> str:
-    """Text from a file, as text in Markdown: on one line, with nothing that Markdown or HTML would act on."""
+    """Escape text from a file for Markdown: on one line, with nothing that Markdown or HTML would act on."""
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # An underscore inside a word, as in most names, is no emphasis and stays readable.
     return re.sub(r"[\\`*\[\]|~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\\g<0>", text)
 
 
 def grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table whose cells are Markdown."""
+    """Return the lines of a table whose cells are Markdown."""
     return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
-    """A table for a terminal: every column but the last as wide as its widest cell."""
+    """Format a table for a terminal: every column but the last is as wide as its widest cell."""
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)][:-1]
     return "\n".join("  ".join((*map(str.ljust, row, widths), row[-1])) for row in rows)
 
 
 def folder_link(folder: Path, target: Path) -> str:
-    """A link to `folder`, relative to the page `target` that holds it."""
+    """Link to `folder`, relative to the page `target` that holds the link."""
     path = Path(os.path.relpath(folder, target.parent)).as_posix()
     return f"[{md(folder.name)}]({quote(os.fsencode(path))})"
 
 
 def read_table(path: Path, name: str) -> str:
-    """What stands between the markers. Raises ReproError unless they are in the file once."""
+    """Read the table between the markers. Raises ReproError unless they are in the file once."""
     return _split(path, name)[1]
 
 
 def write_table(path: Path, name: str, table: str) -> None:
-    """Put `table`, which ends with a line break, between the markers. Raises ReproError as `read_table`."""
+    """Put `table`, which ends with a line break, between the markers. Raises ReproError as `read_table` does."""
     before, _, after = _split(path, name)
     path.write_text(before + table + after, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Intervals and quantiles: Student's t, what a sample says of a further value, what a rounded number can have been."""
+"""Intervals and quantiles: Student's t, prediction intervals, variances, and the intervals of rounded numbers."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -55,20 +55,20 @@ def share_variance(percent: float, n: int) -> float:
 
 @dataclass(frozen=True)
 class Interval:
-    """All numbers from `low` to `high`, both at least 0 where they are multiplied or divided."""
+    """All numbers from `low` to `high`; both are at least 0 if they are multiplied or divided."""
 
     low: float
     high: float
 
     @classmethod
     def printed(cls, value: float, decimals: int | None) -> "Interval":
-        """What was printed as `value` with so many decimals; None: it was not rounded."""
+        """Return all numbers that print as `value` with so many decimals; None means that it was not rounded."""
         half = 0.0 if decimals is None else 0.5 * 10.0**-decimals
         return cls(value - half, value + half)
 
     @classmethod
     def exactly(cls, value: float) -> "Interval":
-        """A number that was not rounded."""
+        """Return the interval of a number that was not rounded."""
         return cls(value, value)
 
     def __add__(self, other: "Interval") -> "Interval":
@@ -78,27 +78,27 @@ class Interval:
         return Interval(self.low * other.low, self.high * other.high)
 
     def __truediv__(self, other: "Interval") -> "Interval":
-        """`high` is infinite where the other can be 0."""
+        """Divide; `high` is infinite if the other can be 0."""
         return Interval(self.low / other.high, self.high / other.low if other.low > 0 else math.inf)
 
     def gap(self, other: "Interval") -> float:
-        """How far the two are apart; 0 where they have a number in common, nan where one is not a number."""
+        """Return how far the two are apart: 0 if they have a number in common, nan if an end is not a number."""
         if any(math.isnan(end) for end in (self.low, self.high, other.low, other.high)):
             return math.nan
         return max(0.0, self.low - other.high, other.low - self.high)
 
     @property
     def finite(self) -> bool:
-        """Whether both ends are numbers."""
+        """Whether both ends are finite."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
     @property
     def empty(self) -> bool:
-        """Whether there is no number in it."""
+        """Whether no number is in it."""
         return self.low > self.high
 
     def whole(self) -> bool:
-        """Whether there is a whole number in it."""
+        """Return whether a whole number is in it."""
         return self.finite and math.floor(self.high + 1e-9) >= self.low - 1e-9
 
     def __format__(self, spec: str) -> str:
@@ -107,7 +107,7 @@ class Interval:
 
 
 def intersection(intervals: Iterable[Interval]) -> Interval:
-    """What all have in common; empty where that is nothing, nan where one of them is."""
+    """Return what all have in common: an empty interval if that is nothing, nan if one of them is."""
     ends = [(interval.low, interval.high) for interval in intervals]
     if any(math.isnan(low + high) for low, high in ends):
         return Interval(math.nan, math.nan)
@@ -115,5 +115,5 @@ def intersection(intervals: Iterable[Interval]) -> Interval:
 
 
 def interval_sum(intervals: Iterable[Interval]) -> Interval:
-    """Their sum."""
+    """Return the sum of intervals."""
     return sum(intervals, Interval(0.0, 0.0))

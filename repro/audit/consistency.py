@@ -1,7 +1,7 @@
-"""Whether the figures of one log, ours or anybody's in the published format, can all be true at once.
+"""Check that the figures of one log, ours or any in the published format, can all be true at once.
 
-Printed numbers are rounded, so each stands for the interval of what it can have been, and two contradict each other
-where these have no number in common. What the log alone does not tell (batch, data) is used where it is known.
+Printed numbers are rounded, so each stands for an interval, and two contradict each other if their intervals have no
+number in common. What the log alone does not tell (batch, data) is used if it is known.
 """
 
 import math
@@ -25,7 +25,7 @@ class Agreement(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One claim held against what else is known. `by`: how far it is off, in words; empty where it is not."""
+    """One claim, checked against what else is known. `by`: how far it is off, in words; empty if it is not."""
 
     claim: str
     check: str
@@ -36,7 +36,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known beside a log; None where it is not."""
+    """What is known besides the log; None if it is not."""
 
     global_batch: int | None = None
     train_images: int | None = None
@@ -46,7 +46,7 @@ class Known:
 
 
 def known_of(run: Run) -> Known:
-    """Of a run folder, by its configuration and its data."""
+    """Return what is known from a run folder's configuration and data."""
     devices, data = run.env.device_count, run.env.datasets
     return Known(
         global_batch=run.config["batch_size"] * devices if run.kind == "train" else None,
@@ -58,7 +58,7 @@ def known_of(run: Run) -> Known:
 
 
 def audit_log(log: Log, known: Known) -> Iterator[Check]:
-    """The checks that the log has the lines for."""
+    """Run the checks that the log has the lines for."""
     if log.epochs:
         yield _batch(log.epochs, known)
         yield _steps(log.epochs, known)
@@ -75,7 +75,7 @@ def audit_log(log: Log, known: Known) -> Iterator[Check]:
 
 
 def held(claim: str, check: str, numbers: str, gap: float, unit: str, of: float = 0.0) -> Check:
-    """A check by how far two intervals are apart, in `unit` and, where `of` is given, in percent of it."""
+    """Make a check of how far two intervals are apart, in `unit` and, if `of` is given, in percent of it."""
     if math.isnan(gap):
         return Check(claim, check, numbers, Agreement.UNTOLD, "a number is not finite")
     if gap == 0:
@@ -91,12 +91,12 @@ def held(claim: str, check: str, numbers: str, gap: float, unit: str, of: float 
 
 
 def printed(line: Epoch | EvalLine, name: str) -> Interval:
-    """What a number of a log line can have been."""
+    """Return the interval of a printed number of a log line."""
     return Interval.printed(getattr(line, name), PRINTED[name])
 
 
 def _complete(log: Log) -> bool:
-    """Whether it has every epoch of its run; the published excerpt has the last four."""
+    """Return whether it has every epoch of its run; the published excerpt has the last four."""
     return log.epochs[0].epoch == 0
 
 
@@ -121,7 +121,7 @@ def _steps(epochs: tuple[Epoch, ...], known: Known) -> Check:
 def _one_number(
     claim: str, check: str, found: Interval, values: list[float], unit: str, expected: int | None, why: str
 ) -> Check:
-    """Whether `found`, what the epochs have in common, holds the number that is expected, or else a whole one.
+    """Check that `found`, what the epochs have in common, holds the expected number, or else a whole one.
 
     `values`: what the printed numbers give, epoch by epoch.
     """

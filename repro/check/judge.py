@@ -30,7 +30,7 @@ NAMES = ("losses", "accuracy", "convergence", "speed")
 
 @dataclass(frozen=True)
 class Finding:
-    """One of NAMES. `reason` says in words what was compared, and how it came out."""
+    """The verdict on one of NAMES. `reason` says in words what was compared, and with what outcome."""
 
     name: str
     verdict: Verdict
@@ -89,7 +89,7 @@ def judge_run(run: Run, baselines: Sequence[Baseline], folder: Path, references:
     here = environment_of(run)
 
     def unlike(kept: Baseline) -> tuple[bool, int]:
-        """The same machine first, then as few other differences as there can be."""
+        """Order by same machine first, then by the number of other differences."""
         apart = differing_keys(kept.environment, here)
         return not apart.keys().isdisjoint(MACHINE), len(apart)
 

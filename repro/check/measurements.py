@@ -1,4 +1,4 @@
-"""What a short run gave: the speed of its steps and its accuracy."""
+"""Measure a short run: the speed of its steps and its accuracy."""
 
 from dataclasses import dataclass
 

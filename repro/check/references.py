@@ -1,4 +1,4 @@
-"""Reference runs of one recipe over many seeds, and the interval in which the numbers of a further run lie.
+"""Make, write and read reference runs of one recipe over many seeds, and the intervals that a new run must meet.
 
 A point is the mean of the losses over a quarter of the steps, or the accuracy at the end. A new run, of any seed and on
 any device, passes where each of its points lies in the interval in which a further run of the kept kind lies with a
@@ -32,7 +32,7 @@ AGAIN = "make it again: make convergence"
 
 @dataclass(frozen=True)
 class Point:
-    """One number of a training over n seeds: `low` and `high` bound what a further run gives."""
+    """One number of a training over many seeds; a further run lies between `low` and `high`."""
 
     title: str
     mean: float
@@ -46,7 +46,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Reference:
-    """The kept runs of one recipe. A run that is held against them must not differ from their `workload`.
+    """The kept runs of one recipe. A run that is compared with them must have their `workload`.
 
     `losses` has those of every step, for each of the `seeds`; `top1_pct` the accuracies of the last epoch.
     """

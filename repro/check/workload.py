@@ -1,4 +1,4 @@
-"""What a short run trained, and in which environment: what has to be the same for its numbers to be compared."""
+"""Say what a run trained and in which environment: what has to be the same for its numbers to be compared."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Sets what runs measured beside the published figures and judges it. The report does no arithmetic."""
+"""Compare what runs measured with the published figures, and judge it. The report does no arithmetic."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from repro.statistics import Z_95, share_variance, student_t
 
 
 def measure_figure(figure: Published, run: Run) -> Measured | None:
-    """What the run says of this figure, in the figure's unit; None when it does not say anything."""
+    """Return what the run measured of this figure, in the figure's unit; None if nothing."""
     if run.kind != figure.setting.kind:
         return None
     if figure.measure == "parameters":
@@ -31,7 +31,7 @@ def measure_figure(figure: Published, run: Run) -> Measured | None:
 
 
 def compare_runs(figures: Iterable[Published], runs: Sequence[Run]) -> list[Claim]:
-    """One claim a figure: by its newest comparable run, or else by its newest run, as incomparable."""
+    """Return a claim for each figure: about its newest comparable run, else about its newest run, as incomparable."""
     ordered, groups = sorted(runs, key=lambda run: run.folder.name), group_seeds(runs)
     return [_claim(figure, ordered, groups) for figure in figures]
 
@@ -53,20 +53,20 @@ def _claim(figure: Published, runs: Sequence[Run], groups: Sequence[SeedGroup]) 
 
 
 def _reasons(figure: Published, run: Run, found: Measured) -> Iterator[Reason]:
-    """Why this value of the run cannot be compared with the figure."""
+    """List why this value of the run cannot be compared with the figure."""
     yield from why_incomparable(figure, run)
     if found.epochs == 0:
         yield Reason("warm-up", "epoch 0 is the only one, and its warm-up can't be left out")
 
 
 def _seeds(figure: Published, run: Run, groups: Sequence[SeedGroup]) -> Spread | None:
-    """The figure's measure over the seeds among which this run counts."""
+    """Return the figure's measure over the seeds of the run's group."""
     spreads = (spread for group in groups if any(run is member for member in group.runs) for spread in group.spreads)
     return next((spread for spread in spreads if spread.measure == figure.measure), None)
 
 
 def judge_figure(figure: Published, run: Run, found: Measured, seeds: Spread | None = None) -> Claim:
-    """The verdict on a comparable run. `seeds`: the same measure over its group of seeds."""
+    """Judge a comparable run. `seeds`: the same measure over its group of seeds."""
     evidence = (*_evidence(figure, run, found, seeds), *_assumed(figure, seeds))
     if not math.isfinite(found.value):
         reason = Reason("not finite", f"the measured value is {found.value}")
@@ -87,7 +87,7 @@ def judge_figure(figure: Published, run: Run, found: Measured, seeds: Spread | N
 
 
 def _allowed(figure: Published, measured: float, images: int, seeds: Spread | None) -> float:
-    """The largest difference, in the figure's unit, that is a match under its rule; nan where the seeds' is."""
+    """Return the largest difference, in the figure's unit, that its rule lets match; nan if the seeds' spread is."""
     if figure.rule.kind == "speed":
         return figure.rule.tolerance * figure.value + figure.rounding
     sampling = share_variance(measured, images) + share_variance(figure.value, figure.setting.data["eval"].images)
@@ -96,7 +96,7 @@ def _allowed(figure: Published, measured: float, images: int, seeds: Spread | No
 
 
 def _speed_noise(figure: Published, found: Measured) -> str:
-    """Why no verdict on a speed can be defended: its mean over the epochs is less sure than the rule is strict."""
+    """Say why no verdict on a speed can be defended: its mean is less certain than the rule is strict."""
     if found.epochs == 1:
         return "one epoch alone does not tell how far epochs differ"
     if found.spread is None or not found.epochs:
@@ -113,7 +113,7 @@ def _speed_noise(figure: Published, found: Measured) -> str:
 
 
 def _seed_noise(figure: Published, allowed: float, outside: bool) -> str:
-    """Why no match of an accuracy can be defended: within so wide an interval most would be one."""
+    """Say why no match of an accuracy can be defended: in so wide an interval almost anything would match."""
     if outside or allowed <= figure.rule.tolerance:
         return ""
     return f"the 95 % interval is {_short(allowed)} points, a match is within {figure.rule.tolerance:g} at most"
@@ -123,7 +123,7 @@ def _seed_noise(figure: Published, allowed: float, outside: bool) -> str:
 
 
 def _evidence(figure: Published, run: Run, found: Measured, seeds: Spread | None) -> Iterator[str]:
-    """What a value rests on: the seeds of an accuracy, the epochs of a speed, and how far they differ."""
+    """List what a value rests on: the seeds of an accuracy, the epochs of a speed, and how far they differ."""
     unit = "points" if figure.unit == "%" else figure.unit
     if figure.rule.kind == "speed":
         if found.spread is not None:
@@ -134,7 +134,7 @@ def _evidence(figure: Published, run: Run, found: Measured, seeds: Spread | None
     elif figure.rule.kind == "accuracy" and not seeds:
         yield "one seed" if run.kind == "train" else "one checkpoint"
     if figure.rule.kind == "accuracy" and run.kind == "eval" and math.isfinite(found.value):
-        # Of how the images were chosen: another 50,000 would have given another accuracy.
+        # The choice of images matters: another 50,000 would have given another accuracy.
         here, there = (
             Z_95 * math.sqrt(share_variance(value, images))
             for value, images in ((found.value, run.eval_images), (figure.value, figure.setting.data["eval"].images))
@@ -146,11 +146,11 @@ def _evidence(figure: Published, run: Run, found: Measured, seeds: Spread | None
 
 
 def _assumed(figure: Published, seeds: Spread | None) -> Iterator[str]:
-    """What a verdict on an accuracy takes for granted."""
+    """List what a verdict on an accuracy assumes."""
     if figure.rule.kind == "accuracy" and not seeds:
         yield f"s = {figure.rule.spread} points, assumed"
 
 
 def _short(value: float) -> str:
-    """Three digits, for a spread."""
+    """Format a spread with three digits."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

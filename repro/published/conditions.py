@@ -18,7 +18,7 @@ _TOPICS = {
 
 
 def why_incomparable(figure: Published, run: Run) -> Iterator[Reason]:
-    """Why the run cannot be compared with the figure; nothing when it can."""
+    """List why the run cannot be compared with the figure; nothing if it can."""
     setting = figure.setting
     yield from _hardware(setting, run)
     for split in figure.splits:
@@ -66,7 +66,7 @@ def _data(split: str, published: DataSet, run: Run) -> Iterator[Reason]:
 
 
 def _same(found: object, expected: object) -> bool:
-    """Numbers by value, so that 1 is 1.0 and true, and so is '1e-05', text for YAML 1.1; the rest as text."""
+    """Compare numbers by value (1 is 1.0 and true; '1e-05' is text in YAML 1.1), all else as text."""
     try:
         return float(found) == float(expected)  # type: ignore[arg-type]
     except (TypeError, ValueError):

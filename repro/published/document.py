@@ -1,4 +1,4 @@
-"""What the published text says, number by number: what no run can be held against stands here, beside the figures."""
+"""Read what the published text says, number by number, also where no run can be compared with it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from repro.published.figures import PUBLISHED
 
 @dataclass(frozen=True)
 class Statement:
-    """One thing that the text says, with a number or a setting in it, and under what conditions it was so.
+    """One number or setting that the text gives, and the conditions under which it holds.
 
     `value` is text for a setting such as ``cosine``. `decimals`: as it was printed, None where it is not rounded.
     `statistic`, `hardware` and `software` are empty where the text does not say.
@@ -30,9 +30,10 @@ class Statement:
 
 
 def read_statements(path: Path = PUBLISHED) -> dict[str, Statement]:
-    """Statements by key: the text's own, those of its configuration, and ``<key>, line <line>`` of its log.
+    """Read the statements by key: the text's own, those of its configuration, ``<key>, line <line>`` of its log.
 
-    Raises ReproError naming the file and the key.
+    Raises:
+        ReproError: the file is malformed; file and key are named.
     """
     try:
         found = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
@@ -45,7 +46,7 @@ def read_statements(path: Path = PUBLISHED) -> dict[str, Statement]:
 
 
 def _configuration(found: Mapping[str, Any]) -> Iterator[tuple[str, Statement]]:
-    """`value` and `line` of each key; none is rounded."""
+    """Read the statements of the printed configuration; none is rounded."""
     for key, entry in found.items():
         rest = {name: entry[name] for name in entry if name not in ("value", "line")}
         shown = entry["value"] if entry["value"] != "" else "''"
@@ -54,7 +55,7 @@ def _configuration(found: Mapping[str, Any]) -> Iterator[tuple[str, Statement]]:
 
 
 def _log(found: Mapping[str, Any]) -> Iterator[tuple[str, Statement]]:
-    """One statement for each of the `values`, which stand there by their line."""
+    """Read the statements of the log: one for each of the `values`, which are listed by line."""
     for key, series in found.items():
         rest = {name: series[name] for name in series if name != "values"}
         for line, value in series["values"].items():

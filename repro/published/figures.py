@@ -1,4 +1,4 @@
-"""The published figures, and how each is read from a log: one function for the published log and a run's."""
+"""Read the published figures, and measure each from a log: one function for the published log and a run's."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +20,11 @@ _PER = {"h": 3600.0, "M": 1e6}  # units in which a figure was published, in the 
 
 
 def read_published(path: Path = PUBLISHED) -> tuple[Published, ...]:
-    """The published figures, in the order of the file. Raises ReproError naming the file and the key."""
+    """Read the published figures, in the order of the file.
+
+    Raises:
+        ReproError: the file is malformed; file and key are named.
+    """
     try:
         found = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
         rules = {key: Rule(**rule) for key, rule in found["rules"].items()}
@@ -44,7 +48,11 @@ def _figure(found: Mapping[str, Any], settings: Mapping[str, Setting], rules: Ma
 
 
 def verify_published(figures: Iterable[Published], folder: Path) -> dict[str, Log]:
-    """The published logs by file name. Raises ReproError when one does not say what a figure says it does."""
+    """Read the published logs, by file name.
+
+    Raises:
+        ReproError: a log does not say what a figure says that it does.
+    """
     figures = [figure for figure in figures if figure.log]
     logs = {figure.log: read_log(folder / figure.log) for figure in figures}
     for figure in figures:
@@ -57,7 +65,7 @@ def verify_published(figures: Iterable[Published], folder: Path) -> dict[str, Lo
 
 
 def in_unit(figure: Published, value: float) -> float:
-    """A measured value (percent, milliseconds, images/s, seconds or a count) in the unit of the figure."""
+    """Convert a measured value (percent, ms, images/s, seconds or a count) to the unit of the figure."""
     return value / _PER.get(figure.unit, 1.0)
 
 
@@ -89,7 +97,7 @@ def _fps(log: Log) -> Measured | None:
 
 
 def _over_last(log: Log, value: Callable[[Epoch], float]) -> Measured | None:
-    """The mean of the last epochs, none of which is the warm-up unless there is no other."""
+    """Return the mean of the last epochs, without the warm-up unless there is no other."""
     last = [value(epoch) for epoch in _warm(log)][-LAST_EPOCHS:]
     if not last:
         return Measured(value(log.epochs[0]), "epoch 0 alone", epochs=0) if log.epochs else None
@@ -98,7 +106,7 @@ def _over_last(log: Log, value: Callable[[Epoch], float]) -> Measured | None:
 
 
 def _mean_fps(log: Log) -> Measured | None:
-    """As the log prints it, so with the warm-up, which the published mean holds too; the spread is without."""
+    """Return the mean that the log prints, with the warm-up as in the published log; the spread is without it."""
     if log.mean_fps is None:
         return None
     warm = [epoch.fps for epoch in _warm(log)]
@@ -106,7 +114,7 @@ def _mean_fps(log: Log) -> Measured | None:
 
 
 def _warm(log: Log) -> list[Epoch]:
-    """The epochs without the warm-up, by their numbers: the excerpt that was published has none."""
+    """Return the epochs without the warm-up, by their numbers: the published excerpt has none."""
     return [epoch for epoch in log.epochs if epoch.epoch > 0]
 
 

@@ -20,7 +20,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Setting:
-    """Under what conditions a group of figures was published: a run must share them to be comparable."""
+    """The conditions under which a group of figures was published; a comparable run shares them."""
 
     key: str
     kind: str  # "train" or "eval": the runs that can measure it
@@ -36,7 +36,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Rule:
-    """How a figure is judged.
+    """The rule that judges a figure.
 
     kind "accuracy": the difference against a 95 % interval; `spread` in points is the standard deviation between
         seeds that is assumed where none was measured, `tolerance` in points the widest interval that makes a match.
@@ -63,7 +63,7 @@ class Published:
     rounding: float  # half of the last published digit, in `unit`
     source: str
     statistic: str
-    measure: str  # the name of the measure in repro.published.compare
+    measure: str  # its name in repro.published.figures.MEASURES
     setting: Setting
     splits: tuple[str, ...]  # the data splits it depends on
     recipe: bool  # whether it depends on the whole recipe or on the workload alone
@@ -74,7 +74,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Measured:
-    """One number of a run: `n` says of how many images or epochs it is made.
+    """One number of a run. `n` says how many runs, images or epochs it is made of.
 
     `spread`: the standard deviation over `epochs` epochs, in the unit of `value`; None where fewer than two count.
     `epochs`: how many count, without the warm-up, which is epoch 0; None for what is not made of epochs.
@@ -88,7 +88,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a run cannot be compared: `topic` is one word for a table, `text` the whole of it."""
+    """Why a run cannot be compared: `topic` in a word for a table, `text` in full."""
 
     topic: str
     text: str
@@ -109,12 +109,12 @@ class Spread:
     deviation: float
     minimum: float
     maximum: float
-    measure: str = ""  # its name in repro.published.figures
+    measure: str = ""  # its name in repro.published.figures.MEASURES
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What can be said of one published figure, and by which run.
+    """The verdict on one published figure, and the run that it is about.
 
     `difference` (measured minus published) and `allowed` (its largest size for a match) are in the figure's
     unit, `relative` is the difference in percent: None unless the verdict is match, better or worse.

@@ -1,4 +1,4 @@
-"""What a recipe measured over several seeds: which runs belong together, and mean and deviation over them.
+"""Group the runs of a recipe that differ in their seed alone, with mean and deviation over the seeds.
 
 Runs belong together when nothing but the seed can make their numbers differ. One run a seed counts: a second run of
 the same seed repeats the first, bit for bit, and would make the deviation look smaller than it is.
@@ -12,7 +12,7 @@ from repro.published.figures import MEASURES
 from repro.published.schema import SeedGroup, Spread
 from repro.records.schema import Run
 
-# What may differ within a group: keys that cannot change a number. The data are compared by their hashes.
+# What may differ within a group: keys that change no number. The data are compared by their hashes.
 FREE = {
     *("seed", "dataset_path", "eval_path", "class_names", "train_num_workers", "eval_num_workers"),
     "device_id",
@@ -32,7 +32,7 @@ _SPEED = (
 
 
 def group_seeds(runs: Iterable[Run]) -> list[SeedGroup]:
-    """The groups of training runs with at least two seeds, in the order of their oldest runs."""
+    """Return the groups of training runs with at least two seeds, in the order of their oldest runs."""
     alike: list[tuple[object, list[Run]]] = []  # a list, since a configuration cannot be hashed
     for run in sorted(runs, key=lambda run: (run.folder.name, run.folder.as_posix())):
         if run.kind != "train" or unfit(run):
@@ -46,7 +46,7 @@ def group_seeds(runs: Iterable[Run]) -> list[SeedGroup]:
 
 
 def unfit(run: Run) -> str:
-    """Why this training run can be grouped with no other, or nothing. What is not recorded is not known to agree."""
+    """Say why this training run can be grouped with no other, or nothing. What is not recorded may not agree."""
     if run.env.commit is None:
         return "the commit of the code is not recorded"
     if run.env.dirty is not False:
@@ -61,7 +61,7 @@ def unfit(run: Run) -> str:
 
 
 def _conditions(run: Run) -> object:
-    """What the runs of a group share."""
+    """Return what the runs of a group must share."""
     env = run.env
     config = {key: value for key, value in run.config.items() if key not in FREE}
     cpu = env.cpu if env.target == "CPU" else None  # elsewhere the CPU is not what computes
@@ -70,7 +70,7 @@ def _conditions(run: Run) -> object:
 
 
 def _group(members: Sequence[Run]) -> SeedGroup:
-    """The group of these runs, which come oldest first: of each seed the newest counts."""
+    """Make a group of these runs, which come oldest first: the newest of each seed counts."""
     newest = {run.config["seed"]: run for run in members}
     runs = tuple(newest[seed] for seed in sorted(newest))
     # No number of workers changes a weight, but each has its own wait for data, which the log's times hold.
@@ -87,7 +87,7 @@ def _group(members: Sequence[Run]) -> SeedGroup:
 
 
 def _spread(runs: Sequence[Run], title: str, unit: str, decimals: int, measure: str) -> Spread | None:
-    """One measure over the runs; None where one has it not or of its warm-up alone, nan where one is not finite."""
+    """Return one measure over the runs: None if a run lacks it or has only its warm-up, nan if one is not finite."""
     found = [MEASURES[measure](run.log) for run in runs]
     values = [measured.value for measured in found if measured and measured.epochs != 0]
     if len(values) < len(runs):

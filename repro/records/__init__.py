@@ -1,1 +1,1 @@
-"""Read what a run wrote down: folders, logs, metrics, seals."""
+"""Read what a run wrote: folders, logs, metrics, seals."""

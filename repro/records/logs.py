@@ -1,4 +1,4 @@
-"""Reads logs in the published format. A malformed record is an error, `nan` stays `nan`."""
+"""Read logs in the published format. A malformed record is an error; `nan` stays `nan`."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -72,7 +72,7 @@ _PIECES = (
     *("epoch[", "step_num[", "last_metric[", "mean_fps[", "compile time used", "training time used"),
     *("per step time: ", "total cost time: ", "eval_cost="),
 )
-_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_COLOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 BLOCK = 1 << 16  # characters that are read at once
 LONGEST = 10_000  # characters of a line that are looked at at once; no record has 300
 MOST = 100_000  # epochs; they are kept in memory, and no training has as many
@@ -86,10 +86,12 @@ ONE_RUN = "one file holds the log of one run"
 def read_log(path: Path) -> Log:
     """Read a training or evaluation log of any length, of the console or of the file, line by line.
 
-    Other stamped messages (``Args:``, ``--> key: value``) are accepted, other lines are counted as foreign.
-    Raises ReproError with file and line for a record that does not match the published format to the
-    character, for an accuracy that is no share, and where a second log follows in the same file. The memory it
-    takes grows with the epochs alone, not with the file.
+    Other stamped messages (``Args:``, ``--> key: value``) are accepted, other lines are counted as foreign. The memory
+    it takes grows with the epochs alone, not with the file.
+
+    Raises:
+        ReproError: a record does not match the published format exactly, an accuracy is no share, or a second log
+            follows in the same file; the message names file and line.
     """
     epochs: list[Epoch] = []
     evaluation: EvalLine | None = None
@@ -136,9 +138,9 @@ def read_log(path: Path) -> Log:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, int, str]]:
-    """The lines, numbered, without colours; of a step's lines, which are many, only how many stood before.
+    """Read the lines that are no step's: number, how many lines of steps stood before it, text without colors.
 
-    A line beyond all bounds comes in parts, so that any file can be read.
+    A line of absurd length comes in parts, so that any file can be read.
     """
     number, begins = 1, True
     try:
@@ -147,7 +149,7 @@ def _lines(path: Path) -> Iterator[tuple[int, int, str]]:
                 number += before
                 if "\0" in part:
                     raise ReproError(f"{path}:{number}: found a zero byte, expected text in UTF-8")
-                text = _COLOUR.sub("", part.rstrip("\n"))
+                text = _COLOR.sub("", part.rstrip("\n"))
                 yield number, before, text if begins or not part else f"... {text}"  # no record begins within a line
                 begins = part.endswith("\n")
                 number += begins
@@ -156,9 +158,9 @@ def _lines(path: Path) -> Iterator[tuple[int, int, str]]:
 
 
 def _parts(file: TextIO) -> Iterator[tuple[int, str]]:
-    """Of each line, or part of one with LONGEST characters: how many lines of steps stood before it, and its text.
+    """Read line by line, or in parts of LONGEST characters: how many lines of steps stood before it, and its text.
 
-    The last one is empty.
+    The last part is empty.
     """
     block, steps, begins, more = "", 0, True, True
     while more:
@@ -178,7 +180,7 @@ def _parts(file: TextIO) -> Iterator[tuple[int, str]]:
 
 
 def _record(where: str, text: str) -> tuple[str, dict[str, str | None]] | None:
-    """Kind and named parts of one line; None for a stamped message that is no record."""
+    """Return kind and named parts of one line; None for a stamped message that is no record."""
     stamped = _STAMPED.fullmatch(text)
     if not stamped:
         evaluation = _EVAL.fullmatch(text)
@@ -210,7 +212,7 @@ def _record(where: str, text: str) -> tuple[str, dict[str, str | None]] | None:
 
 @lru_cache(maxsize=1024)
 def _exists(time: str) -> bool:
-    """Whether there is such a day and time."""
+    """Return whether there is such a day and time."""
     try:
         return bool(datetime.fromisoformat(time))
     except ValueError:
@@ -219,7 +221,7 @@ def _exists(time: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _nearly_a_record(begin: str) -> bool:
-    """Whether a message that begins so was to be a record."""
+    """Return whether a message that begins so looks like a misspelled record."""
     starts = (*_KNOWN, "accuracy=")
     return any(get_close_matches(begin[: len(start)], [start], 1, ALIKE) for start in starts)
 
@@ -240,7 +242,7 @@ def _epoch(where: str, line: int, found: Mapping[str, str | None]) -> Epoch:
 
 
 def _floats(where: str, found: Mapping[str, str | None]) -> dict[str, float]:
-    """The numbers of a record, without the parts that it does not have."""
+    """Return the numbers of a record, without the parts that it does not have."""
     numbers = {name: float(text) for name, text in found.items() if text is not None}
     accuracy = numbers.get("accuracy", 0.0)
     if accuracy < 0 or accuracy > 1:

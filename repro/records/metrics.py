@@ -1,4 +1,4 @@
-"""Reads metrics.jsonl, the events of a run."""
+"""Read metrics.jsonl, the events of a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,14 +54,14 @@ _plain_step = msgspec.json.Decoder(_Step).decode
 
 @dataclass(frozen=True)
 class Events:
-    """What a metrics.jsonl holds: `steps` and `calibrations` by themselves, since there may be very many."""
+    """The events of a metrics.jsonl; `steps` and `calibrations` by themselves, since there may be very many."""
 
     steps: Steps
     calibrations: tuple[Calibration, ...]
     others: tuple[dict[str, Any], ...]
 
     def only(self, path: Path, name: str) -> dict[str, Any]:
-        """The one event of this name. Raises ReproError naming `path` unless there is one."""
+        """Return the one event of this name. Raises ReproError naming `path` unless there is exactly one."""
         found = [event for event in self.others if event["event"] == name]
         if len(found) != 1:
             raise ReproError(f"{path}: found {len(found)} events {name!r} in a sealed run, expected one")
@@ -69,9 +69,10 @@ class Events:
 
 
 def read_events(path: Path) -> Events:
-    """Read and check every event, line by line. Steps count from 0, each once, and so where a run was resumed.
+    """Read and check every event, line by line. Steps count from 0, each once, also if the run was resumed.
 
-    Raises ReproError with file, line and key.
+    Raises:
+        ReproError: an event is malformed or out of order; file, line and key are named.
     """
     steps = Steps()
     calibrations: list[Calibration] = []
@@ -114,7 +115,7 @@ def read_events(path: Path) -> Events:
 
 
 def _values(where: str, event: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that are read of an event, checked, in the order of _EVENTS; what else it has is passed over."""
+    """Return the checked fields of an event in the order of _EVENTS, without those that nothing reads."""
     name = event.get("event")
     if not isinstance(name, str) or name not in _EVENTS:
         raise ReproError(f"{where}: event: found {name!r}, expected one of {', '.join(_EVENTS)}")

@@ -1,4 +1,4 @@
-"""Reads run folders. What is malformed, changed, missing or in disagreement is an error."""
+"""Read run folders. What is malformed, changed, missing or contradictory is an error."""
 
 import math
 import re
@@ -19,10 +19,12 @@ _NAME = re.compile(r"\d{8}T\d{6}Z_.+")
 
 
 def read_runs(folder: Path) -> tuple[list[Run], list[Path]]:
-    """The sealed runs under `folder`, oldest first, and the folders of unfinished ones (without a seal).
+    """Read the sealed runs under `folder`, oldest first; also return the unfinished folders, which have no seal.
 
     Names that begin with a dot, links (to the newest run) and what belongs to a report's page are passed over.
-    Raises ReproError naming the folder when one is broken.
+
+    Raises:
+        ReproError: a folder is broken; the message names it.
     """
     try:
         found = [
@@ -34,12 +36,12 @@ def read_runs(folder: Path) -> tuple[list[Run], list[Path]]:
 
 
 def _is_of_a_page(folder: Path) -> bool:
-    """Whether it holds the figures and tables of a report that was written beside the runs."""
+    """Return whether it holds the figures and tables of a report that was written beside the runs."""
     return not _NAME.fullmatch(folder.name) and folder.with_name(f"{folder.name}.html").is_file()
 
 
 def read_folders(folders: Iterable[Path]) -> tuple[list[Run], list[Path]]:
-    """As `read_runs`, for run folders, or links to them, that are named one by one."""
+    """Read run folders, or links to them, that are named one by one, as `read_runs` does."""
     real = {folder.resolve() if folder.is_symlink() else folder for folder in folders}
     ordered = sorted(real, key=lambda folder: folder.name)
     for folder in ordered:
@@ -58,7 +60,9 @@ def read_run(folder: Path) -> Run:
 
     The seal is verified; absent files under ``checkpoints/`` are allowed and counted, since they are not kept
     with the record. The log and metrics.jsonl must tell the same, at the log's precision.
-    Raises ReproError with the folder, and the file and line where there is one.
+
+    Raises:
+        ReproError: something is changed, malformed or contradictory; folder, file and line are named.
     """
     absent = verify_seal(folder)
     found = read_json(folder / "env.json")
@@ -77,7 +81,7 @@ def read_run(folder: Path) -> Run:
 
 
 def _training(path: Path, events: Events, common: dict[str, Any]) -> Run:
-    """A run of kind "train", from the events of metrics.jsonl and the log."""
+    """Build a run of kind "train" from the events of metrics.jsonl and the log."""
     log: Log = common["log"]
     start, end = events.only(path, "start"), events.only(path, "end")
     ranks, devices = start["ranks"], common["env"].device_count
@@ -110,7 +114,7 @@ def _training(path: Path, events: Events, common: dict[str, Any]) -> Run:
 
 
 def _evaluation(path: Path, events: Events, common: dict[str, Any]) -> Run:
-    """A run of kind "eval", from the event of metrics.jsonl, the log and eval.json."""
+    """Build a run of kind "eval" from the event of metrics.jsonl, the log and eval.json."""
     log: Log = common["log"]
     event = events.only(path, "eval")
     if log.evaluation is None:
@@ -144,7 +148,7 @@ def _evaluation(path: Path, events: Events, common: dict[str, Any]) -> Run:
 
 
 def _classes(where: str, result: Mapping[str, Any]) -> Iterator[ClassScore]:
-    """Class by class; nothing where an evaluation was not counted so."""
+    """Read the scores of each class, if the evaluation counted them."""
     for at, row in _objects(where, result, "classes"):
         counts = [field(at, row, key, int) for key in ("images", "correct_top1", "correct_top5")]
         yield ClassScore(field(at, row, "class", str), field(at, row, "name", str, optional=True) or "", *counts)
@@ -198,10 +202,10 @@ def _environment(where: str, found: dict[str, Any]) -> Environment:
 
 
 def cpu_name(where: str, cpu: Mapping[str, Any]) -> str:
-    """Name and kind; two of one name may compute otherwise. An older record has no kind.
+    """Return name and kind of a CPU: two of one name may compute differently. An older record has no kind.
 
     Raises:
-        ReproError: the name is missing, or one of them is no text; ``where`` it is.
+        ReproError: the name is missing, or one of them is no text; `where` names the record.
     """
     kind = field(where, cpu, "kind", str, optional=True)
     return field(where, cpu, "model", str) + (f" ({kind})" if kind else "")
@@ -230,7 +234,7 @@ def _read_config(path: Path) -> Mapping[str, Any]:
 
 
 def _agree(where: str, what: str, logged: float | None, recorded: float | None, digits: int) -> None:
-    """Raise ReproError unless both are the same number at `digits` behind the point, or both are absent."""
+    """Raise ReproError unless both are the same number to so many decimals, or both are absent."""
     if logged is None or recorded is None:
         same = logged is recorded
     elif math.isfinite(logged) and math.isfinite(recorded):

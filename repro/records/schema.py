@@ -9,9 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class DataSet:
-    """One split as it was used. `hash_kind`: the part of its hash before the first colon, or None.
+    """One split of a data set. `hash_kind`: the part of its hash before the first colon, or None.
 
-    `hash`: the whole of it, None also for a published split, of which the kind alone is known.
+    `hash`: the whole of it; None also for a published split, of which only the kind is known.
     """
 
     images: int
@@ -22,7 +22,7 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch line of a log. Times in seconds, accuracy as a fraction, None for an epoch not evaluated."""
+    """One epoch line of a log: times in seconds, accuracy as a fraction, None if the epoch was not evaluated."""
 
     line: int
     epoch: int
@@ -37,7 +37,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class EvalLine:
-    """The one line of a log of an evaluation. Accuracy as a fraction, times in seconds."""
+    """The one line of an evaluation's log: accuracy as a fraction, times in seconds."""
 
     line: int
     accuracy: float
@@ -62,9 +62,9 @@ class Log:
 
 @dataclass(frozen=True)
 class Environment:
-    """Where and on what a run was made. `datasets` by split, `missing`: what could not be found out.
+    """Code, software, machine and data of a run. `datasets` by split; `missing`: what could not be found out.
 
-    `resumed_on`: what of code, software and machine was another when the run was resumed, in words.
+    `resumed_on`: what of code, software and machine differed when the run was resumed, in words.
     `facts`: the whole of env.json.
     """
 
@@ -90,10 +90,10 @@ class Environment:
 
 @dataclass(frozen=True)
 class ResumeEvent:
-    """A training that was interrupted went on here: `step`, which counts from 0, is the first that was run then.
+    """The point at which an interrupted training was resumed: `step`, counted from 0, is the first one run then.
 
-    `repeated_steps` were run before and thrown away, since the checkpoint is older. `changed` says in words what
-    has another value since; it is empty for a run that went on as if nothing had happened.
+    `repeated_steps` were run before and thrown away, since the checkpoint is older. `changed` says in words which
+    keys have another value since.
     """
 
     time: str
@@ -107,7 +107,7 @@ class ResumeEvent:
 
 @dataclass(frozen=True)
 class Steps:
-    """All steps of a training in order, from step 0: loss and learning rate of each, and its times in milliseconds.
+    """Loss, learning rate and times (in ms) of every step of a training, in order from step 0.
 
     A step's time is without the wait for its data. Empty for an evaluation.
     """
@@ -120,7 +120,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How long a fixed calculation took after `step` steps of the run: what the machine gave it at that moment."""
+    """The time of a fixed calculation after `step` steps of the run: how fast the machine was at that moment."""
 
     step: int
     time_ms: float
@@ -128,7 +128,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How many images of one class an evaluation got right. `key`: its folder; `name`: what it is called, if known."""
+    """The images of one class that an evaluation got right. `key`: its folder; `name`: its name, if known."""
 
     key: str
     name: str
@@ -139,7 +139,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """So many images of the class `key` were taken for the class `taken_for`."""
+    """How many images of the class `key` were mistaken for the class `taken_for`."""
 
     key: str
     taken_for: str
@@ -148,7 +148,7 @@ class ConfusedPair:
 
 @dataclass(frozen=True)
 class Run:
-    """A sealed run folder whose log and metrics agree. Its numbers are those of the log, as published."""
+    """A sealed run folder whose log and metrics agree; its numbers are those of the log, as in the published one."""
 
     folder: Path
     kind: str

@@ -1,4 +1,4 @@
-"""The seal of a run folder: a file of SHA-256 hashes, written last, so a folder without it is unfinished."""
+"""Check the seal of a run folder: a file of SHA-256 hashes, written last; a folder without it is unfinished."""
 
 import hashlib
 import os
@@ -13,14 +13,15 @@ _SEALED = re.compile(r"(?P<hash>[0-9a-f]{64})  (?P<name>.+)")
 
 
 def is_sealed(folder: Path) -> bool:
-    """Whether the run was finished."""
+    """Return whether the run was finished."""
     return (folder / SEAL).is_file()
 
 
 def verify_seal(folder: Path) -> int:
-    """Check every file against the seal; returns how many sealed checkpoints are absent, which is allowed.
+    """Check every file against the seal; return how many sealed checkpoints are absent, which is allowed.
 
-    Raises ReproError naming every file that was changed, is missing or is extra.
+    Raises:
+        ReproError: files were changed, are missing or are extra; all are named.
     """
     sealed: dict[str, str] = {}
     for number, line in enumerate(_lines(folder / SEAL), 1):

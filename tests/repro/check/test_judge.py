@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from repro.check.measurements import Speed
 
 from repro.check.judge import Judgment, judge_run
+from repro.check.measurements import Speed
 from repro.published.schema import Verdict
 from repro.records.run_folder import read_run
 from tests.support import ROOT

@@ -121,7 +121,7 @@ def test_pieces_of_logs_in_any_order_give_a_log_or_a_clear_error(folder: Path, s
     [
         pytest.param(TRAINED.replace("\n", "\r\n"), id="Windows line ends"),
         pytest.param("\ufeff" + TRAINED, id="a byte order mark"),
-        pytest.param(TRAINED.replace("2022", "\x1b[32m2022").replace("\n", "\x1b[0m\n"), id="colours"),
+        pytest.param(TRAINED.replace("2022", "\x1b[32m2022").replace("\n", "\x1b[0m\n"), id="colors"),
         pytest.param(TRAINED.replace("\n", "\n 45%|####5     | 36/80\r"), id="a progress bar between"),
         pytest.param("x" * 25 * LONGEST + "\n" + TRAINED, id="a line beyond all bounds"),
     ],
@@ -161,7 +161,7 @@ STEP = b"2022-07-27 16:40:13:INFO:epoch[296], step_num[296], loss=2.671882\n"
         pytest.param(STEP, SIZE, TRAINED, f"{SIZE // len(STEP) + 4} steps, 4 epochs, 0 foreign", id="lines of steps"),
         pytest.param(b"x", SIZE, "\n" + TRAINED, "4 steps, 4 epochs, ", id="one endless line"),
         pytest.param(STEP[:-1], SIZE, "", "/dev/stdin:1: found 'epoch[296], step", id="an endless line of records"),
-        pytest.param(b"\x1b[3", SIZE // 6, "\n" + TRAINED, "4 steps, 4 epochs, ", id="colours without end"),
+        pytest.param(b"\x1b[3", SIZE // 6, "\n" + TRAINED, "4 steps, 4 epochs, ", id="colors without end"),
         pytest.param(b" 45%|##5  | 36/80\r", SIZE // 6, "\n" + TRAINED, "4 steps, 4 epochs, ", id="a progress bar"),
         pytest.param(STEP[:25] + b"a message\n", SIZE // 6, TRAINED, "4 steps, 4 epochs, 0 foreign", id="messages"),
     ],
