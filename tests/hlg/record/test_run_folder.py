@@ -1,9 +1,10 @@
-"""The run folder: published lines to the character, the same facts as JSON, the seal."""
+"""The run folder and its journal: published lines to the character, the same facts as JSON, the seal."""
 
 import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,26 @@ from hlg.errors import DivergedError, UserError
 from hlg.record import run_folder
 from hlg.record.journal import Journal
 from hlg.record.run_folder import RunFolder
+
+
+def _run(tmp_path: Path) -> RunFolder:
+    return RunFolder.create(tmp_path, "train", "tiny", "CPU")
+
+
+def _journal(run: RunFolder, steps: int = 2, log_interval: int = 0) -> Journal:
+    return Journal(run, steps, 8, log_interval, echo=lambda line: None)
+
+
+def _events(run: RunFolder) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+
+
+def _train(journal: Journal, first: int, last: int) -> None:
+    """Record steps of two an epoch: losses 2, 1.75, 1.5, 1.25; accuracies 60 %, 50 %."""
+    for step in range(first, last):
+        journal.step(step, loss=2.0 - step / 4, lr=1e-3, overflow=step == 1, wait_s=0.5, busy_s=1.5)
+        if step % 2:
+            journal.epoch(step // 2, 60.0 - 10 * (step // 2), 90.0, 0.25)
 
 
 def test_lines_are_the_published_ones_to_the_character() -> None:
@@ -27,26 +48,13 @@ def test_lines_are_the_published_ones_to_the_character() -> None:
     )
 
 
-def _journal(run: RunFolder, steps: int = 2, log_interval: int = 0) -> Journal:
-    return Journal(run, steps, 8, log_interval, echo=lambda line: None)
-
-
-def _run(tmp_path: Path) -> RunFolder:
-    return RunFolder.create(tmp_path, "train", "tiny", "CPU")
-
-
-def _events(run: RunFolder) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
-
-
-def test_a_training_run_leaves_log_and_metrics_that_say_the_same(tmp_path: Path) -> None:
+def test_a_training_run_leaves_log_and_metrics_that_say_the_same_and_is_sealed_last(tmp_path: Path) -> None:
     with _run(tmp_path) as run:
+        run.write("env.json", {"seed": 1})
         journal = _journal(run)
-        for step in range(4):
-            journal.step(step, loss=2.0 - step / 4, lr=1e-3, overflow=step == 1, wait_s=0.5, busy_s=1.5)
-            if step % 2:
-                journal.epoch(step // 2, 60.0 - 10 * (step // 2), 90.0, 0.25)
+        _train(journal, 0, 4)
         journal.end(skipped_images=0)
+        assert not (run.path / "SHA256SUMS").exists()
     log = (run.path / "train.log").read_text().splitlines()
     assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d:INFO:", line) for line in log)
     assert log[1].endswith(
@@ -54,78 +62,53 @@ def test_a_training_run_leaves_log_and_metrics_that_say_the_same(tmp_path: Path)
         "accuracy=0.600000, eval_cost=0.25"
     )
     assert log[-2].endswith("INFO:last_metric[0.6]")  # the best, not the last, as published
-    events = _events(run)
-    epoch = next(e for e in events if e["event"] == "epoch")
-    assert epoch["step_time_ms"] == 1500
-    assert epoch["data_wait_ms"] == 500
-    assert epoch["epoch_time_s"] == 4
-    assert epoch["overflow_steps"] == 1
-    end = events[-1]
-    assert (end["best_top1_pct"], end["best_epoch"], end["last_top1_pct"]) == (60.0, 0, 50.0)
-
-
-def test_step_lines_come_once_an_epoch_as_published_or_as_often_as_asked(tmp_path: Path) -> None:
-    for log_interval, lines in ((0, 1), (2, 3), (1, 5)):
-        with _run(tmp_path) as run:
-            journal = _journal(run, steps=5, log_interval=log_interval)
-            for step in range(5):
-                journal.step(step, 1.0, 1e-3, False, 0.1, 0.1)
-        assert (run.path / "train.log").read_text().count("step_num") == lines
-        assert len(_events(run)) == 5
-
-
-@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_rate(loss: float, tmp_path: Path) -> None:
-    with (
-        pytest.raises(DivergedError, match=r"step 3 \(epoch 1\), learning rate 0.002: the loss is .*lower lr_max"),
-        _run(tmp_path) as run,
-    ):
-        journal = _journal(run)
-        journal.step(3, loss, 2e-3, False, 0.1, 0.1)
-    assert _events(run)[-1]["loss"] == str(loss)  # recorded before the stop, as text: JSON has no nan
-    assert not (run.path / "SHA256SUMS").exists()
-
-
-def test_an_epoch_in_which_every_step_overflowed_stops_the_run(tmp_path: Path) -> None:
-    with pytest.raises(DivergedError, match="all 2 steps of this epoch overflowed"), _run(tmp_path) as run:
-        journal = _journal(run)
-        journal.step(0, 1.0, 1e-3, True, 0.1, 0.1)
-        journal.step(1, 1.0, 1e-3, True, 0.1, 0.1)
-
-
-def test_the_seal_is_written_last_and_holds_every_file(tmp_path: Path) -> None:
-    with _run(tmp_path) as run:
-        run.write("env.json", {"seed": 1})
-        run.log("hello")
-        assert not (run.path / "SHA256SUMS").exists()
+    epoch = {"step_time_ms": 1500, "data_wait_ms": 500, "epoch_time_s": 4, "overflow_steps": 1}
+    assert epoch.items() <= next(e for e in _events(run) if e["event"] == "epoch").items()
+    assert {"best_top1_pct": 60.0, "best_epoch": 0, "last_top1_pct": 50.0}.items() <= _events(run)[-1].items()
     sums = dict(reversed(line.split("  ")) for line in (run.path / "SHA256SUMS").read_text().splitlines())
-    assert set(sums) == {"env.json", "train.log", "metrics.jsonl"}
-    for name, digest in sums.items():
-        assert hashlib.sha256((run.path / name).read_bytes()).hexdigest() == digest
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in run.path.iterdir()}
+    assert sums == {name: digest for name, digest in files.items() if name != "SHA256SUMS"}
 
 
-def test_an_interrupted_run_is_left_readable_and_unsealed(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), _run(tmp_path) as run:
-        run.log("one line")
-        raise KeyboardInterrupt
-    assert "one line" in (run.path / "train.log").read_text()
+@pytest.mark.parametrize(("log_interval", "lines"), [(0, 1), (2, 3), (1, 5)])
+def test_step_lines_come_once_an_epoch_as_published_or_as_often_as_asked(
+    log_interval: int, lines: int, tmp_path: Path
+) -> None:
+    with _run(tmp_path) as run:
+        journal = _journal(run, steps=5, log_interval=log_interval)
+        for step in range(5):
+            journal.step(step, 1.0, 1e-3, False, 0.1, 0.1)
+    assert (run.path / "train.log").read_text().count("step_num") == lines
+    assert len(_events(run)) == 5
+
+
+@pytest.mark.parametrize(
+    ("loss", "overflow", "said"),
+    [
+        (float("nan"), False, r"step 2 \(epoch 1\), learning rate 0.002: the loss is nan.*lower lr_max"),
+        (float("inf"), False, r"step 2 \(epoch 1\), learning rate 0.002: the loss is inf.*lower lr_max"),
+        (1.0, True, r"step 3 \(epoch 1\).*all 2 steps of this epoch overflowed"),
+    ],
+)
+def test_a_run_that_diverges_stops_and_says_so_and_stays_readable_and_unsealed(
+    loss: float, overflow: bool, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DivergedError, match=said), _run(tmp_path) as run:
+        journal = _journal(run)
+        for step in (2, 3):
+            journal.step(step, loss, 2e-3, overflow, 0.1, 0.1)
+    assert _events(run)[-1]["loss"] in (loss, str(loss))  # recorded before the stop, as text: JSON has no nan
     assert not (run.path / "SHA256SUMS").exists()
-
-
-def _half(run: RunFolder, journal: Journal) -> dict[str, int]:
-    """Three steps of two epochs, and how far the records then are."""
-    for step in range(3):
-        journal.step(step, loss=2.0 - step / 4, lr=1e-3, overflow=False, wait_s=0.5, busy_s=1.5)
-        if step == 1:
-            journal.epoch(0, 60.0, 90.0, 0.25)
-    return run.positions()
 
 
 def test_a_run_that_goes_on_reads_as_one_and_keeps_what_was_cut_off(tmp_path: Path) -> None:
-    run = _run(tmp_path)
-    at = _half(run, _journal(run))
-    _journal(run).step(3, loss=9.0, lr=1e-3, overflow=False, wait_s=0.5, busy_s=1.5)
-    with pytest.raises(KeyboardInterrupt), run:
+    with pytest.raises(KeyboardInterrupt), _run(tmp_path) as run:
+        journal = _journal(run)
+        _train(journal, 0, 3)
+        at = run.positions()
+        journal.step(3, loss=9.0, lr=1e-3, overflow=False, wait_s=0.5, busy_s=1.5)
+        with pytest.raises(UserError, match="another process is writing this run"):
+            RunFolder.reopen(run.path, "train", **at)
         raise KeyboardInterrupt
     with RunFolder.reopen(run.path, "train", **at) as again:
         assert again.cut_steps == 1
@@ -135,8 +118,7 @@ def test_a_run_that_goes_on_reads_as_one_and_keeps_what_was_cut_off(tmp_path: Pa
         journal.step(3, loss=1.0, lr=1e-3, overflow=False, wait_s=1.5, busy_s=2.5)
         journal.epoch(1, 70.0, 95.0, 0.25)
         journal.end(skipped_images=0)
-    losses = [event["loss"] for event in _events(run) if event["event"] == "step"]
-    assert losses == [2.0, 1.75, 1.5, 1.0]
+    assert [event["loss"] for event in _events(run) if event["event"] == "step"] == [2.0, 1.75, 1.5, 1.0]
     last = [event for event in _events(run) if event["event"] == "epoch"][-1]
     assert last["epoch_time_s"] == 0.5 + 1.5 + 1.5 + 2.5  # of the step before the cut as well
     assert _events(run)[-1]["mean_images_per_s"] == pytest.approx((16 / 4 + 16 / 6) / 2)
@@ -148,7 +130,8 @@ def test_a_run_that_goes_on_reads_as_one_and_keeps_what_was_cut_off(tmp_path: Pa
 
 def test_records_that_are_shorter_than_the_checkpoint_knows_are_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), _run(tmp_path) as run:
-        at = _half(run, _journal(run))
+        _train(_journal(run), 0, 3)
+        at = run.positions()
         raise KeyboardInterrupt
     content = (run.path / "metrics.jsonl").read_bytes()
     (run.path / "metrics.jsonl").write_bytes(content[:-5])
@@ -156,40 +139,24 @@ def test_records_that_are_shorter_than_the_checkpoint_knows_are_refused(tmp_path
         RunFolder.reopen(run.path, "train", **at)
 
 
-def test_a_run_that_is_being_written_cannot_be_opened_a_second_time(tmp_path: Path) -> None:
-    with _run(tmp_path) as run:
-        at = _half(run, _journal(run))
-        with pytest.raises(UserError, match="another process is writing this run"):
-            RunFolder.reopen(run.path, "train", **at)
-    assert len(_events(run)) == 4
-
-
-def test_a_run_folder_is_named_by_date_recipe_device_and_commit_and_never_reused(tmp_path: Path) -> None:
-    first, second = _run(tmp_path), _run(tmp_path)
-    assert first.path != second.path
-    assert re.fullmatch(r"\d{8}T\d{6}Z_tiny_cpux1_([0-9a-f]{8}|nogit)(-\d)?", first.path.name)
+def test_a_run_folder_is_named_by_date_recipe_device_and_commit_never_reused_and_linked(tmp_path: Path) -> None:
+    runs = [_run(tmp_path), _run(tmp_path)]
+    assert runs[0].path != runs[1].path
+    for run in runs:
+        assert re.fullmatch(r"\d{8}T\d{6}Z_tiny_cpux1_([0-9a-f]{8}|nogit)(-\d)?", run.path.name)
+        run_folder.link_latest(run.path, "tiny")
+        assert (tmp_path / "latest_tiny").resolve() == run.path.resolve()
 
 
 def test_a_place_where_no_folder_can_be_made_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"save_checkpoint_path .*file: can't make a run folder"):
-        RunFolder.create(tmp_path / "file", "train", "tiny", "CPU")
-
-
-def test_the_latest_link_moves_to_the_newest_run(tmp_path: Path) -> None:
-    first, second = _run(tmp_path), _run(tmp_path)
-    run_folder.link_latest(first.path, "tiny")
-    run_folder.link_latest(second.path, "tiny")
-    assert (tmp_path / "latest_tiny").resolve() == second.path.resolve()
+        _run(tmp_path / "file")
 
 
 def test_a_disk_that_fills_up_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     def work(config: object, stem: str) -> None:
-        with Path("/dev/full").open("w") as full:  # a real device on which every write fails
-            full.write("a line")
-            full.flush()
+        Path("/dev/full").write_text("a line")  # a real device on which every write fails
 
     assert cli.run_program(work, [], need=()) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ")
-    assert "No space left on device" in said
+    assert re.fullmatch("error: .*No space left on device.*\n", capsys.readouterr().err)
