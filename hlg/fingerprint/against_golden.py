@@ -14,7 +14,7 @@ from hlg.checkpoint.weights import published_name
 from hlg.errors import UserError
 from hlg.fingerprint import synthetic
 from hlg.fingerprint.rows import PUBLISHED, FingerprintRow
-from hlg.fingerprint.weights import set_synthetic_weights
+from hlg.fingerprint.synthetic_weights import set_synthetic_weights
 from hlg.model.loss import build_loss
 from hlg.model.network import HLG
 from hlg.model.optimizer import AdamW

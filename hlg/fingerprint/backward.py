@@ -12,7 +12,7 @@ from hlg.fingerprint import synthetic
 from hlg.fingerprint.bounds import ReferenceTensors
 from hlg.fingerprint.optimizer import reset_optimizer
 from hlg.fingerprint.rows import ROWS, FingerprintRow, exact_row
-from hlg.fingerprint.weights import set_synthetic_weights
+from hlg.fingerprint.synthetic_weights import set_synthetic_weights
 from hlg.model.loss import build_loss
 from hlg.model.network import build_network
 from hlg.model.optimizer import AdamW

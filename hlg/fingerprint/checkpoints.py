@@ -11,7 +11,7 @@ from hlg.checkpoint import store
 from hlg.checkpoint.weights import load_weights, published_name
 from hlg.fingerprint import synthetic
 from hlg.fingerprint.rows import FingerprintRow, exact_row
-from hlg.fingerprint.weights import set_synthetic_weights
+from hlg.fingerprint.synthetic_weights import set_synthetic_weights
 from hlg.model.network import build_network
 from hlg.model.optimizer import AdamW
 

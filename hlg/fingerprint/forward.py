@@ -11,7 +11,7 @@ from hlg.fingerprint import synthetic
 from hlg.fingerprint.bounds import ReferenceTensors
 from hlg.fingerprint.probes import insert_probes
 from hlg.fingerprint.rows import FingerprintRow, exact_row
-from hlg.fingerprint.weights import set_parameters
+from hlg.fingerprint.synthetic_weights import set_parameters
 from hlg.model.loss import build_loss
 from hlg.model.network import build_network
 

@@ -13,7 +13,7 @@ from hlg.checkpoint.weights import published_name
 from hlg.fingerprint import synthetic
 from hlg.fingerprint.bounds import ReferenceTensors
 from hlg.fingerprint.rows import FingerprintRow
-from hlg.fingerprint.weights import set_synthetic_weights
+from hlg.fingerprint.synthetic_weights import set_synthetic_weights
 from hlg.model.network import build_network
 from hlg.model.optimizer import AdamW
 from hlg.model.schedule import learning_rates

@@ -29,7 +29,7 @@ _CAUSES = _read_causes()
 
 def probable_cause(row: FingerprintRow) -> str:
     """What is probably wrong where this row is the first one out of bounds, in a sentence or two."""
-    text = _CAUSES.get(row.area, {}).get(row.name) or "not known; make fingerprint looks closer."
+    text = _CAUSES.get(row.area, {}).get(row.name) or "not known; run make fingerprint to look closer."
     if not row.note:
         return text
     return f"{row.note[0].upper()}{row.note[1:]}: {SAME_FACTOR if row.area == 'backward' else text}"

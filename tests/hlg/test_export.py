@@ -14,7 +14,7 @@ from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
 from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.errors import UserError
-from hlg.fingerprint.weights import set_synthetic_weights
+from hlg.fingerprint.synthetic_weights import set_synthetic_weights
 from hlg.inference import export
 from hlg.model.network import HLG
 from tests.hlg.checkpoint.test_store import STATE

@@ -15,7 +15,7 @@ from PIL import Image
 
 from hlg.checkpoint import store
 from hlg.data import augment
-from hlg.fingerprint import inputs, optimizer, weights
+from hlg.fingerprint import inputs, optimizer, synthetic_weights
 from hlg.fingerprint.synthetic import SHORT_SCHEDULE, draw_parameter
 from hlg.model import layers, loss, network, normalize, operators, schedule
 from hlg.model.network import DILATED, HLG, LOCAL, MOBILE, Attention, LocalGlobalBlock
@@ -157,14 +157,14 @@ def early_means(self: LocalGlobalBlock, x: Tensor, scales: Tensor | None) -> Ten
     return x.transpose(0, 2, 1).reshape(B, C, H, W)
 
 
-@replaces(weights, "draw_parameter", "forward: stage 2 block 1: window attention")
+@replaces(synthetic_weights, "draw_parameter", "forward: stage 2 block 1: window attention")
 def transposed_weight(name: str, shape: tuple[int, ...], salt: str) -> np.ndarray:
     """One weight of an attention is transposed."""
     value = draw_parameter(name, shape, salt)
     return value.T.copy() if name == "block2_1.attn.proj.weight" else value
 
 
-@replaces(weights, "draw_parameter", "forward: stage 3: position embedding")
+@replaces(synthetic_weights, "draw_parameter", "forward: stage 3: position embedding")
 def shifted_positions(name: str, shape: tuple[int, ...], salt: str) -> np.ndarray:
     """The rows of one position embedding are in another order."""
     value = draw_parameter(name, shape, salt)
