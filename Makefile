@@ -203,7 +203,7 @@ PYTEST = $(START) python -m pytest
 BY_FILE = --dist loadfile --max-worker-restart 0
 
 test: setup ## Run the tests
-	@$(PYTEST) -n 2 $(BY_FILE) --ignore tests/drills --ignore tests/benchmarks
+	@$(PYTEST) -n 2 $(BY_FILE) --ignore tests/drills --benchmark-skip
 faults: setup ## Break running jobs in every way we know, and print what happened and what was lost
 	@$(PYTEST) tests/drills/faults -n 4 $(BY_FILE)
 test-fingerprint: setup ## Plant faults for make fingerprint to find, and compare with the published implementation

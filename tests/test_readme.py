@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from repro.markdown import read_table
+from repro.report.__main__ import main as report
 from tests.support import ROOT
-from tests.support.processes import run_module
 from tests.support.readme import TABLES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,32 +39,33 @@ def test_every_published_script_and_program_has_its_place_in_the_readme() -> Non
         assert re.search(rf"^\| `[^|]*{re.escape(name)}[^|]*\| .*(make|hlg/?)", section, re.MULTILINE), name
 
 
-def test_the_page_about_several_seeds_is_made_from_its_runs(tmp_path: Path) -> None:
-    for folder in ("seeds", "published"):
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The kept runs, where a report of them can be written; the working directory."""
+    for folder in ("kept", "seeds", "published"):
         shutil.copytree(ROOT / "results" / folder, tmp_path / "results" / folder)
-    options = ("--runs", "results/seeds", "--out", "results/seeds/again.md")
-    done = run_module("repro.report", *options, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_page_about_several_seeds_is_made_from_its_runs(kept: Path) -> None:
+    assert report(["--runs", "results/seeds", "--out", "results/seeds/again.md"]) == 0
     page = (ROOT / "results/seeds/report.md").read_text()
-    assert (tmp_path / "results/seeds/again.md").read_text() == page
+    assert Path("results/seeds/again.md").read_text() == page
     assert "| 1, 2, 3 | Top-1 accuracy, last epoch | 3 |" in page
 
 
-def test_the_example_of_a_report_is_made_from_the_kept_runs(tmp_path: Path) -> None:
-    for folder in ("kept", "seeds", "published"):
-        shutil.copytree(ROOT / "results" / folder, tmp_path / "results" / folder)
-    runs = sorted(str(run.relative_to(tmp_path)) for run in tmp_path.glob("results/[ks]*/2*"))
-    options = (*runs, "--out", "results/example/report.md")
-    done = run_module("repro.report", *options, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
-    assert done.returncode == 0, done.stderr
-    made, kept = (
+def test_the_example_of_a_report_is_made_from_the_kept_runs(kept: Path) -> None:
+    runs = sorted(str(run.relative_to(kept)) for run in kept.glob("results/[ks]*/2*"))
+    assert report([*runs, "--out", "results/example/report.md"]) == 0
+    made, shown = (
         {file.relative_to(root): file.read_bytes() for file in root.rglob("*") if file.suffix not in ("", ".png")}
-        for root in (tmp_path / "results/example", ROOT / "results/example")
+        for root in (kept / "results/example", ROOT / "results/example")
     )
     assert len(made) > 20
-    assert [name for name in made.keys() | kept.keys() if made.get(name) != kept.get(name)] == []
+    assert [name for name in made.keys() | shown.keys() if made.get(name) != shown.get(name)] == []
 
 
-def test_the_readmes_table_of_results_is_made_from_the_kept_runs() -> None:
-    done = run_module("repro.report", "--runs", "results/kept", "--check", "README.md")
-    assert done.returncode == 0, done.stderr
+def test_the_readmes_table_of_results_is_made_from_the_kept_runs(kept: Path) -> None:
+    shutil.copy(ROOT / "README.md", kept)
+    assert report(["--runs", "results/kept", "--check", "README.md"]) == 0

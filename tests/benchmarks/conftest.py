@@ -1,18 +1,17 @@
 """What benchmarks note beside their times: the software, and ratios that hold on other machines too."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import pytest
 
-from repro.check.workload import PACKAGES
+from hlg.record.environment import environment_facts
 from repro.markdown import columns
 
 NOTES = pytest.StashKey[list[tuple[str, ...]]]()
 
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
-    machine_info["packages"] = {name: _version(name) for name in PACKAGES}
+    machine_info["packages"] = environment_facts({})["packages"]
 
 
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
@@ -34,10 +33,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def _notes(found: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in found.items())
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

@@ -50,13 +50,8 @@ def scanned(root: Path, cache: Path) -> float:
     Raises:
         ValueError: it saw another number of files.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", SCAN, str(root)],
-        check=True,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
-    )
+    command, environment = [sys.executable, "-c", SCAN, str(root)], os.environ | {"XDG_CACHE_HOME": str(cache)}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     seconds, files = done.stdout.split()
     if int(files) != FILES:
         raise ValueError(f"{root}: found {files} files, expected {FILES}")

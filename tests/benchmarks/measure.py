@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -69,21 +70,13 @@ def measured_input(photos: Path, rounds: int, out: Path) -> None:
         published.append(_published_input(photos))
     rates = [found["images"] / found["seconds"] for found in published]
     ratios = [own["images_per_s"] / rate for own, rate in zip(ours, rates, strict=True)]
-    write(
-        out,
-        "input",
-        {
-            "workers": CORES,
-            "images_per_s": statistics.median(own["images_per_s"] for own in ours),
-            "images_per_s_per_core": statistics.median(own["images_per_s_per_core"] for own in ours),
-            "decoded_per_s_per_core": statistics.median(own["decoded_per_s_per_core"] for own in ours),
-            "published_images_per_s": statistics.median(rates),
-            "ratio": statistics.median(ratios),
-            "ratios": ratios,
-            "ours": ours,
-            "published": published,
-        },
-    )
+    own_rates = ("images_per_s", "images_per_s_per_core", "decoded_per_s_per_core")
+    medians = {
+        **{name: statistics.median(own[name] for own in ours) for name in own_rates},
+        "published_images_per_s": statistics.median(rates),
+        "ratio": statistics.median(ratios),
+    }
+    write(out, "input", {"workers": CORES, **medians, "ratios": ratios, "ours": ours, "published": published})
 
 
 def _published_input(photos: Path) -> dict[str, Any]:
@@ -102,16 +95,12 @@ def _published_input(photos: Path) -> dict[str, Any]:
 def evaluation(rounds: int, out: Path) -> None:
     """Images a second of an evaluation from files, beside those of the forward pass alone, by turns."""
     pairs = [(_bench("evaluate", 5), _bench("forward", 20)) for _ in range(rounds)]
-    write(
-        out,
-        "evaluate",
-        {
-            "images_per_s": statistics.median(found["images_per_s"] for found, _ in pairs),
-            "forward_images_per_s": statistics.median(alone["images_per_s"] for _, alone in pairs),
-            "ratio": statistics.median(found["images_per_s"] / alone["images_per_s"] for found, alone in pairs),
-            "pairs": pairs,
-        },
-    )
+    medians = {
+        "images_per_s": statistics.median(found["images_per_s"] for found, _ in pairs),
+        "forward_images_per_s": statistics.median(alone["images_per_s"] for _, alone in pairs),
+        "ratio": statistics.median(found["images_per_s"] / alone["images_per_s"] for found, alone in pairs),
+    }
+    write(out, "evaluate", {**medians, "pairs": pairs})
 
 
 def _bench(what: str, steps: int, *keys: str) -> dict[str, Any]:
@@ -178,15 +167,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--only", choices=("forward", "step", "evaluate", "input", "profile"), help="one of the files")
     options = parser.parse_args()
-    for what in ("forward", "step"):
+    measurements: dict[str, Callable[[], None]] = {
+        "forward": lambda: by_turns("forward", options.torch, options.published, options.rounds, options.out),
+        "step": lambda: by_turns("step", options.torch, options.published, options.rounds, options.out),
+        "evaluate": lambda: evaluation(3, options.out),
+        "input": lambda: measured_input(options.photos, 3, options.out),
+        "profile": lambda: profiles(3, options.out),
+    }
+    for what, measure in measurements.items():
         if options.only in (None, what):
-            by_turns(what, options.torch, options.published, options.rounds, options.out)
-    if options.only in (None, "evaluate"):
-        evaluation(3, options.out)
-    if options.only in (None, "input"):
-        measured_input(options.photos, 3, options.out)
-    if options.only in (None, "profile"):
-        profiles(3, options.out)
+            measure()
 
 
 if __name__ == "__main__":

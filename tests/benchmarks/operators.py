@@ -27,17 +27,6 @@ KEPT = Path("results/benchmarks/operators.json")
 BATCH = 8
 # What becomes no kernel: order, tuples, other shapes of the same bytes, calls of other graphs.
 PLUMBING = {"Depend", "Load", "UpdateState", "MakeTuple", "TupleGetItem", "Return", "Reshape", "ExpandDims", "Squeeze"}
-BYTES = {
-    "Float64": 8,
-    "Int64": 8,
-    "Float32": 4,
-    "Int32": 4,
-    "Float16": 2,
-    "BFloat16": 2,
-    "Bool": 1,
-    "Int8": 1,
-    "UInt8": 1,
-}
 CONVOLUTIONS = {  # where its result, or that one's gradient, and its weight, or that one's gradient, stand
     "Conv2D": ("output", "input 1"),
     "Conv2DBackpropInput": ("input 0", "input 1"),
@@ -82,7 +71,12 @@ def _tensors(text: str) -> tuple[list[tuple[int, ...]], int]:
     for several in _TUPLE.finditer(text):
         found += [(several["type"], shape) for shape in re.findall(r"\(([\d, ]*)\)", several["shapes"])]
     shapes = [tuple(int(size) for size in shape.split(",") if size.strip()) for _, shape in found]
-    return shapes, sum(BYTES[kind] * math.prod(shape) for (kind, _), shape in zip(found, shapes, strict=True))
+    return shapes, sum(_bytes(kind) * math.prod(shape) for (kind, _), shape in zip(found, shapes, strict=True))
+
+
+def _bytes(kind: str) -> int:
+    """Of an element: Float32, BFloat16, Bool."""
+    return int(re.sub(r"\D", "", kind) or 8) // 8
 
 
 def flops(operator: Operator) -> int:
@@ -138,8 +132,7 @@ def main() -> None:
     }
     KEPT.write_text(json.dumps({"batch": BATCH, "graphs": found}, indent=1) + "\n", encoding="utf-8")
     for name, totals in found.items():
-        numbers = f"{totals['operators']} operators, {totals['flops'] / 1e9:.1f} GFLOP, {totals['bytes'] / 1e9:.2f} GB"
-        print(f"{name}: {numbers}, {totals['transposes']} transposes")
+        print(name, {what: number for what, number in totals.items() if what != "by_name"})
 
 
 if __name__ == "__main__":

@@ -64,11 +64,7 @@ class Policy:
         return image
 
 
-def to_numpy(image: Image.Image) -> np.ndarray:
-    return np.asarray(image)
-
-
-def pipeline(folder: Path, workers: int, autoaugment: bool = True, epochs: int = 1):  # type: ignore[no-untyped-def]
+def pipeline(folder: Path, workers: int, epochs: int):  # type: ignore[no-untyped-def]
     """The data set object: images (128, 3, 224, 224) float32, labels (128, 1001) float32."""
     import mindspore as ms
     import mindspore.dataset as ds
@@ -77,10 +73,9 @@ def pipeline(folder: Path, workers: int, autoaugment: bool = True, epochs: int =
     operations: list[Callable] = [
         vision.RandomCropDecodeResize(224, (0.05, 1.0), (0.75, 1.333), vision.Inter.BILINEAR),
         vision.RandomHorizontalFlip(0.5),
-    ]
-    if autoaugment:
-        operations += [vision.ToPIL(), Policy(), to_numpy]
-    operations += [
+        vision.ToPIL(),
+        Policy(),
+        np.asarray,
         vision.Normalize([0.485 * 255, 0.456 * 255, 0.406 * 255], [0.229 * 255, 0.224 * 255, 0.225 * 255]),
         vision.HWC2CHW(),
     ]
@@ -97,11 +92,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--images", type=int, default=4096)
-    parser.add_argument("--autoaugment", type=int, default=1)
     args = parser.parse_args()
 
     epochs = 1 + (args.images + 2 * BATCH) // max(1, sum(1 for _ in args.folder.glob("*/*")))
-    data = pipeline(args.folder, args.workers, bool(args.autoaugment), epochs)
+    data = pipeline(args.folder, args.workers, epochs)
     batches = data.create_tuple_iterator(num_epochs=1, output_numpy=True)
     for _ in range(2):  # processes start, files come into memory
         next(batches)

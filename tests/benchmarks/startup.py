@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.measure import write
+
 POLL_S = 0.02
 
 
@@ -69,16 +71,11 @@ def main() -> None:
                 if kept != (name == "warm"):
                     raise RuntimeError(f"a {name} start, and its graphs were {'' if kept else 'not '}kept ones")
                 times.append(seconds)
-                print(
-                    f"{name} {seconds:.1f} s, {processor:.1f} s of the processor, load {os.getloadavg()[0]:.1f}",
-                    flush=True,
-                )
+                load = os.getloadavg()[0]
+                print(f"{name} {seconds:.1f} s, {processor:.1f} s of the processor, load {load:.1f}", flush=True)
     medians = {name: statistics.median(times) for name, times in found.items()}
-    own.out.mkdir(parents=True, exist_ok=True)
-    result = {"median_s": medians, "times_s": found, "environment": environment}
-    (own.out / "startup.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    for name, median in medians.items():
-        print(f"{name}: median {median:.1f} s of {len(found[name])}")
+    write(own.out, "startup", {"median_s": medians, "times_s": found, "environment": environment})
+    print(*(f"{name}: median {median:.1f} s of {own.rounds}" for name, median in medians.items()), sep="\n")
 
 
 if __name__ == "__main__":

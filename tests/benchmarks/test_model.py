@@ -16,15 +16,8 @@ from hlg.config import Config
 from hlg.runtime import device
 
 CORES = len(os.sched_getaffinity(0))
-CONFIG = Config(
-    device_target="CPU",
-    amp_level="O0",
-    batch_size=8,
-    dataset_path="",
-    eval_path="",
-    train_num_workers=CORES,
-    eval_num_workers=CORES,
-)
+DRAWN = {"dataset_path": "", "eval_path": "", "train_num_workers": CORES, "eval_num_workers": CORES}
+CONFIG = Config(device_target="CPU", amp_level="O0", batch_size=8, **DRAWN)
 ROUNDS = 7
 
 

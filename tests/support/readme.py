@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from repro.markdown import read_table, write_table
+from tests.benchmarks import speeds
 from tests.drills.faults import drill
 from tests.drills.numerics import example, planted
 from tests.support import ROOT, migration, plan_check
@@ -20,6 +21,7 @@ TABLES: dict[str, Callable[[], str]] = {  # by the name between the README's mar
     example.NAME: example.text,
     "plan": plan_check.page,
     "plan-error": plan_check.kept_table,
+    **speeds.TABLES,
 }
 
 

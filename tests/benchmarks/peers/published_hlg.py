@@ -1,4 +1,4 @@
-"""The published implementation, a peer that takes its turns for repro.bench.turns.
+"""The published implementation, a peer that takes its turns for repro.bench.pacing.
 
     python published_hlg.py step --code models/research/cv/hlg --batch 8
 
@@ -8,7 +8,6 @@ loss and optimiser run on today's MindSpore as they are. They are put together a
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +15,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor
 from mindspore.train.loss_scale_manager import FixedLossScaleManager
+from paced import take_turns
 
 SETTINGS = {
     "train_image_size": 224,
@@ -64,11 +64,4 @@ if __name__ == "__main__":
     sys.path.insert(0, str(options.code))
     ms.set_context(mode=ms.GRAPH_MODE)
     ms.set_device("CPU")
-    repeat = repetition(options.what, options.batch)
-    repeat()
-    repeat()
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        repeat()
-        print(time.perf_counter() - start, flush=True)
+    take_turns(repetition(options.what, options.batch))

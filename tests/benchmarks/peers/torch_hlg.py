@@ -1,16 +1,15 @@
-"""HLG-Mobile in PyTorch, a peer that takes its turns for repro.bench.turns: ``python torch_hlg.py step --batch 8``.
+"""HLG-Mobile in PyTorch, a peer that takes its turns for repro.bench.pacing: ``python torch_hlg.py step --batch 8``.
 
 It computes what the network does here (with the golden weights its logits agree to a relative 6e-7), float32. It needs
 torch and numpy, which this project does not install: ``pip install torch numpy`` in an environment of its own.
 """
 
 import argparse
-import sys
-import time
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
+from paced import take_turns
 
 DIM, HEADS, RATIO, GRID = (32, 64, 192, 384), (2, 4, 8, 16), (8, 8, 4, 4), (56, 28, 14, 7)
 
@@ -121,14 +120,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=("forward", "step"))
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    repeat = repetition(options.what, options.batch)
-    repeat()
-    repeat()
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        repeat()
-        print(time.perf_counter() - start, flush=True)
+    take_turns(repetition(options.what, options.batch))
