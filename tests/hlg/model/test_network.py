@@ -1,7 +1,9 @@
-"""The network: shapes, regrouping, initialisation, precision. Its numbers are held in test_parity.py."""
+"""The network: shapes, regrouping, initialization, precision. Its numbers are held by the fingerprint's tests."""
 
 import csv
 import math
+from collections.abc import Iterator
+from functools import partial
 
 import mindspore as ms
 import numpy as np
@@ -14,18 +16,22 @@ from hlg.data.streams import draw_drop_scales
 from hlg.errors import UserError
 from hlg.model.layers import parameter_count
 from hlg.model.loss import build_loss
-from hlg.model.network import DILATED, HLG, LOCAL, Attention, StageConfig, build_network, group_dilated, group_local
+from hlg.model.network import DILATED, HLG, LOCAL, Attention, build_network, group_dilated, group_local
 from hlg.model.optimizer import AdamW
 from hlg.training.step import Update
 from tests.conftest import FIXTURES
+from tests.support.narrow import STAGES
 
-SMALL = (
-    StageConfig(dim=8, heads=2, mlp_ratio=2, blocks=(LOCAL,)),
-    StageConfig(dim=16, heads=2, mlp_ratio=2, blocks=(DILATED,)),
-    StageConfig(dim=16, heads=2, mlp_ratio=2, blocks=(LOCAL,)),
-    StageConfig(dim=16, heads=2, mlp_ratio=2, blocks=(None,), class_token=True),
-)
+GRAPH, PYNATIVE = ms.GRAPH_MODE, ms.PYNATIVE_MODE
 pytestmark = pytest.mark.usefixtures("graph_mode")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _narrow() -> Iterator[None]:
+    """What ``build_network`` builds is narrow, and drops many branches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hlg.model.network.HLG", partial(HLG, stages=STAGES, drop_rate=0.5))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +41,12 @@ def mobile() -> HLG:
 
 
 def test_hlg_mobile_has_the_used_parameters_of_the_published_checkpoint(mobile: HLG) -> None:
-    unused = 620_544  # patch embeddings' other paths, and the first norm and smoothing of stage 4
-    assert parameter_count(mobile) == 6_768_201 - unused == 6_147_657
-
-
-def test_every_parameter_takes_part_in_the_forward_pass() -> None:
     with (FIXTURES / "parameters.csv").open() as file:
-        shapes = {row["name"]: tuple(map(int, row["shape"].split("x"))) for row in csv.DictReader(file)}
+        sizes = {row["name"]: math.prod(map(int, row["shape"].split("x"))) for row in csv.DictReader(file)}
     with np.load(FIXTURES / "golden.npz") as golden:
         idle = [name for name, norm in zip(golden["grad_names"], golden["grad_norms"], strict=True) if norm == 0]
-    assert sum(math.prod(shapes[name]) for name in idle) == 620_544
+    unused = sum(sizes[name] for name in idle)  # patch embeddings' other paths, stage 4's first norm and smoothing
+    assert parameter_count(mobile) == 6_768_201 - unused == 6_147_657
 
 
 @pytest.mark.parametrize("regroup", [LOCAL, DILATED], ids=["local", "dilated"])
@@ -68,18 +70,18 @@ def test_a_local_window_holds_neighbours_and_a_dilated_one_spans_the_grid() -> N
     ("image_size", "grids"), [(112, (28, 14, 7, 4)), (224, (56, 28, 14, 7)), (336, (84, 42, 21, 11))]
 )
 def test_position_embeddings_follow_the_image_size(image_size: int, grids: tuple[int, ...]) -> None:
-    network = HLG(2, image_size, SMALL)
+    network = build_network(2, image_size)
     tokens = [stage.position.shape[1] for stage in network.stages]
     assert tokens == [grids[0] ** 2, grids[1] ** 2, grids[2] ** 2, grids[3] ** 2 + 1]
 
 
-@pytest.mark.parametrize("image_size", [0, 100, 200, 225])
-def test_an_image_size_that_does_not_fit_names_those_that_do(image_size: int) -> None:
-    with pytest.raises(UserError, match=r"multiple of 112 \(112, 224, 336"):
-        HLG(2, image_size)
+def test_an_image_size_that_does_not_fit_names_those_that_do() -> None:
+    for image_size in (0, 100, 225):
+        with pytest.raises(UserError, match=r"multiple of 112 \(112, 224, 336"):
+            HLG(2, image_size)
 
 
-def test_initialisation_is_the_published_runs(mobile: HLG) -> None:
+def test_initialization_is_the_published_runs(mobile: HLG) -> None:
     for p in mobile.get_parameters():
         value = p.asnumpy()
         leaf = p.name.rsplit(".", 1)[-1]
@@ -104,15 +106,15 @@ def test_stochastic_depth_rises_from_zero_and_drops_each_window_on_its_own(mobil
 
 
 def test_a_dropped_branch_leaves_the_residual_as_it_was() -> None:
-    network = HLG(2, 112, SMALL, drop_rate=0.5)
-    x = Tensor(np.random.default_rng(0).standard_normal((2, 3, 112, 112)).astype(np.float32))
+    ms.set_context(mode=PYNATIVE)
+    network = build_network(2, 112)
     network.set_train(False)
-    kept = np.ones((2, len(network.drop_rates)), np.float32)
-    assert (network(x, Tensor(kept)).asnumpy() == network(x).asnumpy()).all()
-    kept[1] = 0
-    dropped = network(x, Tensor(kept)).asnumpy()
-    assert (dropped[0] == network(x).asnumpy()[0]).all()
-    assert (dropped[1] != network(x).asnumpy()[1]).any()
+    x = Tensor(np.random.default_rng(0).standard_normal((2, 3, 112, 112)).astype(np.float32))
+    scales = np.ones((2, len(network.drop_rates)), np.float32)
+    scales[1] = 0
+    without, dropped = network(x).asnumpy(), network(x, Tensor(scales)).asnumpy()
+    assert (dropped[0] == without[0]).all()
+    assert (dropped[1] != without[1]).any()
 
 
 def test_attention_is_the_textbook_formula() -> None:
@@ -131,60 +133,45 @@ def test_attention_is_the_textbook_formula() -> None:
     np.testing.assert_allclose(attention(Tensor(x), Tensor(context)).asnumpy(), expected, rtol=1e-4, atol=1e-7)
 
 
-def _losses(mode: int, amp_level: str, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Two training steps of a small network."""
-    monkeypatch.setattr("hlg.model.network.HLG", lambda class_num, size: HLG(class_num, size, SMALL, drop_rate=0.5))
+def _update(mode: int, amp_level: str, loss_scale: float) -> tuple[HLG, list[tuple[float, bool]]]:
+    """A network after two training steps, and the loss and the overflow of each."""
     ms.set_context(mode=mode)
     ms.set_seed(3)
     network = build_network(4, 112, amp_level)
-    update = Update(network, build_loss("ce_smooth_mixup", 4), AdamW(network.trainable_params()), loss_scale=256.0)
+    update = Update(network, build_loss("ce_smooth_mixup", 4), AdamW(network.trainable_params()), loss_scale)
     update.set_train(True)
-    rng = np.random.default_rng(5)
-    x = Tensor(rng.standard_normal((3, 3, 112, 112)).astype(np.float32))
+    x = Tensor(np.random.default_rng(5).standard_normal((3, 3, 112, 112)).astype(np.float32))
     labels, mixed = Tensor(np.array([0, 1, 2], np.int32)), Tensor(np.array([1, 1, 3], np.int32))
     lam, lr = Tensor(0.7, ms.float32), Tensor(1e-3, ms.float32)
-    losses = []
-    for step in range(2):
-        scales = Tensor(draw_drop_scales(network.drop_rates, 1, step, 3))
-        loss, overflow = update(x, labels, mixed, lam, scales, lr)
-        assert not overflow.asnumpy()
-        losses.append(float(loss.asnumpy()))
-    return losses
+    scales = [Tensor(draw_drop_scales(network.drop_rates, 1, step, 3)) for step in range(2)]
+    steps = [update(x, labels, mixed, lam, own, lr) for own in scales]
+    return network, [(float(loss.asnumpy()), bool(overflow.asnumpy())) for loss, overflow in steps]
 
 
 @pytest.fixture(scope="module")
 def float32_losses() -> list[float]:
-    with pytest.MonkeyPatch.context() as patch:
-        return _losses(ms.GRAPH_MODE, "O0", patch)
+    return [loss for loss, _ in _update(GRAPH, "O0", 256.0)[1]]
 
 
-def test_pynative_mode_trains_as_graph_mode_does(float32_losses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    np.testing.assert_allclose(_losses(ms.PYNATIVE_MODE, "O0", monkeypatch), float32_losses, rtol=1e-5)
+def test_pynative_mode_trains_as_graph_mode_does(float32_losses: list[float]) -> None:
+    losses = [loss for loss, _ in _update(PYNATIVE, "O0", 256.0)[1]]
+    np.testing.assert_allclose(losses, float32_losses, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("mode", "amp_level"),
-    [(ms.GRAPH_MODE, "O2"), (ms.GRAPH_MODE, "O3"), (ms.PYNATIVE_MODE, "O2"), (ms.PYNATIVE_MODE, "O3")],
-)
+@pytest.mark.parametrize("amp_level", ["O2", "O3"])
+@pytest.mark.parametrize("mode", [GRAPH, PYNATIVE], ids=["graph", "pynative"])
 def test_half_precision_trains_near_float32_but_not_in_it(
-    mode: int, amp_level: str, float32_losses: list[float], monkeypatch: pytest.MonkeyPatch
+    mode: int, amp_level: str, float32_losses: list[float]
 ) -> None:
-    losses = _losses(mode, amp_level, monkeypatch)
+    losses, overflows = zip(*_update(mode, amp_level, 256.0)[1], strict=True)
+    assert not any(overflows)
     np.testing.assert_allclose(losses, float32_losses, rtol=0.01)
-    assert losses != float32_losses
+    assert list(losses) != float32_losses
 
 
-def test_a_step_whose_float16_gradients_overflow_says_so_and_moves_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hlg.model.network.HLG", lambda class_num, size: HLG(class_num, size, SMALL))
-    ms.set_context(mode=ms.PYNATIVE_MODE)
-    network = build_network(4, 112, "O3")
-    weights = {p.name: p.asnumpy().copy() for p in network.trainable_params()}
-    update = Update(network, build_loss("ce_smooth_mixup", 4), AdamW(network.trainable_params()), loss_scale=1e9)
-    update.set_train(True)
-    x = Tensor(np.random.default_rng(5).standard_normal((2, 3, 112, 112)).astype(np.float32))
-    labels = Tensor(np.array([0, 1], np.int32))
-    loss, overflow = update(x, labels, labels, Tensor(1.0, ms.float32), None, Tensor(1e-3, ms.float32))
-    assert overflow.asnumpy()
-    assert np.isfinite(loss.asnumpy())
-    for p in network.trainable_params():
-        np.testing.assert_array_equal(p.asnumpy(), weights[p.name], err_msg=p.name)
+def test_steps_whose_float16_gradients_overflow_say_so_and_move_no_weight() -> None:
+    network, steps = _update(PYNATIVE, "O3", 1e9)
+    assert all(overflow and math.isfinite(loss) for loss, overflow in steps)
+    ms.set_seed(3)
+    for p, initial in zip(network.trainable_params(), build_network(4, 112).trainable_params(), strict=True):
+        np.testing.assert_array_equal(p.asnumpy(), initial.asnumpy(), err_msg=p.name)

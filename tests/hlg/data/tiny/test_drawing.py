@@ -1,0 +1,84 @@
+"""Drawn images: odd and large as ImageNet's, and of classes that only form tells apart."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hlg.data.index import scan
+from hlg.data.tiny.make import TinyRequest, make_tiny
+
+SPLITS = {"train": 8, "val": 5}  # images per class
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("tiny") / "ten"
+    make_tiny(out, TinyRequest(classes=10, **SPLITS), workers=os.cpu_count() or 1)
+    return out
+
+
+def test_a_drawn_data_set_is_shaped_like_imagenet(drawn: Path) -> None:
+    for split, count in SPLITS.items():
+        index = scan(drawn / split, class_num=10)
+        assert index.classes == tuple(f"n9000000{k}" for k in range(10))
+        assert np.bincount(index.labels).tolist() == [count] * 10
+        assert all(file.endswith(".JPEG") for file in index.files)
+        assert index.warnings == ()
+    digests = json.loads((drawn / "manifest.json").read_text())["files"].values()
+    assert len(set(digests)) == len(digests) == 130  # no two images are alike
+
+
+def test_sizes_formats_and_chroma_are_those_of_imagenet(drawn: Path) -> None:
+    images = [Image.open(path) for path in drawn.rglob("*.JPEG")]
+    assert np.median([image.size for image in images], axis=0).tolist() == [500, 375]
+    assert len({image.size for image in images}) >= 5
+    kinds = Counter((image.format, image.mode) for image in images)  # one of each odd kind in each split
+    assert kinds == {("JPEG", "RGB"): 126, ("JPEG", "CMYK"): 2, ("PNG", "RGB"): 2}
+    sampling = Counter(
+        image.layer[0][1:3]  # type: ignore[attr-defined] # vertical and horizontal factors of the luma component
+        for image in images
+        if (image.format, image.mode) == ("JPEG", "RGB")
+    )
+    assert sampling[(2, 2)] > sampling[(1, 1)] > 0
+
+
+def thumbnails(root: Path, split: str, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """(N, side * side * 3) mean colors of a grid of tiles, and (N,) labels."""
+    index = scan(root / split, class_num=10)
+    images = (Image.open(root / split / file).convert("RGB") for file in index.files)
+    tiles = [np.asarray(image.resize((side, side), Image.Resampling.BOX), float).ravel() for image in images]
+    return np.array(tiles) / 255, index.labels
+
+
+def linear_accuracy(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> float:
+    """Ridge regression on one-hot labels."""
+    mean = x.mean(axis=0)
+    x, x_val = (np.c_[part - mean, np.ones(len(part))] for part in (x, x_val))
+    weights = np.linalg.solve(x.T @ x + x.shape[1] * np.eye(x.shape[1]), x.T @ np.eye(10)[y])
+    return float(((x_val @ weights).argmax(axis=1) == y_val).mean())
+
+
+def neighbor_accuracy(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> float:
+    distances = ((x_val[:, None] - x[None]) ** 2).sum(axis=-1)
+    return float((y[distances.argmin(axis=1)] == y_val).mean())
+
+
+@pytest.mark.parametrize("probe", [linear_accuracy, neighbor_accuracy])
+@pytest.mark.parametrize(("side", "most"), [(1, 0.3), (8, 0.5)], ids=["mean color", "8 x 8 thumbnail"])
+def test_color_does_not_tell_the_class_and_a_probe_would_see_it(
+    drawn: Path, side: int, most: float, probe: Callable[..., float]
+) -> None:
+    """Chance is 0.1, and training must reach 0.8."""
+    (x, y), (x_val, y_val) = (thumbnails(drawn, split, side) for split in SPLITS)
+    assert probe(x, y, x_val, y_val) < most
+    for tiles, labels in ((x, y), (x_val, y_val)):
+        hue = 2 * np.pi * labels[:, None] / 10
+        tiles[:, 0::3] += np.cos(hue)
+        tiles[:, 1::3] += np.sin(hue)
+    assert probe(x, y, x_val, y_val) > 0.5
