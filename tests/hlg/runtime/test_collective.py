@@ -9,7 +9,7 @@ from mindspore import Parameter, Tensor
 from hlg.errors import LostRankError
 from hlg.model.loss import build_loss
 from hlg.model.network import HLG
-from hlg.runtime.collective import BUCKET, broadcast, buckets, detect_lost_ranks, sum_over_ranks
+from hlg.runtime.collective import broadcast, buckets, detect_lost_ranks, sum_over_ranks
 from hlg.training.step import Gradients
 from repro.plan.model import AVERAGED, AVERAGES
 
@@ -33,12 +33,6 @@ def test_alone_counts_and_parameters_stay_as_they_are() -> None:
     parameter = Parameter(Tensor(np.ones(2, np.float32)))
     broadcast([parameter], ranks=1)
     np.testing.assert_array_equal(parameter.asnumpy(), [1, 1])
-
-
-def test_the_gradients_of_the_whole_network_need_few_all_reduces() -> None:
-    sizes = [p.size for p in HLG().trainable_params()]
-    assert len(sizes) == 245
-    assert len(buckets(sizes, BUCKET)) <= 6
 
 
 CLUSTER = "The state of the cluster is error, total nodes num: 2, abnormal nodes num: 1\n\n- C++ Call Stack: ..."
@@ -65,4 +59,4 @@ def test_a_step_averages_every_gradient_every_moving_statistic_and_the_loss_in_f
     assert (gradients, moving) == (6_147_657, 3_200)
     average = Gradients(network, build_loss("ce_smooth_mixup", 1001, 0.1, 255)).average
     assert average.bytes == 4 * (gradients + moving + 1) == AVERAGED
-    assert len(average.buckets) == AVERAGES
+    assert len(average.buckets) == AVERAGES <= 6  # all-reduces
