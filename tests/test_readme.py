@@ -9,6 +9,7 @@ import pytest
 from repro.markdown import read_table
 from repro.report.__main__ import main as report
 from tests.support import ROOT
+from tests.support.processes import run_git
 from tests.support.readme import TABLES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,6 +22,28 @@ def test_every_make_target_that_the_readme_names_exists() -> None:
     )
     assert named - targets == set()
     assert {"tiny", "test", "setup", "report"} <= named
+
+
+@pytest.mark.parametrize("page", ["README.md", "docker/README.md", "results/README.md"])
+def test_every_file_and_module_that_a_page_names_exists(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = {(ROOT / page).parent / link for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", text)}
+    modules = {ROOT / name.replace(".", "/") for name in re.findall(r"python -m ((?:hlg|repro|tests)[\w.]*)", text)}
+    assert {link for link in links if not link.exists()} == set()
+    assert {
+        name for name in modules if not (name.with_suffix(".py").exists() or (name / "__main__.py").exists())
+    } == set()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_tree_has_every_folder_of_both_packages_and_no_other() -> None:
+    lines = README.split("## The tree\n\n```\n")[1].split("```")[0].splitlines()
+    listed: list[Path] = []
+    for line in lines:
+        depth = (len(line) - len(line.lstrip())) // 2
+        listed.append(Path(*listed[-1].parts[:depth] if depth else (), line.split()[0]))
+    tracked = {Path(name).parent for name in run_git(ROOT, "ls-files", "hlg", "repro").splitlines()}
+    assert {folder for folder in listed if folder.parts[0] in ("hlg", "repro")} == tracked
 
 
 @pytest.mark.parametrize("name", TABLES)
