@@ -18,9 +18,9 @@ from hlg.config import Config
 from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.errors import UserError
 from hlg.modelarts import NodeProcess, identify_process, launch_command
-from tests.drills.faults.job import KEYS
 from tests.support import ROOT
 from tests.support.processes import wait_for
+from tests.support.small_runs import SMALL
 
 STAND_INS = ROOT / "tests/support/stand_ins"
 CONFIG = f"--config_path={ROOT / 'configs/hlg_cloud.yml'}"
@@ -134,7 +134,8 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def keys(node: Node) -> list[str]:
     """The options of a small run of real training."""
     paths = {"dataset_path": node.data / "train", "eval_path": node.data / "val", "device_target": "CPU"}
-    options = {**KEYS, **paths, "amp_level": "O0", "run_distribute": 0, "data_url": "s3://bucket/imagenet"}
+    options = {**SMALL, **paths, "max_epoch": 3, "stall_timeout": 300, "amp_level": "O0", "run_distribute": 0}
+    options["data_url"] = "s3://bucket/imagenet"
     return [CONFIG, *(f"--{key}={value}" for key, value in options.items())]
 
 

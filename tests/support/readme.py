@@ -30,7 +30,8 @@ def main(update: bool) -> int:
     stale = {name: made for name, make in TABLES.items() if read_table(README, name) != (made := make())}
     for name, made in stale.items() if update else ():
         write_table(README, name, made)
-    print(*(f"{name}: {'written' if update else 'out of date'}" for name in stale), sep="\n")
+    for name in stale:
+        print(f"{name}: {'written' if update else 'out of date'}")
     return int(bool(stale) and not update)
 
 

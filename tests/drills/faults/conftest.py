@@ -1,12 +1,18 @@
-"""What the drills share: a small data set, the runs that nothing disturbed, and the table at the end."""
+"""What the drills share: a small data set, jobs on it, the runs that nothing disturbed, and the table at the end."""
 
+import shutil
+from collections.abc import Callable
+from functools import cache
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hlg.data.tiny.make import TinyRequest, make_tiny
+from repro.markdown import columns
 from tests.drills.faults.drill import DRILLS
-from tests.drills.faults.job import Job
+from tests.drills.faults.job import Job, NewJob, Recovers, assert_same_run
 
 
 @pytest.fixture(scope="session")
@@ -17,35 +23,54 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture(scope="session")
-def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of a job of one rank that nothing happened to."""
-    return Job(data, tmp_path_factory.mktemp("undisturbed")).finished()
+@pytest.fixture
+def new_job(data: Path, tmp_path: Path) -> NewJob:
+    """Makes a job, with ``own_data`` on images that the test may change."""
+
+    def call(own_data: bool = False, **keys: Any) -> Job:
+        return Job(shutil.copytree(data, tmp_path / "data") if own_data else data, tmp_path, **keys)
+
+    return call
 
 
 @pytest.fixture(scope="session")
-def undisturbed_ranks(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of a job of two ranks that nothing happened to."""
-    return Job(data, tmp_path_factory.mktemp("undisturbed"), ranks=2).finished()
+def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """The run folder of a job of so many ranks that nothing happened to."""
+
+    @cache
+    def trained(ranks: int) -> Path:
+        job = Job(data, tmp_path_factory.mktemp("undisturbed"), ranks=ranks)
+        job.start().ends_with(0)
+        return job.run
+
+    return trained
+
+
+@pytest.fixture
+def recovers(undisturbed: Callable[[int], Path], record_property: Callable[[str, object], None]) -> Recovers:
+    """Resumes a broken job and holds that it ends as one that nothing happened to, with so many steps repeated."""
+
+    def call(job: Job, checkpoint: Path | None = None, repeated: int | None = None, note: str = "") -> None:
+        again = job.resumed(checkpoint)
+        assert_same_run(job.run, undisturbed(job.ranks))
+        assert repeated in (None, again)
+        record_property("after", f"{note}bit-identical, {again} steps run again")
+
+    return call
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if drill := DRILLS.get(getattr(item, "originalname", item.name)):
-        item.user_properties.append(("fault", drill.fault))
+    if row := DRILLS.get(getattr(item, "originalname", item.name)):
+        item.user_properties.append(("fault", row[0]))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reports = [
-        report
-        for outcome in ("passed", "failed", "skipped")
-        for report in terminalreporter.stats.get(outcome, [])
-        if "fault" in dict(report.user_properties) and (report.when == "call" or not report.passed)
-    ]
     rows = [("fault", "result", "after it", "seconds")]
-    for report in reports:
-        properties = dict(report.user_properties)
-        rows.append((properties["fault"], report.outcome, str(properties.get("after", "-")), f"{report.duration:.0f}"))
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    terminalreporter.section("drills")
-    for row in rows:
-        terminalreporter.write_line("  ".join((*map(str.ljust, row, widths), row[3])))
+    found = (terminalreporter.stats.get(outcome, ()) for outcome in ("passed", "failed", "skipped"))
+    for report in chain(*found):
+        facts = {"after": "-", **dict(report.user_properties)}
+        if "fault" in facts and (report.when == "call" or not report.passed):
+            rows.append((str(facts["fault"]), report.outcome, str(facts["after"]), f"{report.duration:.0f}"))
+    if len(rows) > 1:
+        terminalreporter.section("drills")
+        terminalreporter.write_line(columns(rows))

@@ -2,7 +2,6 @@
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,25 +9,14 @@ from repro.markdown import grid
 
 NAME = "faults"
 Test = TypeVar("Test", bound=Callable[..., None])
-
-
-@dataclass(frozen=True)
-class Drill:
-    """One row of the table."""
-
-    fault: str
-    happens: str
-    lost: str
-
-
-DRILLS: dict[str, Drill] = {}  # by the name of the test, in the order of the files
+DRILLS: dict[str, tuple[str, str, str]] = {}  # the table's rows by the name of the test, in the order of the files
 
 
 def drill(fault: str, happens: str, lost: str) -> Callable[[Test], Test]:
     """Mark a test as a drill."""
 
     def register(test: Test) -> Test:
-        DRILLS[test.__name__] = Drill(fault, happens, lost)
+        DRILLS[test.__name__] = (fault, happens, lost)
         return test
 
     return register
@@ -38,5 +26,4 @@ def table() -> str:
     """The drills as Markdown."""
     for path in sorted(Path(__file__).parent.glob("test_*.py"), reverse=True):  # ranks, processes, disks, data
         importlib.import_module(f"tests.drills.faults.{path.stem}")
-    rows = [(drill.fault, drill.happens, drill.lost) for drill in DRILLS.values()]
-    return "\n".join(grid(("Fault", "What happens", "What is lost"), rows)) + "\n"
+    return "\n".join(grid(("Fault", "What happens", "What is lost"), DRILLS.values())) + "\n"

@@ -1,30 +1,17 @@
 """A training job in processes of its own, to be broken."""
 
-import json
-import os
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hlg.data.streams import epoch_order
 from tests.support import ROOT
+from tests.support.small_runs import SMALL, events, small_options
 
 STEPS = 9  # of an epoch
-KEYS = {
-    "class_num": 3,
-    "train_image_size": 112,
-    "eval_image_size": 112,
-    "batch_size": 4,
-    "eval_batch_size": 4,
-    "max_epoch": 3,
-    "warmup_epochs": 0,
-    "log_interval": 1,
-    "train_num_workers": 2,
-    "eval_num_workers": 2,
-    "stall_timeout": 300,
-}
 
 
 class Job:
@@ -33,49 +20,43 @@ class Job:
     def __init__(
         self, data: Path, folder: Path, ranks: int = 1, program: str = "tests.support.narrow.train", **keys: Any
     ) -> None:
-        self.folder, self.ranks, self.program = folder, ranks, program
-        self.runs = folder / "runs"
+        self.data, self.folder, self.ranks, self.program = data, folder, ranks, program
         # Drills start many jobs of the same graphs, which one rank alone can keep.
-        paths = {"dataset_path": data / "train", "eval_path": data / "val", "save_checkpoint_path": self.runs}
-        paths |= {"graph_cache": data.parent / "graphs"} if ranks == 1 else {}
-        self.keys = {**KEYS, "batch_size": KEYS["batch_size"] // ranks, **paths, **keys}
+        kept = {"graph_cache": data.parent / "graphs"} if ranks == 1 else {}
+        self.keys = {"batch_size": SMALL["batch_size"] // ranks, "max_epoch": 3, "stall_timeout": 300, **kept, **keys}
+        self.runs = self.keys.pop("save_checkpoint_path", folder / "runs")
         self.starts = 0
 
     def start(self, **keys: Any) -> "Job":
-        """Start it; ``keys`` go before those of the job."""
+        """Start it; ``keys`` override those of the job."""
         self.starts += 1
         self.output = self.folder / f"output-{self.starts}.txt"
-        options = [f"--{key}={value}" for key, value in {**self.keys, **keys}.items()]
-        launch = ["hlg.launch", f"--ranks={self.ranks}", f"--logs={self.folder}/ranks", self.program]
-        command = [sys.executable, "-m", *(launch if self.ranks > 1 else [self.program]), *options]
+        launch = ("hlg.launch", f"--ranks={self.ranks}", f"--logs={self.folder}/ranks") if self.ranks > 1 else ()
+        options = small_options(self.data, self.runs, **{**self.keys, **keys})
+        command = [sys.executable, "-m", *launch, *self.program.split(), *options]
         with self.output.open("w") as file:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
         return self
 
-    def wait_for(self, text: str, timeout: float = 240) -> None:
-        """Wait until ``text`` stands in the output."""
-        deadline = time.monotonic() + timeout
-        while text not in (said := self.output.read_text()):
-            assert time.monotonic() < deadline, f"no {text!r} within {timeout} s in:\n{said}"
-            assert self.process.poll() is None, f"ended with {self.process.returncode} before {text!r}:\n{said}"
+    def until(self, said: str | int) -> "Job":
+        """Wait until this text stands in its output, or this step, counted from the start of the run, is logged."""
+        text = f"step_num[{said}]" if isinstance(said, int) else said
+        deadline = time.monotonic() + 240
+        while text not in (output := self.output.read_text()):
+            assert time.monotonic() < deadline, f"no {text!r} within 240 s in:\n{output}"
+            assert self.process.poll() is None, f"ended with {self.process.returncode} before {text!r}:\n{output}"
             time.sleep(0.01)
+        return self
 
-    def wait_for_step(self, step: int) -> None:
-        """Wait until this step, counted from the start of the run, is logged."""
-        self.wait_for(f"step_num[{step}]")
-
-    def ended(self, timeout: float = 240) -> int:
-        """Wait for the end; returns the exit code."""
+    def ends_with(self, code: int, timeout: float = 240) -> str:
+        """Wait for the end and hold that this is the exit code; returns all that it said."""
         try:
-            return self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
+            self.process.wait(timeout)
+        finally:
             self.process.kill()
-            raise AssertionError(f"still running after {timeout} s:\n{self.said}") from None
-
-    @property
-    def said(self) -> str:
-        """The output of the last start."""
-        return self.output.read_text()
+        said = self.output.read_text().strip()
+        assert self.process.returncode == code, said
+        return said
 
     @property
     def run(self) -> Path:
@@ -83,21 +64,30 @@ class Job:
         (found,) = (path for path in self.runs.glob("2*") if path.is_dir())
         return found
 
-    def finished(self) -> Path:
-        """Start, expect a good end, return the run folder."""
-        assert self.start().ended() == 0, self.said
-        return self.run
+    def resumed(self, checkpoint: Path | None = None, **keys: Any) -> int:
+        """Resume to a good end, from the run's last checkpoint or another; returns how many steps were repeated."""
+        self.start(resume=checkpoint or self.run, **keys).ends_with(0)
+        return int(events(self.run, "resume")[-1]["repeated_steps"])
 
-    def resumed(self, **keys: Any) -> int:
-        """Resume, expect a good end; returns how many steps were run again."""
-        assert self.start(resume=self.run, **keys).ended() == 0, self.said
-        return [event["repeated_steps"] for event in events(self.run, "resume")][-1]
+    def image_of(self, step: int) -> Path:
+        """The first image of a step of the first epoch."""
+        files = sorted(self.data.glob("train/*/*"))
+        return files[epoch_order(1, 0, len(files))[step * SMALL["batch_size"]]]
+
+    def rank_pids(self) -> dict[int, int]:
+        """Rank -> pid of the processes under the launcher."""
+        found = {}
+        for threads_children in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            for pid in threads_children.read_text().split():
+                variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
+                if "MS_ROLE=MS_WORKER" in variables:
+                    (rank,) = (v.removeprefix("RANK_ID=") for v in variables if v.startswith("RANK_ID="))
+                    found[int(rank)] = int(pid)
+        return found
 
 
-def events(run: Path, kind: str) -> list[dict[str, Any]]:
-    """The events of one kind in a run's metrics."""
-    found = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-    return [event for event in found if event["event"] == kind]
+NewJob = Callable[..., Job]  # takes what Job takes behind its folders
+Recovers = Callable[..., None]
 
 
 def assert_same_run(run: Path, other: Path) -> None:
@@ -109,22 +99,3 @@ def assert_same_run(run: Path, other: Path) -> None:
     last = [(folder / "checkpoints/last.ckpt").read_bytes() for folder in (run, other)]
     assert last[0] == last[1]  # network, moments and update count
     assert (run / "SHA256SUMS").exists()
-
-
-def ranks_of(launcher: int) -> dict[int, int]:
-    """Rank -> pid of the processes under a launcher."""
-    found = {}
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((path / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            variables = dict(v.split("=", 1) for v in (path / "environ").read_text().split("\0") if "=" in v)
-        except (OSError, ValueError):
-            continue
-        if parent == launcher and variables.get("MS_ROLE") == "MS_WORKER":
-            found[int(variables["RANK_ID"])] = int(path.name)
-    return found
-
-
-def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
-    """Send a signal."""
-    os.kill(pid, number)

@@ -1,4 +1,4 @@
-"""Trains the narrow network for seconds, with a fault planted in the code, or with none.
+"""Train the narrow network for seconds, with a fault planted in the code or with none.
 
 python -m tests.drills.regressions.planted none|slow_step|... RUNS DATA
 """
@@ -15,16 +15,12 @@ from hlg import train
 from hlg.data import loader
 from hlg.training.job import Job
 from tests.support.narrow import narrow
+from tests.support.small_runs import SMALL, small_options
 
-KEYS: dict[str, Any] = {
-    "class_num": 3,
-    "train_image_size": 112,
-    "eval_image_size": 112,
-    "batch_size": 4,
+KEYS = {
     "eval_batch_size": 16,
     "max_epoch": 4,
     "eval_interval": 4,
-    "warmup_epochs": 0,
     "lr_max": 0.003,
     "mixup": 0,
     "autoaugment": 0,
@@ -35,8 +31,6 @@ KEYS: dict[str, Any] = {
     "save_checkpoint": 0,
     "calibration_interval": 1,
 }
-
-
 SLOWER_S = 0.2  # the narrow step itself takes 0.04 on two cores, and on busy ones 0.15
 
 
@@ -71,25 +65,24 @@ def other_labels() -> AbstractContextManager[object]:
     """The evaluation takes each class for the next one: the accuracy falls, and no loss tells."""
     original = loader.EvalLoader._fill
 
-    def relabelled(self: loader.EvalLoader, batch: loader.Batch, slot: int) -> None:
+    def relabeled(self: loader.EvalLoader, batch: loader.Batch, slot: int) -> None:
         original(self, batch, slot)
-        batch.labels[slot] = (batch.labels[slot] + 1) % KEYS["class_num"]
+        batch.labels[slot] = (batch.labels[slot] + 1) % SMALL["class_num"]
 
-    return patch.object(loader.EvalLoader, "_fill", relabelled)
+    return patch.object(loader.EvalLoader, "_fill", relabeled)
 
 
 def none() -> AbstractContextManager[object]:
-    """As it is."""
+    """Nothing is planted."""
     return nullcontext()
 
 
 def main(fault: str, runs: Path, data: Path) -> int:
     """Train once; returns the program's exit code."""
     narrow()
-    paths = {"dataset_path": data / "train", "eval_path": data / "val", "save_checkpoint_path": runs}
-    paths["graph_cache"] = data.parent / "graphs"  # no fault here is one of the graph
+    graphs = data.parent / "graphs"  # no fault here is one of the graph
     with FAULTS[fault]():
-        return train.main([f"--{key}={value}" for key, value in {**KEYS, **paths}.items()])
+        return train.main(small_options(data, runs, graph_cache=graphs, **KEYS))
 
 
 FAULTS: dict[str, Callable[[], AbstractContextManager[object]]] = {

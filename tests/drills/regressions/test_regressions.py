@@ -1,4 +1,4 @@
-"""The gate on real runs: each planted fault is found by what it harms."""
+"""Regressions planted in real runs: make check finds each by what it harms."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,9 +40,7 @@ def baseline(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Baseline
     """Two repetitions. Code under development has changes, of which a baseline would not be made."""
     runs = (train("none"), train("none"))
     clean = [replace(run, env=replace(run.env, dirty=False)) for run in runs]
-    with patch(
-        "repro.check.baselines.NOISIEST", 10
-    ):  # steps as short as these scatter, and the planted delay is far beyond
+    with patch("repro.check.baselines.NOISIEST", 10):  # steps this short scatter; the planted delay is far beyond
         return make_baseline(clean, tmp_path_factory.mktemp("baselines"))
 
 

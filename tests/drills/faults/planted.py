@@ -1,0 +1,52 @@
+"""A training with a fault planted in its process.
+
+python -m tests.drills.faults.planted clock_back|killed_in_save [options of hlg.train]
+"""
+
+import datetime
+import os
+import signal
+import sys
+import time
+
+import mindspore as ms
+
+from hlg import train
+from hlg.checkpoint import store
+from hlg.record import run_folder
+from tests.support.narrow import narrow
+
+fault = sys.argv.pop(1)
+now, gmtime, save = time.time, time.gmtime, ms.save_checkpoint
+saved = 0  # checkpoints
+
+
+def earlier() -> float:
+    """The time, an hour less since the first checkpoint."""
+    return now() - 3600 * (saved > 0)
+
+
+class Clock(datetime.datetime):
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:
+        return datetime.datetime.fromtimestamp(earlier(), tz)
+
+
+def counted_save(parameters: object, name: str) -> None:
+    """Saves a checkpoint; SIGKILL comes in the middle of the third."""
+    global saved
+    save(parameters, name)
+    saved += 1
+    if fault == "killed_in_save" and saved == 3:
+        os.truncate(name, os.stat(name).st_size // 2)  # noqa: PTH116
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    narrow()
+    store.ms.save_checkpoint = counted_save
+    if fault == "clock_back":
+        run_folder.datetime = Clock  # type: ignore[misc]
+        time.time = earlier
+        time.gmtime = lambda seconds=None: gmtime(earlier() if seconds is None else seconds)
+    sys.exit(train.main())
