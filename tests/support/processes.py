@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.support import ROOT
 
@@ -31,7 +32,7 @@ def run_command(
         timeout: s, after which the test fails.
     """
     return subprocess.run(
-        [os.fspath(word) if isinstance(word, Path) else str(word) for word in command],
+        list(map(str, command)),
         cwd=cwd,
         env={**(os.environ if inherit else {}), **(env or {})},
         input=stdin,
@@ -42,18 +43,9 @@ def run_command(
     )
 
 
-def run_module(
-    name: str,
-    *arguments: object,
-    cwd: Path = ROOT,
-    env: Mapping[str, str] | None = None,
-    inherit: bool = True,
-    stdin: str = "",
-    timeout: float = 300,
-) -> Done:
-    """``python -m name`` with these arguments; the rest as for `run_command`."""
-    command = (sys.executable, "-m", name, *arguments)
-    return run_command(*command, cwd=cwd, env=env, inherit=inherit, stdin=stdin, timeout=timeout)
+def run_module(name: str, *arguments: object, **options: Any) -> Done:
+    """``python -m name`` with these arguments; the options are those of `run_command`."""
+    return run_command(sys.executable, "-m", name, *arguments, **options)
 
 
 def run_git(folder: Path, *arguments: str) -> str:

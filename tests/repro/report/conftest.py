@@ -1,4 +1,6 @@
-"""A run that several files read or vary."""
+"""A run that several files read or vary, and a place for more."""
+
+from pathlib import Path
 
 import pytest
 
@@ -11,3 +13,11 @@ from tests.support.folders import tiny_train_run
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Ten epochs of one step each, by the tiny recipe on a CPU."""
     return read_run(tiny_train_run(tmp_path_factory.mktemp("run") / "runs"))
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """An empty folder for runs, below one for results."""
+    folder = tmp_path / "results" / "runs"
+    folder.mkdir(parents=True)
+    return folder

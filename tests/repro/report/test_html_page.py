@@ -71,13 +71,6 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    folder = tmp_path / "results" / "runs"
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
 def report(tmp_path: Path, runs: Path) -> Report:
     """Runs the program and reads its page."""
 

@@ -19,13 +19,6 @@ MARKERS = "# Title\n\n<!-- table: results -->\n<!-- end -->\n\nMore.\n"
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    folder = tmp_path / "results" / "runs"
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
 def report(tmp_path: Path, runs: Path) -> Report:
     """Runs the program; returns its exit code and the page."""
 
