@@ -1,1 +1,1 @@
-"""Sets the run folders beside the published figures, for people and for programs: `python -m repro.report`."""
+"""Compare run folders with the published figures, for people and for programs: `make report`."""

@@ -1,7 +1,7 @@
-"""The report as one HTML page that needs nothing else: no script, no network, its charts within it.
+"""Write the report as one self-contained HTML page: no script, no network, its charts inline.
 
-The words are in repro.report.phrases, the charts in repro.report.charts; here both are put in order. Every text is
-escaped by the template's engine, and what cannot be shown in it is replaced.
+The words are in repro.report.phrases, the charts in repro.report.charts; here both are put in order. The template
+engine escapes every text, and characters that cannot be shown are replaced.
 """
 
 import re
@@ -20,54 +20,40 @@ from repro.published.schema import Claim, SeedGroup, Verdict
 from repro.published.seeds import group_seeds, unfit
 from repro.records.schema import Log, Run
 from repro.report import class_scores, phrases, run_facts, seed_table
-from repro.report.charts.description import Numbers
-from repro.report.run_facts import Link, link
+from repro.report.charts.build import PageCharts
+from repro.report.run_facts import Link, page_link
 
-TEMPLATES = Path(__file__).with_name("templates")
-JUDGED = (Verdict.MATCH, Verdict.BETTER, Verdict.WORSE)
-
-
-@dataclass(frozen=True)
-class ChartPart:
-    """A chart as the page holds it."""
-
-    key: str
-    title: str
-    explanation: str
-    inline: Markup
-    numbers: Numbers
+_TEMPLATES = Path(__file__).with_name("templates")
+_JUDGED = (Verdict.MATCH, Verdict.BETTER, Verdict.WORSE)
 
 
 @dataclass(frozen=True)
-class Charts:
-    """The curves, the distribution of the step times, the runs that are drawn, and how many older ones are not."""
-
-    curves: tuple[ChartPart, ...] = ()
-    step_times: ChartPart | None = None
-    series: tuple[tuple[str, Run], ...] = ()  # label and run
-    more: int = 0
-
-
-@dataclass(frozen=True)
-class Note:
-    """The reasons of one run in full."""
+class _Note:
+    """Why one run cannot be compared, in full."""
 
     run: Link
     reasons: tuple[str, ...]
 
 
-def page(
+def html_report(
     claims: Sequence[Claim],
     runs: Sequence[Run],
     unfinished: Sequence[Path],
     logs: Mapping[str, Log],
     target: Path,
-    charts: Charts,
+    charts: PageCharts,
     files: Iterable[str],
 ) -> str:
-    """The whole page for the file `target`. `files`: paths of what lies in the folder beside it, for download.
+    """Write the whole page. It holds no date, so that the same records give the same page.
 
-    It holds no time of making, so that the same records give the same page.
+    Args:
+        claims: One for each published figure.
+        runs: The sealed runs.
+        unfinished: Folders without a seal.
+        logs: The published logs by name.
+        target: The file of the page, from which links lead.
+        charts: The charts of these runs.
+        files: Paths of what lies in the folder beside the page, for download.
     """
     figures = [claim.figure for claim in claims]
     rows, notes = _results(claims, target)
@@ -78,29 +64,31 @@ def page(
         rows=rows,
         notes=notes,
         charts=charts,
-        drawn=[(label, link(run.folder, target)) for label, run in charts.series],
+        drawn=[(label, page_link(run.folder, target)) for label, run in charts.series],
         runs=[_run(run, number, target) for number, run in enumerate(runs, 1)],
-        unfinished=[link(folder, target) for folder in unfinished],
+        unfinished=[page_link(folder, target) for folder in unfinished],
         seed_introduction=seed_table.INTRODUCTION,
         seed_header=seed_table.HEADER,
         groups=[_group(group, target) for group in group_seeds(runs)],
-        alone=[(link(run.folder, target), why) for run in runs if run.kind == "train" and (why := unfit(run))],
-        classes=[_classes(run, target) for run in class_scores.shown(runs)],
+        alone=[(page_link(run.folder, target), why) for run in runs if run.kind == "train" and (why := unfit(run))],
+        classes=[_classes(run, target) for run in class_scores.scored_runs(runs)],
         deviations=run_facts.deviations(runs, figures, target),
-        resumed=[(link(run.folder, target), run_facts.resumptions(run)) for run in runs if run.resumptions],
-        skipped=[(link(run.folder, target), run.skipped_images) for run in runs if run.skipped_images],
+        resumed=[
+            (page_link(run.folder, target), run_facts.resumption_sentences(run)) for run in runs if run.resumptions
+        ],
+        skipped=[(page_link(run.folder, target), run.skipped_images) for run in runs if run.skipped_images],
         logs=[_log(name, log) for name, log in sorted(logs.items())],
         verdicts=[(verdict.value, meaning) for verdict, meaning in phrases.VERDICTS.items()],
         choices=(phrases.CHOICE, phrases.EVIDENCE),
-        rules=phrases.rules(figures),
-        definitions=[(figure.title, phrases.definition(figure)) for figure in figures],
+        rules=phrases.rule_texts(figures),
+        definitions=[(figure.title, phrases.definition_text(figure)) for figure in figures],
         downloads=_downloads(files, target),
         NONE=phrases.NONE,
     )  # fmt: skip
 
 
 def readable(value: object) -> object:
-    """A text on one line, without what turns, hides or ends it; markup as it is."""
+    """Put a text on one line, without characters that turn, hide or end it; markup stays as it is."""
     if isinstance(value, Markup):
         return value
     return "".join(
@@ -110,14 +98,14 @@ def readable(value: object) -> object:
 
 
 def breakable(name: object) -> Markup:
-    """A long name that may be broken where its parts end."""
+    """Let a long name break where its parts end."""
     return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_/])", str(readable(name))))
 
 
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=readable,
@@ -133,7 +121,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _measured(runs: Sequence[Run]) -> str:
-    """What was measured, in one sentence."""
+    """Say what was measured, in one sentence."""
     if not runs:
         return "No finished run: nothing was measured."
     kinds = Counter(run.kind for run in runs)
@@ -150,9 +138,9 @@ def _count(number: int, name: str) -> str:
 
 
 def _outcome(claims: Sequence[Claim]) -> str:
-    """What the verdicts come to, in one sentence."""
+    """Sum up the verdicts in one sentence."""
     found = Counter(claim.verdict for claim in claims)
-    judged = sum(found[verdict] for verdict in JUDGED)
+    judged = sum(found[verdict] for verdict in _JUDGED)
     if judged:
         return f"{judged} of {len(claims)} published figures were measured in a way that can be compared with them."
     if found[Verdict.INCOMPARABLE]:
@@ -160,15 +148,15 @@ def _outcome(claims: Sequence[Claim]) -> str:
     return "No published figure was measured."
 
 
-def _results(claims: Iterable[Claim], target: Path) -> tuple[list[dict[str, Any]], list[Note]]:
-    """The rows of the table, each with the number of its note, and the notes."""
-    notes: dict[Note, int] = {}
+def _results(claims: Iterable[Claim], target: Path) -> tuple[list[dict[str, Any]], list[_Note]]:
+    """Make the rows of the table, each with the number of its note, and the notes."""
+    notes: dict[_Note, int] = {}
     rows = []
-    for row in map(phrases.row, claims):
+    for row in map(phrases.figure_row, claims):
         claim = row.claim
         note = None
         if claim.reasons and claim.run:
-            found = Note(link(claim.run.folder, target), tuple(reason.text for reason in claim.reasons))
+            found = _Note(page_link(claim.run.folder, target), tuple(reason.text for reason in claim.reasons))
             note = notes.setdefault(found, len(notes) + 1)
         rows.append(
             {
@@ -181,14 +169,14 @@ def _results(claims: Iterable[Claim], target: Path) -> tuple[list[dict[str, Any]
                 "verdict": row.verdict,
                 "topics": row.topics,
                 "note": note,
-                "run": link(claim.run.folder, target) if claim.run else None,
+                "run": page_link(claim.run.folder, target) if claim.run else None,
             }
         )
     return rows, list(notes)
 
 
 def _amount(text: str) -> tuple[str, str]:
-    """The number, and behind it what it is of."""
+    """Part a number from what stands behind it in brackets."""
     number, bracket, rest = text.partition(" (")
     return number, f"{bracket}{rest}".strip()
 
@@ -196,49 +184,49 @@ def _amount(text: str) -> tuple[str, str]:
 def _run(run: Run, number: int, target: Path) -> dict[str, Any]:
     return {
         "number": number,
-        "link": link(run.folder, target),
+        "link": page_link(run.folder, target),
         "kind": run.kind,
         "devices": run.env.hardware,
         "software": run.env.software,
-        "data": phrases.data(run),
+        "data": phrases.data_text(run),
         "epochs": str(len(run.log.epochs)) if run.kind == "train" else phrases.NONE,
-        "commit": phrases.commit(run),
+        "commit": phrases.commit_text(run),
         "foreign": str(run.log.foreign_lines),
-        "checkpoints": phrases.checkpoints(run),
+        "checkpoints": phrases.checkpoints_text(run),
         "missing": run.env.missing,
-        "facts": list(run_facts.environment(run)),
-        "files": run_facts.files(run, target),
+        "facts": list(run_facts.environment_facts(run)),
+        "files": run_facts.record_links(run, target),
     }
 
 
 def _group(group: SeedGroup, target: Path) -> dict[str, Any]:
-    members = [(seed, link(run.folder, target)) for seed, run in zip(group.seeds, group.runs, strict=True)]
+    members = [(seed, page_link(run.folder, target)) for seed, run in zip(group.seeds, group.runs, strict=True)]
     rows = [
         (
             s.title,
             str(s.n),
-            seed_table.value(s, s.mean),
-            seed_table.deviation(s),
-            seed_table.value(s, s.minimum),
-            seed_table.value(s, s.maximum),
+            seed_table.spread_number(s, s.mean),
+            seed_table.spread_deviation(s),
+            seed_table.spread_number(s, s.minimum),
+            seed_table.spread_number(s, s.maximum),
         )
         for s in group.spreads
     ]
     return {
-        "recipe": seed_table.recipe(group),
+        "recipe": seed_table.group_title(group),
         "seeds": seed_table.seed_list(group),
         "rows": rows,
         "runs": members,
-        "notes": seed_table.notes(group),
+        "notes": seed_table.group_notes(group),
     }
 
 
 def _classes(run: Run, target: Path) -> dict[str, Any]:
     tables = (
-        ("right least often", class_scores.HARDEST, class_scores.hardest(run)),
-        ("confused most", class_scores.CONFUSED, class_scores.confused(run)),
+        ("right least often", class_scores.HARDEST, class_scores.hardest_classes(run)),
+        ("confused most", class_scores.CONFUSED, class_scores.confused_pairs(run)),
     )
-    return {"run": link(run.folder, target), "tables": tables}
+    return {"run": page_link(run.folder, target), "tables": tables}
 
 
 def _log(name: str, log: Log) -> tuple[str, str, str]:
@@ -249,10 +237,10 @@ def _log(name: str, log: Log) -> tuple[str, str, str]:
 
 
 def _downloads(files: Iterable[str], target: Path) -> list[tuple[str, list[Link]]]:
-    """The files by the folder in which they are, one link each."""
+    """Link the files, grouped by folder."""
     folders: dict[str, list[Link]] = {}
     for file in sorted(files):
         path = PurePosixPath(file)
-        found = link(target.with_suffix("") / file, target, path.name)
+        found = page_link(target.with_suffix("") / file, target, path.name)
         folders.setdefault(path.parent.as_posix(), []).append(found)
     return list(folders.items())

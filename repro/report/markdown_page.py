@@ -1,4 +1,4 @@
-"""The report as Markdown: the table of results for the README, and the whole page."""
+"""Write the report as Markdown: the table of results for the README, and the whole page."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,15 +8,15 @@ from repro.published.schema import Claim, Published
 from repro.records.schema import Log, Run
 from repro.report import class_scores, phrases, seed_table
 
-NAME = "results"  # of the table between markers
+TABLE_NAME = "results"  # between the markers of a page
 
 
-def table(claims: Iterable[Claim], target: Path) -> str:
-    """One row a published figure, below it the reasons in full. Links are relative to the page `target`."""
+def results_table(claims: Iterable[Claim], target: Path) -> str:
+    """Write one row a published figure, and below them the reasons in full. Links are relative to the page `target`."""
     header = ("Figure", "Published", "Source", "Measured", "Difference", "Evidence", "Verdict", "Run")
     notes: dict[tuple[str, ...], int] = {}  # the reasons in full -> their number
     rows = []
-    for row in map(phrases.row, claims):
+    for row in map(phrases.figure_row, claims):
         claim, verdict = row.claim, f"**{row.verdict}**"
         if claim.reasons and claim.run:
             texts = (folder_link(claim.run.folder, target), *(md(reason.text) for reason in claim.reasons))
@@ -28,16 +28,16 @@ def table(claims: Iterable[Claim], target: Path) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def summary(claims: Iterable[Claim]) -> str:
-    """The table for a terminal: figure, published, measured, evidence, verdict."""
+def terminal_table(claims: Iterable[Claim]) -> str:
+    """Write the table for a terminal: figure, published, measured, evidence, verdict."""
     rows = [("figure", "published", "measured", "evidence", "verdict")]
-    for row in map(phrases.row, claims):
+    for row in map(phrases.figure_row, claims):
         figure, found = row.claim.figure, row.claim.measured
         rows.append(
             (
                 row.title,
                 f"{figure.value:,} {figure.unit}",
-                phrases.value(figure, found) if found else phrases.NONE,
+                phrases.value_text(figure, found) if found else phrases.NONE,
                 row.evidence,
                 row.verdict + (f": {row.topics}" if row.topics else ""),
             )
@@ -45,14 +45,14 @@ def summary(claims: Iterable[Claim]) -> str:
     return columns(rows)
 
 
-def page(
+def markdown_report(
     claims: Sequence[Claim],
     runs: Sequence[Run],
     unfinished: Sequence[Path],
     logs: Mapping[str, Log],
     target: Path,
 ) -> str:
-    """The whole page. It holds no time of making, so that the same records give the same page."""
+    """Write the whole page for the file `target`. It holds no date, so that the same records give the same page."""
     return "\n".join(
         [
             "# Published and measured figures",
@@ -60,45 +60,45 @@ def page(
             "Made by `make report` from the run folders; do not edit. Sources are lines of the published",
             "README_CN.md (mindspore/models, branch r2.0, research/cv/hlg). What the verdicts mean is below.",
             "",
-            begin_marker(NAME),
-            table(claims, target).rstrip(),
+            begin_marker(TABLE_NAME),
+            results_table(claims, target).rstrip(),
             END,
             "",
             "## Runs",
             "",
-            *run_list(runs, unfinished, target),
+            *_run_list(runs, unfinished, target),
             "",
             "## Several seeds",
             "",
-            *seed_table.several_seeds(runs, target),
+            *seed_table.seed_section(runs, target),
             "",
-            *classes(runs, target),
+            *_classes(runs, target),
             "## The published logs",
             "",
-            *published_logs(logs),
+            *_published_logs(logs),
             "",
             "## Definitions",
             "",
-            *definitions([claim.figure for claim in claims]),
+            *_definitions([claim.figure for claim in claims]),
             "",
         ]
     )
 
 
-def run_list(runs: Sequence[Run], unfinished: Sequence[Path], target: Path) -> list[str]:
-    """The sealed runs, what could not be found out about them, and the unfinished ones."""
+def _run_list(runs: Sequence[Run], unfinished: Sequence[Path], target: Path) -> list[str]:
+    """List the sealed runs, what could not be found out about them, and the unfinished ones."""
     header = ("Run", "Kind", "Devices", "Software", "Data", "Epochs", "Commit", "Foreign log lines", "Checkpoints")
     rows = []
     for run in runs:
         epochs = str(len(run.log.epochs)) if run.kind == "train" else phrases.NONE
-        texts = [run.kind, run.env.hardware, run.env.software, phrases.data(run), epochs, phrases.commit(run)]
-        texts += [str(run.log.foreign_lines), phrases.checkpoints(run)]
+        texts = [run.kind, run.env.hardware, run.env.software, phrases.data_text(run), epochs, phrases.commit_text(run)]
+        texts += [str(run.log.foreign_lines), phrases.checkpoints_text(run)]
         rows.append((folder_link(run.folder, target), *map(md, texts)))
     lines = grid(header, rows) if rows else ["No finished run."]
     resumed = [run for run in runs if run.resumptions]
     if resumed:
         lines += ["", "Interrupted and resumed; steps and epochs count from 0:", ""]
-        lines += [f"- {folder_link(run.folder, target)}: {resumptions(run)}" for run in resumed]
+        lines += [f"- {folder_link(run.folder, target)}: {_resumptions(run)}" for run in resumed]
     unknown = [run for run in runs if run.env.missing]
     if unknown:
         lines += ["", "Not recorded, since it could not be found out:", ""]
@@ -109,14 +109,14 @@ def run_list(runs: Sequence[Run], unfinished: Sequence[Path], target: Path) -> l
     return lines
 
 
-def classes(runs: Sequence[Run], target: Path) -> list[str]:
-    """What the evaluations found hardest; nothing where none was counted class by class."""
-    shown = class_scores.shown(runs)
+def _classes(runs: Sequence[Run], target: Path) -> list[str]:
+    """List the hardest classes of each evaluation; nothing if none was counted class by class."""
+    shown = class_scores.scored_runs(runs)
     lines = ["## Classes", ""] if shown else []
     for run in shown:
         for title, header, rows in (
-            ("Right least often", class_scores.HARDEST, class_scores.hardest(run)),
-            ("Confused most", class_scores.CONFUSED, class_scores.confused(run)),
+            ("Right least often", class_scores.HARDEST, class_scores.hardest_classes(run)),
+            ("Confused most", class_scores.CONFUSED, class_scores.confused_pairs(run)),
         ):
             lines += [
                 f"{title}, of {folder_link(run.folder, target)}:",
@@ -127,18 +127,18 @@ def classes(runs: Sequence[Run], target: Path) -> list[str]:
     return lines
 
 
-def resumptions(run: Run) -> str:
-    """Where the run went on, and what was another then, in full."""
+def _resumptions(run: Run) -> str:
+    """Tell where the run was resumed, and what had changed by then, in full."""
     parts = []
     for found in run.resumptions:
         changed = [f"**changed**: {md(', '.join(found.changed))}"] if found.changed else []
-        parts.append(", ".join([*map(md, phrases.resumption(found)), *changed]))
+        parts.append(", ".join([*map(md, phrases.resumption_parts(found)), *changed]))
     parts += [f"**on another footing**: {md(', '.join(run.env.resumed_on))}"] if run.env.resumed_on else []
     return "; ".join(parts)
 
 
-def published_logs(logs: Mapping[str, Log]) -> list[str]:
-    """What each of the published logs holds."""
+def _published_logs(logs: Mapping[str, Log]) -> list[str]:
+    """List what each of the published logs holds."""
     header = ("File", "Records", "Foreign lines")
     rows = []
     for name, log in sorted(logs.items()):
@@ -149,9 +149,9 @@ def published_logs(logs: Mapping[str, Log]) -> list[str]:
     return ["Every published value that stands in a log was read from it again and agrees.", "", *grid(header, rows)]
 
 
-def definitions(figures: Sequence[Published]) -> list[str]:
-    """What the verdicts mean, the rules in their own words, and how each figure is taken."""
+def _definitions(figures: Sequence[Published]) -> list[str]:
+    """Explain the verdicts, the rules in their own words, and how each figure is measured."""
     lines = [f"- **{verdict.value}**: {md(meaning)}" for verdict, meaning in phrases.VERDICTS.items()]
     lines += [f"- {md(phrases.CHOICE)}", f"- {md(phrases.EVIDENCE)}", ""]
-    lines += [f"- Rule *{kind}*. {md(text)}" for kind, text in phrases.rules(figures)]
-    return lines + [f"- *{md(figure.title)}*: {md(phrases.definition(figure))}" for figure in figures]
+    lines += [f"- Rule *{kind}*. {md(text)}" for kind, text in phrases.rule_texts(figures)]
+    return lines + [f"- *{md(figure.title)}*: {md(phrases.definition_text(figure))}" for figure in figures]

@@ -1,4 +1,4 @@
-"""What a reader is told of figures, runs and verdicts, in plain text; the pages and tables escape it for themselves."""
+"""Put figures, runs and verdicts in words, as plain text; pages and tables escape it themselves."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from repro.published.schema import Claim, Measured, Published, Verdict
 from repro.records.schema import DataSet, ResumeEvent, Run
 
-LONG = 600  # seconds; longer times are shown in hours too
+_LONG = 600  # seconds; longer times are shown in hours too
 NONE = "–"
 
 VERDICTS = {
@@ -30,7 +30,7 @@ EVIDENCE = (
 
 
 @dataclass(frozen=True)
-class Row:
+class FigureRow:
     """One figure as it stands in a table. `evidence`: what the value rests on. `topics`: the reasons, one word each."""
 
     claim: Claim
@@ -44,42 +44,42 @@ class Row:
     topics: str
 
 
-def row(claim: Claim) -> Row:
-    """The texts of one figure."""
+def figure_row(claim: Claim) -> FigureRow:
+    """Make the texts of one figure."""
     figure = claim.figure
-    return Row(
+    return FigureRow(
         claim=claim,
         title=figure.title,
-        published=published(figure),
+        published=published_text(figure),
         source=figure.source,
-        measured=measured(figure, claim.measured) if claim.measured else NONE,
-        difference=difference(claim),
+        measured=measured_text(figure, claim.measured) if claim.measured else NONE,
+        difference=difference_text(claim),
         evidence="; ".join(claim.evidence) or NONE,
         verdict=claim.verdict.value,
         topics=", ".join(dict.fromkeys(reason.topic for reason in claim.reasons)),
     )
 
 
-def published(figure: Published) -> str:
-    """The value with the digits it was published with, and the hardware it stands for."""
+def published_text(figure: Published) -> str:
+    """Format a published value with its own digits, and the hardware it stands for."""
     setting = figure.setting
     count = f"{setting.count} x " if setting.count else ""
     on = f" ({count}{setting.hardware})" if setting.hardware else ""
     return f"{figure.value:,} {figure.unit}{_in_hours(figure, figure.value)}{on}"
 
 
-def measured(figure: Published, found: Measured) -> str:
-    """The value with the figure's digits, and of what it is made."""
-    return f"{value(figure, found)}{_in_hours(figure, found.value)} ({found.n})"
+def measured_text(figure: Published, found: Measured) -> str:
+    """Format a measured value with the figure's digits, and what it is made of."""
+    return f"{value_text(figure, found)}{_in_hours(figure, found.value)} ({found.n})"
 
 
-def value(figure: Published, found: Measured) -> str:
-    """The value alone."""
+def value_text(figure: Published, found: Measured) -> str:
+    """Format a measured value alone."""
     return f"{found.value:,.{figure.decimals}f} {figure.unit}"
 
 
-def difference(claim: Claim) -> str:
-    """Measured minus published, and how much of it is a match."""
+def difference_text(claim: Claim) -> str:
+    """Format the difference, measured minus published, and how large a difference is a match."""
     if claim.difference is None:
         return NONE
     figure = claim.figure
@@ -89,32 +89,32 @@ def difference(claim: Claim) -> str:
 
 
 def _in_hours(figure: Published, time: float) -> str:
-    return f" = {time / 3600:.2f} h" if figure.unit == "s" and time > LONG else ""
+    return f" = {time / 3600:.2f} h" if figure.unit == "s" and time > _LONG else ""
 
 
-def commit(run: Run) -> str:
-    """Which code it ran, in short."""
+def commit_text(run: Run) -> str:
+    """Name the code of a run, in short."""
     return (run.env.commit or "not recorded")[:12] + (", with changes" if run.env.dirty else "")
 
 
-def data(run: Run) -> str:
-    """The images of each split."""
-    return "; ".join(f"{split}: {images(found)}" for split, found in run.env.datasets.items())
+def data_text(run: Run) -> str:
+    """Describe the images of each split."""
+    return "; ".join(f"{split}: {images_text(found)}" for split, found in run.env.datasets.items())
 
 
-def images(found: DataSet) -> str:
-    """One split."""
+def images_text(found: DataSet) -> str:
+    """Describe the images of one split."""
     kind = f"hash of {found.hash_kind}" if found.hash_kind else "no hash"
     return f"{found.images:,} images of {found.classes:,} classes ({kind})"
 
 
-def checkpoints(run: Run) -> str:
-    """Those that are not kept."""
+def checkpoints_text(run: Run) -> str:
+    """Count the checkpoints that are sealed and not kept."""
     return f"{run.absent_checkpoints} sealed, not kept here" if run.absent_checkpoints else NONE
 
 
-def resumption(found: ResumeEvent) -> list[str]:
-    """Where a run went on, in parts; what was changed then is in `found.changed`."""
+def resumption_parts(found: ResumeEvent) -> list[str]:
+    """Describe a resumption in parts, without what was changed, which is in `found.changed`."""
     parts = [
         f"resumed at step {found.step} (epoch {found.epoch}) from {found.checkpoint} on {found.time}",
         f"steps run again: {found.repeated_steps}",
@@ -122,13 +122,13 @@ def resumption(found: ResumeEvent) -> list[str]:
     return parts if found.compile_time_s is None else [*parts, f"compiled again in {found.compile_time_s:.2f} s"]
 
 
-def rules(figures: Iterable[Published]) -> list[tuple[str, str]]:
-    """The kind of each rule, and its own words."""
+def rule_texts(figures: Iterable[Published]) -> list[tuple[str, str]]:
+    """Return the kind of each rule, and its own words."""
     return [(rule.kind, text) for text, rule in {figure.rule.text: figure.rule for figure in figures}.items()]
 
 
-def definition(figure: Published) -> str:
-    """How the figure is judged and what was published, in words."""
+def definition_text(figure: Published) -> str:
+    """Say how the figure is judged and what was published."""
     parts = [f"rule {figure.rule.kind}", f"published: {figure.statistic}"]
     parts += [figure.setting.software] if figure.setting.hardware else []
     return f"{'; '.join(parts)}.{f' {figure.note}' if figure.note else ''}"

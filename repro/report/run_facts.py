@@ -1,4 +1,4 @@
-"""What a page tells of single runs beside their figures: where and on what they ran, and what was not as published."""
+"""Describe single runs beside their figures: code, software and machine, and what differs from the published setup."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ _LONGEST = 12  # entries of a list that is still a fact and no inventory
 
 @dataclass(frozen=True)
 class Link:
-    """A name, and where it leads: relative and percent-encoded."""
+    """A name, and where it leads: a relative and percent-encoded address."""
 
     name: str
     href: str
@@ -30,71 +30,71 @@ class Link:
 
 @dataclass(frozen=True)
 class Deviation:
-    """Why runs cannot be compared with what was published on `beside`; nothing where they can."""
+    """Why runs cannot be compared with what was published on `beside`; no reason if they can."""
 
     runs: tuple[Link, ...]
     beside: str
     reasons: tuple[str, ...]
 
 
-def link(path: Path, target: Path, name: str = "") -> Link:
-    """From the page `target`. Bytes of a name that are no text lead there too."""
+def page_link(path: Path, target: Path, name: str = "") -> Link:
+    """Link a path from the page `target`, also if its name is not valid text."""
     relative = os.path.relpath(path, target.parent)
     return Link(name or path.name, quote(os.fsencode(relative)))
 
 
-def files(run: Run, target: Path) -> list[Link]:
-    """The parts of its record, with what was changed in its code."""
+def record_links(run: Run, target: Path) -> list[Link]:
+    """Link the parts of a run's record, with the patch of its code."""
     names = ["config.yml", "env.json", run.log.path.name, "metrics.jsonl"]
     patch = run.env.facts.get("patch")
     names += [patch] if isinstance(patch, str) and patch == Path(patch).name else []
-    return [link(run.folder / name, target) for name in names if (run.folder / name).is_file()]
+    return [page_link(run.folder / name, target) for name in names if (run.folder / name).is_file()]
 
 
-def environment(run: Run) -> Iterator[tuple[str, str]]:
-    """Name and text of all that is known of its code, software, machine and data."""
+def environment_facts(run: Run) -> Iterator[tuple[str, str]]:
+    """Yield the name and text of every known fact about a run's code, software, machine and data."""
     env, facts = run.env, run.env.facts
     changes = {None: ", changes not recorded", True: ", with uncommitted changes", False: ""}[env.dirty]
     yield "Code", (env.commit or "commit not recorded") + changes
-    yield "Software", flat(facts.get("packages")) or env.software
+    yield "Software", fact_text(facts.get("packages")) or env.software
     yield "Devices", run.env.hardware
     device = facts.get("device")
     if isinstance(device, Mapping):
         rest = {key: value for key, value in device.items() if key not in ("target", "names", "count")}
-        yield from ((f"Device: {key}", text) for key, value in rest.items() if (text := flat(value)))
-    yield "CPU", flat(facts.get("cpu")) or env.cpu
-    yield "Variables", flat(facts.get("variables")) or "none of those that matter"
+        yield from ((f"Device: {key}", text) for key, value in rest.items() if (text := fact_text(value)))
+    yield "CPU", fact_text(facts.get("cpu")) or env.cpu
+    yield "Variables", fact_text(facts.get("variables")) or "none of those that matter"
     for split, data in env.datasets.items():
-        yield f"Data: {split}", f"{phrases.images(data)}{f', {data.hash}' if data.hash else ''}"
-    yield "Seed", flat(run.config.get("seed")) or "not recorded"
+        yield f"Data: {split}", f"{phrases.images_text(data)}{f', {data.hash}' if data.hash else ''}"
+    yield "Seed", fact_text(run.config.get("seed")) or "not recorded"
     yield "Parameters", "not recorded" if env.parameters is None else f"{env.parameters:,}"
     checkpoint = facts.get("checkpoint")
     if isinstance(checkpoint, Mapping):
-        yield "Checkpoint", flat({key: checkpoint.get(key) for key in ("sha256", "naming")})
+        yield "Checkpoint", fact_text({key: checkpoint.get(key) for key in ("sha256", "naming")})
     for key, value in facts.items():
-        if key not in _TOLD and (text := flat(value)):
+        if key not in _TOLD and (text := fact_text(value)):
             yield key.replace("_", " ").capitalize(), text
     if env.resumed_on:
         yield "Resumed on another footing", ", ".join(env.resumed_on)
     yield "Not recorded", "; ".join(env.missing) or "nothing is missing"
 
 
-def flat(value: object, levels: int = 3) -> str:
-    """A fact in words; nothing for what is absent, or is no single fact."""
+def fact_text(value: object, levels: int = 3) -> str:
+    """Put a fact in words; nothing for what is absent, an inventory, or nested too deeply."""
     if value is None or value == "" or not levels:
         return ""
     if isinstance(value, str | int | float):
         return str(value)
     if isinstance(value, Mapping):
-        parts = ((key, flat(entry, levels - 1)) for key, entry in value.items())
+        parts = ((key, fact_text(entry, levels - 1)) for key, entry in value.items())
         return ", ".join(f"{key} {text}" for key, text in parts if text)
     if isinstance(value, Sequence) and len(value) <= _LONGEST:
-        return ", ".join(text for entry in value if (text := flat(entry, levels - 1)))
+        return ", ".join(text for entry in value if (text := fact_text(entry, levels - 1)))
     return ""
 
 
 def deviations(runs: Iterable[Run], figures: Sequence[Published], target: Path) -> list[Deviation]:
-    """Each run beside the published conditions of its kind; runs that differ in the same are told of together."""
+    """Compare each run with the published setups of its kind; runs that differ in the same way form one entry."""
     alike: dict[tuple[str, tuple[str, ...]], list[Run]] = {}
     for run in runs:
         settings = {
@@ -109,7 +109,7 @@ def deviations(runs: Iterable[Run], figures: Sequence[Published], target: Path) 
             reasons = tuple(dict.fromkeys(reason.text for reason in found))
             alike.setdefault((_beside(setting), reasons), []).append(run)
     return [
-        Deviation(tuple(link(run.folder, target) for run in members), beside, reasons)
+        Deviation(tuple(page_link(run.folder, target) for run in members), beside, reasons)
         for (beside, reasons), members in alike.items()
     ]
 
@@ -120,10 +120,10 @@ def _beside(setting: Setting) -> str:
     return f"{kind} on {count}{setting.hardware} ({setting.software})"
 
 
-def resumptions(run: Run) -> list[str]:
-    """Where the run went on, each in one sentence."""
+def resumption_sentences(run: Run) -> list[str]:
+    """Describe each resumption of a run in one sentence."""
     texts = []
     for found in run.resumptions:
         changed = [f"changed: {', '.join(found.changed)}"] if found.changed else []
-        texts.append(", ".join([*phrases.resumption(found), *changed]))
+        texts.append(", ".join([*phrases.resumption_parts(found), *changed]))
     return texts

@@ -1,8 +1,7 @@
-"""Every table of the report as records: what programs read, where the pages are for people.
+"""Make every table of the report as records, for programs.
 
-A table is its columns, each with its unit in its name and how it is taken, so that names and values cannot part. A
-run is named by its folder, without the path. Numbers that were calculated have twelve digits, others those that were
-recorded.
+A table is defined by its columns: a name with its unit, and the function that takes the value, side by side. A run is
+named by its folder, without the path. Calculated numbers have twelve digits, others those that were recorded.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,20 +12,20 @@ from repro.published.schema import Claim, SeedGroup, Spread
 from repro.published.seeds import group_seeds, unfit
 from repro.records.schema import ClassScore, ConfusedPair, Epoch, Run
 from repro.report import phrases
-from repro.report.class_scores import share
-from repro.report.exports.common import measured, recipe, setting, tidy, word
+from repro.report.class_scores import percent_right
+from repro.report.run_values import config_number, config_text, log_value, recipe_name, tidy
 
 
 @dataclass(frozen=True)
-class Table:
-    """Columns in order, and one record a row; None is what is absent."""
+class ReportTable:
+    """Columns in order, and one record a row; what is absent is None."""
 
     columns: tuple[str, ...]
     records: tuple[Mapping[str, Any], ...]
 
 
-def tables(claims: Iterable[Claim], runs: Sequence[Run]) -> dict[str, Table]:
-    """All tables by name: results, runs, epochs, seeds, and classes and confusions of evaluations."""
+def report_tables(claims: Iterable[Claim], runs: Sequence[Run]) -> dict[str, ReportTable]:
+    """Make all tables by name: results, runs, epochs, seeds, and classes and confusions of evaluations."""
     epochs = [(run, epoch) for run in runs for epoch in run.log.epochs]
     groups = enumerate(group_seeds(runs), 1)
     seeds = [(number, group, spread) for number, group in groups for spread in group.spreads]
@@ -40,11 +39,11 @@ def tables(claims: Iterable[Claim], runs: Sequence[Run]) -> dict[str, Table]:
     }
 
 
-Columns = Mapping[str, Callable[..., Any]]
+_Columns = Mapping[str, Callable[..., Any]]
 
 
-def _table(columns: Columns, rows: Iterable[tuple[Any, ...]]) -> Table:
-    return Table(tuple(columns), tuple({name: take(*row) for name, take in columns.items()} for row in rows))
+def _table(columns: _Columns, rows: Iterable[tuple[Any, ...]]) -> ReportTable:
+    return ReportTable(tuple(columns), tuple({name: take(*row) for name, take in columns.items()} for row in rows))
 
 
 # One row a published figure; its numbers are in `unit`, but for what names another.
@@ -77,8 +76,8 @@ _RESULTS: dict[str, Callable[[Claim], Any]] = {
 _RUNS: dict[str, Callable[[Run], Any]] = {
     "run": lambda run: run.folder.name,
     "kind": lambda run: run.kind,
-    "recipe": recipe,
-    "seed": lambda run: setting(run, "seed"),
+    "recipe": recipe_name,
+    "seed": lambda run: config_number(run, "seed"),
     "target": lambda run: run.env.target,
     "device": lambda run: ", ".join(sorted(set(run.env.device_names))) or None,
     "device_count": lambda run: run.env.device_count,
@@ -87,10 +86,10 @@ _RUNS: dict[str, Callable[[Run], Any]] = {
     "image_digest": lambda run: _variable(run, "HLG_IMAGE_DIGEST"),
     "commit": lambda run: run.env.commit,
     "dirty": lambda run: run.env.dirty,
-    "backbone": lambda run: word(run, "backbone"),
+    "backbone": lambda run: config_text(run, "backbone"),
     "parameters": lambda run: run.env.parameters,
-    "batch_size_per_device": lambda run: setting(run, "batch_size" if run.kind == "train" else "eval_batch_size"),
-    "amp_level": lambda run: word(run, "amp_level"),
+    "batch_size_per_device": lambda run: config_number(run, "batch_size" if run.kind == "train" else "eval_batch_size"),
+    "amp_level": lambda run: config_text(run, "amp_level"),
     "train_images": lambda run: _data(run, "train", "images"),
     "train_classes": lambda run: _data(run, "train", "classes"),
     "train_hash": lambda run: _data(run, "train", "hash"),
@@ -100,18 +99,20 @@ _RUNS: dict[str, Callable[[Run], Any]] = {
     "evaluated_images": lambda run: run.eval_images,
     "skipped_images": lambda run: run.skipped_images,
     "epochs": lambda run: len(run.log.epochs) if run.kind == "train" else None,
-    "best_top1_pct": lambda run: measured(run, "best_accuracy"),
-    "last_top1_pct": lambda run: measured(run, "last_accuracy"),
-    "eval_top1_pct": lambda run: measured(run, "eval_accuracy"),
+    "best_top1_pct": lambda run: log_value(run, "best_accuracy"),
+    "last_top1_pct": lambda run: log_value(run, "last_accuracy"),
+    "eval_top1_pct": lambda run: log_value(run, "eval_accuracy"),
     "top5_pct": lambda run: tidy(run.top5_pct),
-    "step_time_ms": lambda run: measured(run, "step_time"),
-    "images_per_s": lambda run: measured(run, "fps"),
-    "mean_images_per_s": lambda run: measured(run, "mean_fps"),
+    "step_time_ms": lambda run: log_value(run, "step_time"),
+    "images_per_s": lambda run: log_value(run, "fps"),
+    "mean_images_per_s": lambda run: log_value(run, "mean_fps"),
     "training_time_s": lambda run: run.log.training_time_s,
     "compile_time_s": lambda run: run.log.compile_time_s,
-    "eval_step_time_ms": lambda run: measured(run, "eval_step_time"),
-    "eval_time_s": lambda run: measured(run, "eval_time"),
-    "resumptions": lambda run: [", ".join([*phrases.resumption(found), *found.changed]) for found in run.resumptions],
+    "eval_step_time_ms": lambda run: log_value(run, "eval_step_time"),
+    "eval_time_s": lambda run: log_value(run, "eval_time"),
+    "resumptions": lambda run: [
+        ", ".join([*phrases.resumption_parts(found), *found.changed]) for found in run.resumptions
+    ],
     "foreign_log_lines": lambda run: run.log.foreign_lines,
     "checkpoints_not_kept": lambda run: run.absent_checkpoints,
     "never_grouped_by_seed": lambda run: (unfit(run) or None) if run.kind == "train" else None,
@@ -134,7 +135,7 @@ _EPOCHS: dict[str, Callable[[Run, Epoch], Any]] = {
 # One row a group of runs that differ in their seed alone, and measure; groups are numbered as in the report.
 _SEEDS: dict[str, Callable[[int, SeedGroup, Spread], Any]] = {
     "group": lambda number, group, spread: number,
-    "recipe": lambda number, group, spread: recipe(group.runs[0]),
+    "recipe": lambda number, group, spread: recipe_name(group.runs[0]),
     "hardware": lambda number, group, spread: group.runs[0].env.hardware,
     "commit": lambda number, group, spread: group.runs[0].env.commit,
     "seeds": lambda number, group, spread: list(group.seeds),
@@ -158,8 +159,8 @@ _CLASSES: dict[str, Callable[[Run, ClassScore], Any]] = {
     "images": lambda run, score: score.images,
     "correct_top1": lambda run, score: score.correct_top1,
     "correct_top5": lambda run, score: score.correct_top5,
-    "top1_pct": lambda run, score: tidy(share(score.correct_top1, score)),
-    "top5_pct": lambda run, score: tidy(share(score.correct_top5, score)),
+    "top1_pct": lambda run, score: tidy(percent_right(score.correct_top1, score)),
+    "top5_pct": lambda run, score: tidy(percent_right(score.correct_top5, score)),
 }
 
 # One row an evaluation and pair of classes, of those that are confused most.
@@ -172,12 +173,12 @@ _CONFUSIONS: dict[str, Callable[[Run, ConfusedPair], Any]] = {
 
 
 def _data(run: Run, split: str, what: str) -> Any:
-    """One fact of a data set, None where the run has not recorded it."""
+    """Return one fact of a data set; None if the run has not recorded it."""
     return getattr(run.env.datasets.get(split), what, None)
 
 
 def _variable(run: Run, name: str) -> str | None:
-    """An environment variable of the run, as env.json has it."""
+    """Return an environment variable of the run, as env.json has it."""
     variables = run.env.facts.get("variables")
     found = variables.get(name) if isinstance(variables, Mapping) else None
     return found if isinstance(found, str) else None

@@ -1,1 +1,1 @@
-"""Charts of training runs, as SVG for the page and as files."""
+"""Draw charts of training runs, for the page and as files."""

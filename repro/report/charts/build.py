@@ -1,31 +1,64 @@
-"""From runs to the charts of a page and the files of their figures; without a run nothing of matplotlib is loaded."""
+"""Make the charts of the page, and their files; without a training run, matplotlib is never loaded."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
 
 from repro.published.schema import Published
 from repro.records.schema import Log, Run
-from repro.report.charts import curves
-from repro.report.charts.curves import Chart
-from repro.report.charts.description import numbers
+from repro.report.charts.curves import Chart, newest_trainings, training_charts
+from repro.report.charts.description import Description, describe_chart
 from repro.report.charts.painter import Painter
-from repro.report.charts.step_times import Distribution, distribution
-from repro.report.html_page import ChartPart, Charts
+from repro.report.charts.step_times import Distribution, step_time_distribution
 
 
-def charts(
+@dataclass(frozen=True)
+class PageChart:
+    """A chart as the page holds it."""
+
+    key: str
+    title: str
+    explanation: str
+    inline: Markup
+    numbers: Description
+
+
+@dataclass(frozen=True)
+class PageCharts:
+    """The curves, the distribution of the step times, the runs that are drawn, and how many older ones are not."""
+
+    curves: tuple[PageChart, ...] = ()
+    step_times: PageChart | None = None
+    series: tuple[tuple[str, Run], ...] = ()  # label and run
+    more: int = 0
+
+
+def build_charts(
     runs: Sequence[Run], figures: Sequence[Published], logs: Mapping[str, Log], painter: Painter | None = None
-) -> tuple[Charts, dict[str, bytes]]:
-    """The charts, and the files of their figures by path below the report's folder."""
-    shown, more = curves.drawn(runs)
-    found: list[Chart | Distribution] = [*curves.charts(shown, figures, logs)]
-    if step_times := distribution(shown, figures):
-        found.append(step_times)
-    told = [numbers(chart) for chart in found]
-    pictures = (painter or Painter(aside=False)).draw([(chart, n.words) for chart, n in zip(found, told, strict=True)])
-    parts: dict[str, ChartPart] = {}
+) -> tuple[PageCharts, dict[str, bytes]]:
+    """Draw the charts of these runs.
+
+    Args:
+        runs: All runs; the newest trainings among them are drawn.
+        figures: The published figures.
+        logs: The published logs.
+        painter: What draws, unless this process does.
+
+    Returns:
+        The charts for the page, and the files of their figures by path below the report's folder.
+    """
+    drawn, more = newest_trainings(runs)
+    charts: list[Chart | Distribution] = [*training_charts(drawn, figures, logs)]
+    if step_times := step_time_distribution(drawn, figures):
+        charts.append(step_times)
+    told = [describe_chart(chart) for chart in charts]
+    orders = [(chart, numbers.words) for chart, numbers in zip(charts, told, strict=True)]
+    pictures = (painter or Painter(aside=False)).draw(orders)
+    parts: dict[str, PageChart] = {}
     files: dict[str, bytes] = {}
-    for chart, n, picture in zip(found, told, pictures, strict=True):
-        parts[chart.key] = ChartPart(chart.key, chart.title, chart.explanation, picture.inline, n)
+    for chart, numbers, picture in zip(charts, told, pictures, strict=True):
+        parts[chart.key] = PageChart(chart.key, chart.title, chart.explanation, picture.inline, numbers)
         files |= {f"figures/{chart.key}.svg": picture.svg, f"figures/{chart.key}.png": picture.png}
     wide = parts.pop("step-times", None)
-    return Charts(tuple(parts.values()), wide, tuple((one.series.label, one.run) for one in shown), more), files
+    return PageCharts(tuple(parts.values()), wide, tuple((one.series.label, one.run) for one in drawn), more), files

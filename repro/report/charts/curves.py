@@ -1,7 +1,7 @@
-"""What the charts show, as numbers: how the newest training runs went, beside what was published.
+"""Compute the curves of the newest training runs, beside the published values.
 
-The published training and a run of six epochs stand on one axis, the share of the training that is done. Of the
-published training the last epochs are known, and nothing is made up between them.
+The published training and a run of six epochs share one axis, the share of the training that is done. Only the last
+epochs of the published training are known, and nothing is made up between them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,29 +16,29 @@ from repro.records.schema import Epoch, Log, Run
 
 Values = NDArray[np.float64]
 
-MOST_RUNS = 6  # in one chart: as many as can be told apart without colours
+_MOST_RUNS = 6  # in one chart: as many as can be told apart without colors
 SECTIONS = 100  # of a curve of single steps: so that the curves of several runs can be told from their noise
 MOST_POINTS = 2000  # of any curve
-BEYOND = 1e30  # a value of this size is no more a number that can be drawn than infinity is
-MANY = 10**9  # epochs; more are not believed
+_BEYOND = 1e30  # a value of this size can no more be drawn than infinity
+_MANY = 10**9  # epochs; more are not believed
 FAR = 10.0  # times: from this ratio on, an axis is logarithmic
 QUARTERS = (0.0, 25.0, 50.0, 75.0, 100.0)  # of the training, for the table beside a chart
 
 SHARE = "Share of the training (% of its epochs)"
-BEST = "published best epoch"
+_BEST = "published best epoch"
 
 
 @dataclass(frozen=True)
 class Series:
-    """What tells a run apart: `letter` in every chart, `label` in a legend."""
+    """The name of a run: `letter` in every chart, `label` in a legend."""
 
     letter: str
     label: str
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A run that is drawn, and as what."""
+class DrawnRun:
+    """A run that is drawn, and its name in the charts."""
 
     run: Run
     series: Series
@@ -46,9 +46,9 @@ class Shown:
 
 @dataclass(frozen=True)
 class Curve:
-    """Values over the share of the training in percent; of a section of steps the mean, and its lowest and highest.
+    """Values over the share of the training in percent: means of sections of steps, between their extremes.
 
-    `lost`: how many values were not finite, or beyond all bounds. They are not drawn, and no mean holds them.
+    `lost`: how many values were not finite, or absurdly large. They are not drawn, and are in no mean.
     """
 
     series: Series
@@ -61,7 +61,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Level:
-    """One published number, as a line across a chart."""
+    """One published number, a line across a chart."""
 
     label: str
     value: float
@@ -83,18 +83,20 @@ class Chart:
     logarithmic: bool = False
 
 
-def drawn(runs: Iterable[Run]) -> tuple[tuple[Shown, ...], int]:
-    """The newest training runs, oldest first, and how many older ones are left out."""
+def newest_trainings(runs: Iterable[Run]) -> tuple[tuple[DrawnRun, ...], int]:
+    """Return the newest training runs, oldest first, and how many older ones are left out."""
     training = sorted((run for run in runs if run.kind == "train"), key=lambda run: run.folder.name)
-    newest = training[-MOST_RUNS:]
+    newest = training[-_MOST_RUNS:]
     letters = zip("ABCDEF", newest, strict=False)
-    return tuple(Shown(run, Series(letter, _label(letter, run))) for letter, run in letters), len(training) - len(
+    return tuple(DrawnRun(run, Series(letter, _label(letter, run))) for letter, run in letters), len(training) - len(
         newest
     )
 
 
-def charts(shown: Sequence[Shown], figures: Iterable[Published], logs: Mapping[str, Log]) -> tuple[Chart, ...]:
-    """Learning rate, loss, accuracy and throughput of the runs; a chart in which no run has a value is left out."""
+def training_charts(
+    shown: Sequence[DrawnRun], figures: Iterable[Published], logs: Mapping[str, Log]
+) -> tuple[Chart, ...]:
+    """Chart learning rate, loss, accuracy and throughput of the runs; one without a value is left out."""
     published = {figure.measure: figure for figure in figures if figure.setting.kind == "train"}
     epochs = [epoch for log in logs.values() for epoch in log.epochs]
     planned = _planned(published.values())
@@ -133,7 +135,7 @@ def charts(shown: Sequence[Shown], figures: Iterable[Published], logs: Mapping[s
             curves=_by_epoch(shown, "accuracy", 100.0),
             x=x,
             y=100 * _of(epochs, "accuracy"),
-            level=level(BEST, published.get("best_accuracy")),
+            level=published_level(_BEST, published.get("best_accuracy")),
         ),
         Chart(
             key="throughput",
@@ -145,40 +147,40 @@ def charts(shown: Sequence[Shown], figures: Iterable[Published], logs: Mapping[s
             curves=(speeds := _by_epoch(shown, "fps", 1.0)),
             x=x,
             y=_of(epochs, "fps"),
-            level=level(f"published mean of the last {LAST_EPOCHS} epochs", published.get("fps")),
-            logarithmic=far([curve.y for curve in speeds] + [_of(epochs, "fps")]),
+            level=published_level(f"published mean of the last {LAST_EPOCHS} epochs", published.get("fps")),
+            logarithmic=are_far_apart([curve.y for curve in speeds] + [_of(epochs, "fps")]),
         ),
     )
     return tuple(chart for chart in found if chart.curves)
 
 
-def at(curve: Curve, share: float) -> float | None:
-    """The last value of the curve at or before this share of the training in percent; at 0 the first one."""
+def value_at(curve: Curve, share: float) -> float | None:
+    """Return the last value of a curve at or before this share of the training in percent; at 0 the first one."""
     before = int(np.searchsorted(curve.x, share * (1 + 1e-9), side="right"))
     if before == 0:
         return float(curve.y[0]) if share == 0 else None
     return float(curve.y[before - 1])
 
 
-def ends(curve: Curve) -> tuple[float, float]:
-    """The lowest and the highest value, of single steps too."""
+def extremes(curve: Curve) -> tuple[float, float]:
+    """Return the lowest and the highest value, also of single steps."""
     low, high = (curve.y if found is None else found for found in (curve.low, curve.high))
     return float(low.min()), float(high.max())
 
 
-# ------------------------------------------------------------------------------------------------- of the runs
+# ------------------------------------------------------------------------------------------------- runs
 
 
 def _label(letter: str, run: Run) -> str:
-    """Recipe and device from the name of the folder, without its time and commit, and the seed."""
+    """Label a run by recipe and device, from the name of its folder, and by its seed."""
     name = run.folder.name.partition("_")[2].rpartition("_")[0] or run.folder.name
     text = f"{name[:24]}, seed {str(run.config.get('seed', 'not recorded'))[:12]}"
     # A legend is drawn in one font, which has ASCII for certain.
     return f"{letter}  " + "".join(sign if sign.isascii() and sign.isprintable() else "?" for sign in text)
 
 
-def _by_step(shown: Iterable[Shown], name: str) -> tuple[Curve, ...]:
-    """A quantity of every step, in sections where there are many."""
+def _by_step(shown: Iterable[DrawnRun], name: str) -> tuple[Curve, ...]:
+    """Draw a quantity of every step, in sections if there are many."""
     found = []
     for one in shown:
         values = np.asarray(getattr(one.run.steps, name))
@@ -189,8 +191,8 @@ def _by_step(shown: Iterable[Shown], name: str) -> tuple[Curve, ...]:
     return tuple(curve for curve in found if curve.y.size)
 
 
-def _by_epoch(shown: Iterable[Shown], name: str, factor: float) -> tuple[Curve, ...]:
-    """A quantity of every epoch that has it."""
+def _by_epoch(shown: Iterable[DrawnRun], name: str, factor: float) -> tuple[Curve, ...]:
+    """Draw a quantity of every epoch that has it."""
     found = []
     for one in shown:
         epochs = [epoch for epoch in one.run.log.epochs if getattr(epoch, name) is not None]
@@ -200,11 +202,11 @@ def _by_epoch(shown: Iterable[Shown], name: str, factor: float) -> tuple[Curve, 
 
 
 def thinned(series: Series, x: Values, y: Values, most: int) -> Curve:
-    """The curve of these values with at most `most` points, in the middle of as many sections of equal size.
+    """Make a curve of at most `most` points, in the middle of as many sections of equal size.
 
-    What is not finite is left out, and so is a section that holds nothing else.
+    Values that are not finite are left out, and so is a section that holds nothing else.
     """
-    finite = np.abs(y) < BEYOND
+    finite = np.abs(y) < _BEYOND
     lost = int(y.size - finite.sum())
     if y.size <= most:
         return Curve(series, x[finite], y[finite], lost=lost)
@@ -219,16 +221,16 @@ def thinned(series: Series, x: Values, y: Values, most: int) -> Curve:
 
 
 def _max_epoch(run: Run) -> int:
-    """How many epochs the training was to have. A sealed run has at least those that are in its log."""
+    """Return how many epochs the training was to have. A sealed run has at least those that are in its log."""
     planned, done = run.config.get("max_epoch"), run.log.epochs[-1].epoch + 1
-    return max(planned, done) if isinstance(planned, int) and planned < MANY else done
+    return max(planned, done) if isinstance(planned, int) and planned < _MANY else done
 
 
-# ------------------------------------------------------------------------------------------------- of the published
+# ------------------------------------------------------------------------------------------------- published
 
 
 def _planned(figures: Iterable[Published]) -> int:
-    """How many epochs the published training had."""
+    """Return how many epochs the published training had."""
     return next((int(f.setting.recipe["max_epoch"]) for f in figures if "max_epoch" in f.setting.recipe), 1)
 
 
@@ -237,7 +239,8 @@ def _peak(figures: Iterable[Published]) -> Level | None:
     return None if rate is None else Level(f"published lr_max {rate:g}", rate)
 
 
-def level(label: str, figure: Published | None) -> Level | None:
+def published_level(label: str, figure: Published | None) -> Level | None:
+    """Make a line of a published figure, if there is one."""
     return Level(f"{label}, {figure.value:,} {figure.unit}", figure.value) if figure else None
 
 
@@ -246,12 +249,12 @@ def _of(epochs: Sequence[Epoch], name: str) -> Values:
 
 
 def _ends(epochs: Sequence[Epoch], planned: int) -> Values:
-    """What share of the training was done when each epoch ended, in percent."""
-    return 100 * (np.array([min(epoch.epoch, MANY) for epoch in epochs], dtype=np.float64) + 1) / planned
+    """Return the share of the training that was done when each epoch ended, in percent."""
+    return 100 * (np.array([min(epoch.epoch, _MANY) for epoch in epochs], dtype=np.float64) + 1) / planned
 
 
-def far(groups: Iterable[Values]) -> bool:
-    """Whether so far apart that a linear axis would show one of them as zero."""
+def are_far_apart(groups: Iterable[Values]) -> bool:
+    """Tell whether values are so far apart that a linear axis would show one of them as zero."""
     values = np.concatenate(list(groups))
     values = values[np.isfinite(values) & (values > 0)]
     return bool(values.size and values.max() > FAR * values.min())

@@ -1,16 +1,16 @@
-"""The numbers of a chart as a table and as sentences, for those who do not see it and for those who want to know."""
+"""Describe a chart by its numbers, as a table and as sentences, for readers who do not see it and for all others."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from repro.report.charts.curves import QUARTERS, Chart, Curve, at, ends
+from repro.report.charts.curves import QUARTERS, Chart, Curve, extremes, value_at
 from repro.report.charts.step_times import Distribution, StepTimes
 from repro.report.phrases import NONE
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """A table, what is to be said about it, and the whole in one paragraph."""
+class Description:
+    """The numbers of a chart: a table, notes on it, and all of it in one paragraph."""
 
     caption: str
     header: tuple[str, ...]
@@ -19,12 +19,12 @@ class Numbers:
     words: str
 
 
-def numbers(chart: Chart | Distribution) -> Numbers:
-    """What the chart shows."""
+def describe_chart(chart: Chart | Distribution) -> Description:
+    """Describe what the chart shows."""
     return _of_curves(chart) if isinstance(chart, Chart) else _of_step_times(chart)
 
 
-def _of_curves(chart: Chart) -> Numbers:
+def _of_curves(chart: Chart) -> Description:
     between = [f"At {share:g} %" for share in QUARTERS[1:-1]]
     rows = tuple(_row(chart, curve) for curve in chart.curves)
     notes = [*_published(chart)]
@@ -34,7 +34,7 @@ def _of_curves(chart: Chart) -> Numbers:
         if curve.lost
     ]
     spoken = [f"{row[0]}: {row[1]} at first, {row[-3]} at last, {row[-2]} to {row[-1]} in all" for row in rows]
-    return Numbers(
+    return Description(
         caption=f"{chart.quantity} by the share of the training",
         header=("Run", "First", *between, "Last", "Lowest", "Highest"),
         rows=rows,
@@ -44,8 +44,8 @@ def _of_curves(chart: Chart) -> Numbers:
 
 
 def _row(chart: Chart, curve: Curve) -> tuple[str, ...]:
-    low, high = ends(curve)
-    values = (*(at(curve, share) for share in QUARTERS), low, high)
+    low, high = extremes(curve)
+    values = (*(value_at(curve, share) for share in QUARTERS), low, high)
     return (curve.series.label, *(NONE if value is None else format(value, chart.form) for value in values))
 
 
@@ -58,7 +58,7 @@ def _published(chart: Chart) -> Iterable[str]:
         yield f"The line is the {chart.level.label}"
 
 
-def _of_step_times(chart: Distribution) -> Numbers:
+def _of_step_times(chart: Distribution) -> Description:
     rows = tuple(_times(found) for found in chart.runs)
     notes = [f"The line is the {chart.level.label}"] if chart.level else []
     for found in chart.runs:
@@ -68,7 +68,7 @@ def _of_step_times(chart: Distribution) -> Numbers:
             notes.append(f"{found.series.label}: {found.lost:,} numbers that can be no time are left out")
     spoken = [f"{row[0]}: median {row[2]}, half of {row[1]} steps in {row[3]}, the slowest {row[5]}" for row in rows]
     header = ("Run", "Steps", "Median", "Middle half", "Middle 90 %", "Slowest", "Median wait for data", "Left out")
-    return Numbers(
+    return Description(
         caption=f"{chart.quantity}",
         header=header,
         rows=rows,

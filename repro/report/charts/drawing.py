@@ -1,17 +1,14 @@
-"""Draws charts with matplotlib: as files for a paper, and as SVG within a page that follows its light or dark colours.
+"""Draw charts with matplotlib, as files for a paper.
 
 The same numbers give the same bytes: the font is matplotlib's own, nobody's settings are read, and no file holds a
-time. Importing this module costs half a second, and what repro.report.charts.painter does before.
+time. Importing this module takes half a second, and needs what repro.report.charts.painter does before.
 """
 
 import io
-import re
 import warnings
 from typing import Any
-from xml.etree import ElementTree
 
 import matplotlib
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -19,22 +16,15 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from repro.report.charts.curves import SHARE, Chart, Level, Series, ends
-from repro.report.charts.painter import Picture
+from repro.report.charts.curves import SHARE, Chart, Level, Series, extremes
+from repro.report.charts.inline import COLORS, GRID, INK, MUTED, PAPER
 from repro.report.charts.step_times import Distribution, StepTimes
 
-INK, MUTED, GRID, PAPER = "#1b1f24", "#59636e", "#dde1e6", "#ffffff"
-# Okabe and Ito's colours, which differ for colour-blind eyes too; dashes and marks tell them apart once more.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 DASHES: tuple[tuple[int, tuple[float, ...]], ...] = (
     *((0, ()), (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.5, 1.4, 1.5)), (0, (9, 2.5)), (0, (3, 1, 1, 1, 1, 1))),
 )
 MARKS = ("o", "s", "^", "D", "v", "P")
 MOST_MARKS = 40  # points of a curve that are marked one by one
-# What each colour is called in a page; there the value above is for a page that does not say otherwise.
-NAMES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"} | {
-    colour: f"series-{number}" for number, colour in enumerate(COLOURS, 1)
-}
 
 _WIDTH, _HEIGHT = 4.4, 2.5  # inches: one column of a paper, or the width of a phone
 _LINE, _ROW = 0.155, 0.62  # inches: a line of a legend, a run among the step times
@@ -77,11 +67,10 @@ _NOTE: dict[str, Any] = {
     "annotation_clip": False,
     "bbox": {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8, "alpha": 0.8},
 }
-_SVG = "{http://www.w3.org/2000/svg}"
 
 
-def draw(chart: Chart | Distribution, words: str) -> Picture:
-    """The chart; `words` say what it shows to those who do not see it."""
+def draw_chart(chart: Chart | Distribution, words: str) -> tuple[bytes, bytes]:
+    """Draw a chart as SVG and as PNG; `words` say what it shows to those who do not see it."""
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a layout that is too narrow: nothing that a reader of a report can mend
         matplotlib.rcdefaults()
@@ -98,7 +87,7 @@ def draw(chart: Chart | Distribution, words: str) -> Picture:
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(svg, format="svg", metadata={**nothing, "Title": chart.title, "Description": words})
         figure.savefig(png, format="png", metadata={"Software": None, "Title": chart.title})
-    return Picture(chart.key, svg.getvalue(), png.getvalue(), inline(svg.getvalue(), chart, words))
+    return svg.getvalue(), png.getvalue()
 
 
 # ------------------------------------------------------------------------------------------------- kinds of charts
@@ -130,7 +119,7 @@ def _curves(figure: Figure, chart: Chart) -> None:
     elif chart.key == "accuracy":
         axes.set_ylim(0, 100)
     else:
-        values = [value for curve in chart.curves for value in ends(curve)] + chart.y.tolist()
+        values = [value for curve in chart.curves for value in extremes(curve)] + chart.y.tolist()
         highest = max(*values, chart.level.value if chart.level else 0.0)
         axes.set_ylim(min(0.0, 1.05 * min(values)) - 0.04 * abs(highest), 1.05 * highest or 1.0)
         axes.yaxis.set_major_formatter(FuncFormatter(_number))
@@ -172,15 +161,15 @@ def _step_times(figure: Figure, chart: Distribution) -> None:
 
 
 def _spread(axes: Axes, row: int, found: StepTimes, chart: Distribution) -> None:
-    """One run: its histogram, under it the middle half and the middle 90 % of its steps, and the median."""
-    colour = _style(found.series)["color"]
+    """Draw one run: its histogram, and below it the middle half and the middle 90 % of its steps, and the median."""
+    color = _style(found.series)["color"]
     height = 0.5 * found.counts / found.counts.max()
-    axes.stairs(row + height, chart.edges, baseline=row, fill=True, color=colour, alpha=0.35)
-    axes.stairs(row + height, chart.edges, baseline=row, color=colour, linewidth=0.7)
+    axes.stairs(row + height, chart.edges, baseline=row, fill=True, color=color, alpha=0.35)
+    axes.stairs(row + height, chart.edges, baseline=row, color=color, linewidth=0.7)
     p5, q1, median, q3, p95 = found.quantiles
     below = row - 0.11
-    axes.plot([p5, p95], [below, below], color=colour, linewidth=1.0, solid_capstyle="butt")
-    axes.plot([q1, q3], [below, below], color=colour, linewidth=4.0, solid_capstyle="butt")
+    axes.plot([p5, p95], [below, below], color=color, linewidth=1.0, solid_capstyle="butt")
+    axes.plot([q1, q3], [below, below], color=color, linewidth=4.0, solid_capstyle="butt")
     axes.plot([median], [below], color=PAPER, marker="|", markersize=4.0, markeredgewidth=1.4)
     place: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "xytext": (0, 0), **_NOTE}
     axes.annotate(found.series.label, (0.0, row + 0.6), **place)
@@ -192,7 +181,7 @@ def _spread(axes: Axes, row: int, found: StepTimes, chart: Distribution) -> None
 
 def _style(series: Series) -> dict[str, Any]:
     number = "ABCDEF".index(series.letter)
-    return {"color": COLOURS[number], "linestyle": DASHES[number]}
+    return {"color": COLORS[number], "linestyle": DASHES[number]}
 
 
 def _mark(series: Series) -> str:
@@ -200,7 +189,7 @@ def _mark(series: Series) -> str:
 
 
 def _across(axes: Axes, level: Level, right: bool) -> None:
-    """The published value as a thin line across the chart, with its name above it, where it gets room."""
+    """Draw a published value as a thin line across the chart, and make room for its name above it."""
     axes.axhline(level.value, **_LEVEL)
     scale = axes.transScale
     bottom, top, line = (scale.transform((1, value))[1] for value in (*axes.get_ylim(), level.value))
@@ -221,57 +210,5 @@ def _logarithmic(axes: Axes, axis: str) -> None:
 
 
 def _number(value: float, _: object = None) -> str:
-    """A number at an axis, as it is written in a text."""
+    """Format a number at an axis as in a text."""
     return f"{value:,.10g}"
-
-
-# ------------------------------------------------------------------------------------------------- within a page
-
-
-def inline(svg: bytes, chart: Chart | Distribution, words: str) -> Markup:
-    """The drawing as an element of a page: named, without what other drawings there have too, in the page's colours."""
-    root = ElementTree.fromstring(svg.decode())
-    text = ElementTree.tostring(root, encoding="unicode")
-    used = set(re.findall(r'(?:href="|url\()#([^")]+)', text))
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag in (f"{_SVG}metadata", f"{_SVG}style"):
-                parent.remove(child)
-    for element in root.iter():
-        element.tag = element.tag.removeprefix(_SVG)
-        found = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
-        if (name := found.pop("id", None)) in used:
-            found["id"] = f"{chart.key}-{name}"
-        for key, value in found.items():
-            if key in ("href", "clip-path"):
-                found[key] = value.replace("#", f"#{chart.key}-")
-            if key == "style":
-                found[key] = _in_colours(value)
-        element.attrib.clear()
-        element.attrib.update(found)
-    title, description = ElementTree.Element("title"), ElementTree.Element("desc")
-    title.text, description.text = chart.title, words
-    for element, name in ((title, "title"), (description, "words")):
-        element.set("id", f"{chart.key}-{name}")
-    root.insert(0, title)
-    root.insert(1, description)
-    box = root.attrib["viewBox"]
-    root.attrib.clear()
-    root.attrib.update(
-        {
-            "viewBox": box,
-            "role": "img",
-            "aria-labelledby": f"{chart.key}-title",
-            "aria-describedby": f"{chart.key}-words",
-            "style": "stroke-linejoin: round",
-        }
-    )
-    return Markup(ElementTree.tostring(root, encoding="unicode", short_empty_elements=False))
-
-
-def _in_colours(style: str) -> str:
-    """The colours by the names that the page has for them, and its font."""
-    style = re.sub(r"'DejaVu Sans', sans-serif", "var(--font, sans-serif)", style)
-    return re.sub(
-        r"#[0-9a-f]{6}", lambda hit: f"var(--{NAMES[hit[0]]}, {hit[0]})" if hit[0] in NAMES else hit[0], style
-    )

@@ -1,13 +1,11 @@
-"""Draws charts: here, or in a process of its own, which loads matplotlib while this one reads the runs."""
+"""Draw charts: in this process, or in others that load matplotlib while this one still reads the runs."""
 
 import logging
 import os
 import signal
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
@@ -16,16 +14,18 @@ from pathlib import Path
 from markupsafe import Markup
 
 from repro.report.charts.curves import Chart
+from repro.report.charts.inline import inline_svg
 from repro.report.charts.step_times import Distribution
 
 Order = tuple[Chart | Distribution, str]  # a chart, and what it shows in words
 
-_FORK = get_context("fork")  # what is loaded here is loaded there, and nothing is taken down at its end
+_FORK = get_context("fork")  # what is loaded here is loaded there
+_MOST_HELPERS = 5  # as many as there are charts
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A chart as two files, and as the part of a page. `key` is the name of the files."""
+    """A chart as two files, and as an element of the page. `key` is the name of the files."""
 
     key: str
     svg: bytes
@@ -34,51 +34,59 @@ class Picture:
 
 
 class Painter:
-    """To be used as a context: what it has started ends with it.
+    """Draw charts. It is a context, at whose end the processes that it started are gone.
 
-    `aside`: draw in a process of its own, on several cores, which is worth it only where there is other work to do
-    before there is something to draw.
+    Args:
+        aside: Draw in processes of their own, one a core. This pays if there is a second of other work to do before
+            there is something to draw.
     """
 
     def __init__(self, aside: bool) -> None:
-        self._process = None
-        if aside:
-            self._process, self._line = _fork(_draw_aside)
+        count = min(len(os.sched_getaffinity(0)), _MOST_HELPERS) if aside else 0
+        self._helpers = [_start_helper() for _ in range(count)]
 
     def __enter__(self) -> "Painter":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process:
-            self._line.close()
-            self._process.kill()
-            self._process.join()
+        for process, line in self._helpers:
+            line.close()
+            process.kill()
+            process.join()
 
-    def draw(self, orders: Sequence[Order]) -> Iterable[Picture]:
-        """The pictures in the order of their charts. Without a chart nothing of matplotlib is loaded here."""
-        if not (self._process and orders):
+    def draw(self, orders: Sequence[Order]) -> list[Picture]:
+        """Return the pictures in the order of their charts; without a chart, matplotlib is not loaded here.
+
+        Raises:
+            ChildProcessError: A process that draws has ended.
+        """
+        if not (self._helpers and orders):
             return [_draw(order) for order in orders]
-        try:
-            self._line.send(orders)
-            pictures: list[Picture] = self._line.recv()
-        except (EOFError, OSError):
-            self._process.join()
-            raise ChildProcessError(f"the process that draws the charts ended with {self._process.exitcode}") from None
-        return pictures
+        count = len(self._helpers)
+        for number, (_, line) in enumerate(self._helpers):
+            with suppress(ConnectionError):  # one that is gone is noticed below
+                line.send(orders[number::count])
+        shares: list[list[Picture]] = []
+        for process, line in self._helpers:
+            try:
+                shares.append(line.recv())
+            except (EOFError, OSError):
+                process.join()
+                raise ChildProcessError(f"the process that draws the charts ended with {process.exitcode}") from None
+        return [shares[number % count][number // count] for number in range(len(orders))]
 
 
 def _draw(order: Order) -> Picture:
     _load()
-    from repro.report.charts.drawing import draw
+    from repro.report.charts.drawing import draw_chart
 
-    return draw(*order)
+    chart, words = order
+    svg, png = draw_chart(chart, words)
+    return Picture(chart.key, svg, png, inline_svg(svg, chart.key, chart.title, words))
 
 
 def _load() -> None:
-    """Import matplotlib, half a second, where it does without a home that it can write to.
-
-    Else it says so on the terminal, or fails without one.
-    """
+    """Import matplotlib, which takes half a second, quietly even without a home that it can write to."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         Path.home()
@@ -87,16 +95,18 @@ def _load() -> None:
     import repro.report.charts.drawing  # noqa: F401
 
 
-def _fork(work: Callable[[Connection], None]) -> tuple[ForkProcess, Connection]:
-    """A process, and the line to it. Who reads or writes hears that the far end is gone, for each closes that one.
+def _start_helper() -> tuple[ForkProcess, Connection]:
+    """Start a process that draws, and return it with the line to it.
 
-    A process that is forked later holds this line too, as long as it lasts: the last one hears first, then the others.
+    It ends when the other end of its line is closed, and so if this process is killed, where the processes of a pool
+    would wait forever. A helper that is started later holds the line as well, as long as it lasts: the last one ends
+    first, then the others.
     """
     line, far_end = _FORK.Pipe()
 
     def run() -> None:
         line.close()
-        work(far_end)
+        _draw_orders(far_end)
 
     process = _FORK.Process(target=run)
     process.start()
@@ -104,26 +114,9 @@ def _fork(work: Callable[[Connection], None]) -> tuple[ForkProcess, Connection]:
     return process, line
 
 
-def _draw_aside(line: Connection) -> None:
-    """Load, wait for the charts, and draw as many at once as there are cores; end where nobody is there any more."""
+def _draw_orders(line: Connection) -> None:
+    """Load matplotlib, wait for orders and send back their pictures; end if nobody waits for them anymore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # who started it says what there is to say
     _load()
-    try:
-        orders: Sequence[Order] = line.recv()
-    except EOFError:
-        return
-    _draw_to(line, orders, min(len(os.sched_getaffinity(0)), len(orders)))
-
-
-def _draw_to(line: Connection, orders: Sequence[Order], cores: int = 1) -> None:
-    """Draw every `cores`-th chart here, and the others in processes of their own.
-
-    Not in a pool, whose processes wait for work for ever when who would give it is killed.
-    """
-    helpers = [_fork(partial(_draw_to, orders=orders[k::cores]))[1] for k in range(1, cores)]
-    try:
-        shares = [[_draw(order) for order in orders[::cores]], *(helper.recv() for helper in helpers)]
-    except EOFError:  # one of them is gone, such as for want of memory
-        sys.exit(1)
-    with suppress(ConnectionError):
-        line.send([shares[n % cores][n // cores] for n in range(len(orders))])
+    with suppress(EOFError, ConnectionError):
+        line.send([_draw(order) for order in line.recv()])

@@ -1,4 +1,4 @@
-"""How the times of the steps of the drawn runs are spread, as numbers: bins, quantiles, and what is left out."""
+"""Compute the distribution of the drawn runs' step times: bins, quantiles, and what is left out."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ import numpy as np
 
 from repro.published.schema import Published
 from repro.records.schema import Run
-from repro.report.charts.curves import FAR, Level, Series, Shown, Values, level
+from repro.report.charts.curves import FAR, DrawnRun, Level, Series, Values, published_level
 
-WARM_UP = 10  # steps after a start: in these caches fill, and memory is laid out
-BINS = 60
-LONGEST = 1e9  # ms, more than a week; beyond it a number is no step's time
+WARM_UP = 10  # steps after a start, in which caches fill and memory is allocated
+_BINS = 60
+_LONGEST = 1e9  # ms, more than a week; beyond it a number is no step's time
 
 
 @dataclass(frozen=True)
 class StepTimes:
-    """How the times of one run's steps are spread, in milliseconds.
+    """The distribution of one run's step times, in milliseconds.
 
     `counts`: steps in each bin of the chart. `quantiles`: 5, 25, 50, 75 and 95 %. `wait`: the median wait for data,
-    which is not in the times. `first`: the slowest of the `warm_up` steps, which are left out; `outside` the bins lie
-    so many of the others, up to `slowest`. `lost`: numbers that are no time.
+    which is not in the times. `first`: the slowest of the `warm_up` steps, which are left out. `outside`: how many of
+    the others are outside the bins, up to `slowest`. `lost`: numbers that are no time.
     """
 
     series: Series
@@ -37,7 +37,7 @@ class StepTimes:
 
 @dataclass(frozen=True)
 class Distribution:
-    """The chart of the step times: runs over the same bins between `edges`."""
+    """The chart of the step times: all runs over the same bins, between `edges`."""
 
     key: str
     title: str
@@ -49,14 +49,14 @@ class Distribution:
     logarithmic: bool
 
 
-def distribution(shown: Sequence[Shown], figures: Iterable[Published]) -> Distribution | None:
-    """The times of the steps, beside the published mean; None where no run has any."""
+def step_time_distribution(shown: Sequence[DrawnRun], figures: Iterable[Published]) -> Distribution | None:
+    """Chart the step times beside the published mean; None if no run has any."""
     step_time = next((f for f in figures if f.setting.kind == "train" and f.measure == "step_time"), None)
     kept = [(one, *_kept(one.run)) for one in shown]
     kept = [found for found in kept if found[1].size]
     if not kept:
         return None
-    mean = level("published mean of an epoch, wait for data included", step_time)
+    mean = published_level("published mean of an epoch, wait for data included", step_time)
     ends = np.concatenate([np.percentile(times, (0.5, 99.5)) for _, times, _ in kept])
     if mean:
         ends = np.append(ends, mean.value)
@@ -64,9 +64,9 @@ def distribution(shown: Sequence[Shown], figures: Iterable[Published]) -> Distri
     far = high > FAR * low
     margin = max(0.02 * (high - low), 0.001 * high)  # where all steps are alike: any room
     if far:
-        edges = np.geomspace(low / 1.1, high * 1.1, BINS + 1)
+        edges = np.geomspace(low / 1.1, high * 1.1, _BINS + 1)
     else:
-        edges = np.linspace(max(low - margin, 0.0), high + margin, BINS + 1)
+        edges = np.linspace(max(low - margin, 0.0), high + margin, _BINS + 1)
     return Distribution(
         key="step-times",
         title="Distribution of the step times",
@@ -82,17 +82,17 @@ def distribution(shown: Sequence[Shown], figures: Iterable[Published]) -> Distri
 
 
 def _kept(run: Run) -> tuple[Values, list[float]]:
-    """The step times that count, and those of the steps after a start; a short run has none to spare."""
+    """Part the step times that count from those just after a start; a short run has none to spare."""
     times = np.asarray(run.steps.step_time_ms)
     starts = [0, *(resumption.step for resumption in run.resumptions)]
     counts = np.ones(times.size, dtype=bool)
     for start in starts if times.size >= 2 * WARM_UP * len(starts) else ():
         counts[start : start + WARM_UP] = False
-    valid = (times > 0) & (times < LONGEST)  # and so no nan
+    valid = (times > 0) & (times < _LONGEST)  # and so no nan
     return times[counts & valid], times[~counts & valid].tolist()
 
 
-def _step_times(one: Shown, times: Values, first: Sequence[float], edges: Values) -> StepTimes:
+def _step_times(one: DrawnRun, times: Values, first: Sequence[float], edges: Values) -> StepTimes:
     waits = np.asarray(one.run.steps.data_wait_ms)
     waits = waits[np.isfinite(waits)]
     p5, q1, median, q3, p95 = (float(value) for value in np.percentile(times, (5, 25, 50, 75, 95)))

@@ -1,1 +1,1 @@
-"""Runs in the formats of other projects: one module a format, and what all of them are written with."""
+"""Write runs in the formats of other projects, one module a format."""

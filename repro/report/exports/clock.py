@@ -1,10 +1,10 @@
-"""When what happened in a training, from what is recorded: nothing else is added, and nothing is guessed.
+"""Reconstruct when each step of a training happened, from what is recorded; nothing is guessed.
 
 The run began at `started` of env.json, which is in UTC and whole seconds; a resumption's time is that of its event.
 From there on durations are added up: the compilation, each step with the wait for its data, and each evaluation. What
 is not timed by itself, the writing of checkpoints above all, is in none of these, so that the times of a long run
-fall behind its clock by that much; the end of a run that was never interrupted is by its training time, which holds
-everything. Where a run went on at an epoch's end, the evaluation of that epoch is put before the interruption.
+fall behind its clock by that much; the end of a run that was never interrupted follows from its training time, which
+holds everything. If a run was resumed at an epoch's end, the evaluation of that epoch is put before the interruption.
 """
 
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ class Clock:
     finished: float
 
 
-def clock(run: Run) -> Clock | None:
-    """The times of a training; None where too little is recorded to tell."""
+def training_clock(run: Run) -> Clock | None:
+    """Reconstruct the times of a training; None if too little is recorded."""
     started = _utc(run.env.facts.get("started"))
     resumed = [time for found in run.resumptions if (time := _utc(found.time)) is not None]
     epochs, total = run.log.epochs, len(run.steps.loss)

@@ -1,8 +1,8 @@
-"""A training as NVIDIA's DLLogger writes it to its file: `DLLL` and one JSON object a line.
+"""Write a training in the format of NVIDIA's DLLogger: `DLLL` and one JSON object a line.
 
 Steps are named as there: "PARAMETER", [epoch, iteration], [epoch], and [] for the whole run. Epochs count from 0 as in
-our log, iterations within their epoch from 1. Lines of single steps are those for which our log has one too, by its
-log_interval, or the last of each epoch alone where these would be more than STEPS. Times are those of
+our log, iterations within their epoch from 1. A single step has a line if our log has one for it, by its log_interval;
+if these would be more than _MOST_STEPS, only the last step of each epoch has one. Times are those of
 repro.report.exports.clock. Paths and addresses of the configuration are left out: they say nothing about the result.
 """
 
@@ -13,10 +13,11 @@ from pathlib import PurePosixPath, PureWindowsPath
 import numpy as np
 
 from repro.records.schema import Run
-from repro.report.exports.clock import Clock, clock
-from repro.report.exports.common import json_line, measured, setting, tidy
+from repro.report.exports.clock import Clock, training_clock
+from repro.report.exports.csv_json import json_line
+from repro.report.run_values import config_number, log_value, tidy
 
-STEPS = 10_000
+_MOST_STEPS = 10_000
 _UNITS = {
     "train.step_time_ms": "ms",
     "train.data_wait_ms": "ms",
@@ -31,9 +32,9 @@ _UNITS = {
 }
 
 
-def text(run: Run) -> str | None:
-    """The log of a training; None for an evaluation, and where the record does not tell when what happened."""
-    times = clock(run)
+def dllogger_text(run: Run) -> str | None:
+    """Write the log of a training; None for an evaluation, and if the record does not tell when what happened."""
+    times = training_clock(run)
     if times is None:
         return None
     lines = [_log(times, times.started, "PARAMETER", _parameters(run))]
@@ -70,27 +71,27 @@ def _parameters(run: Run) -> dict[str, object]:
 
 
 def _elsewhere(value: object) -> bool:
-    """Whether this names a place on the machine of the run, or an address."""
+    """Tell whether this names a place on the machine of the run, or an address."""
     if not isinstance(value, str):
         return False
     return "://" in value or PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()
 
 
 def _steps(run: Run, times: Clock) -> np.ndarray:
-    """Which steps have a line."""
+    """Choose the steps that get a line."""
     number = np.arange(1, len(times.steps) + 1)
     last = number % times.steps_per_epoch == 0
-    interval = int(setting(run, "log_interval") or 0)
+    interval = int(config_number(run, "log_interval") or 0)
     steps = np.flatnonzero(last | (number % interval == 0)) if interval > 0 else np.flatnonzero(last)
-    return steps if len(steps) <= STEPS else np.flatnonzero(last)
+    return steps if len(steps) <= _MOST_STEPS else np.flatnonzero(last)
 
 
 def _summary(run: Run) -> dict[str, object]:
     found = {
         "train.training_time_s": run.log.training_time_s,
         "train.mean_images_per_s": run.log.mean_fps,
-        "val.best_top1_pct": measured(run, "best_accuracy"),
-        "val.top1_pct": measured(run, "last_accuracy"),
+        "val.best_top1_pct": log_value(run, "best_accuracy"),
+        "val.top1_pct": log_value(run, "last_accuracy"),
         "val.top5_pct": tidy(run.top5_pct),
     }
     return {key: value for key, value in found.items() if value is not None}

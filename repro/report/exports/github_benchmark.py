@@ -1,7 +1,7 @@
-"""Measured figures as github-action-benchmark charts them, for `customSmallerIsBetter` and `customBiggerIsBetter`.
+"""Write measured figures for github-action-benchmark: `customSmallerIsBetter` and `customBiggerIsBetter`.
 
-A name holds recipe and hardware, so that no line of a chart leads from one to another. Left out are figures of which
-nobody can say which direction is the better one, and values that are not finite, for which the action refuses a file.
+A name holds recipe and hardware, so that no line of a chart leads from one to another. Figures without a better
+direction are left out, and so are values that are not finite, for which the action refuses a file.
 """
 
 import math
@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from repro.published.schema import Claim, Measured, Published
 from repro.records.schema import Run
 from repro.report import phrases
-from repro.report.exports.common import json_text, recipe, tidy
+from repro.report.exports.csv_json import json_text
+from repro.report.run_values import recipe_name, tidy
 
 
-def text(claims: Iterable[Claim], better: str) -> str | None:
-    """The measured figures of which the "lower" or the "higher" is `better`; None without one."""
+def benchmark_text(claims: Iterable[Claim], better: str) -> str | None:
+    """Write the measured figures of which the "lower" or the "higher" is `better`; None without one."""
     entries = [
         _entry(claim, claim.run, claim.measured)
         for claim in claims
@@ -26,7 +27,7 @@ def text(claims: Iterable[Claim], better: str) -> str | None:
 
 def _entry(claim: Claim, run: Run, measured: Measured) -> dict[str, object]:
     figure = claim.figure
-    on = f"{recipe(run) or 'recipe not recorded'}, {run.env.hardware}"
+    on = f"{recipe_name(run) or 'recipe not recorded'}, {run.env.hardware}"
     entry: dict[str, object] = {
         "name": " ".join(f"{figure.title} ({on})".split()),
         "unit": figure.unit,
@@ -37,15 +38,15 @@ def _entry(claim: Claim, run: Run, measured: Measured) -> dict[str, object]:
 
 
 def _range(figure: Published, measured: Measured) -> dict[str, str]:
-    """The standard deviation between epochs, where there is one."""
+    """Return the standard deviation between epochs, if there is one."""
     if measured.spread is None or not math.isfinite(measured.spread):
         return {}
     return {"range": f"± {measured.spread:.{figure.decimals + 1}f}"}
 
 
 def _extra(claim: Claim, run: Run, measured: Measured) -> str:
-    row = phrases.row(claim)
+    row = phrases.figure_row(claim)
     lines = [f"published: {row.published}", f"verdict: {row.verdict}{f': {row.topics}' if row.topics else ''}"]
     lines += [f"measured: {measured.n}", *claim.evidence]
-    lines += [f"run: {run.folder.name}", f"software: {run.env.software}", f"commit: {phrases.commit(run)}"]
+    lines += [f"run: {run.folder.name}", f"software: {run.env.software}", f"commit: {phrases.commit_text(run)}"]
     return "\n".join(" ".join(line.split()) for line in lines)

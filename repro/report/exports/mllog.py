@@ -1,24 +1,25 @@
-"""A training as MLPerf writes its log: `:::MLLOG` and one JSON object a line.
+"""Write a training in MLPerf's log format: `:::MLLOG` and one JSON object a line.
 
-It is no submission to MLPerf, whose benchmarks do not have this network: organisation, division, status and the
+It is no submission to MLPerf, whose benchmarks do not have this network: organization, division, status and the
 clearing of caches are left out, and `status` says that the run finished, not that it reached a target. Epochs count
-from 1, as there, so that `epoch_num` of an accuracy is how many epochs were trained. `file` and `lineno` name where in
-the run folder a value stands. Times are those of repro.report.exports.clock.
+from 1, as there, so that `epoch_num` of an accuracy is how many epochs were trained. `file` and `lineno` say where in
+the run folder a value is from. Times are those of repro.report.exports.clock.
 """
 
 from typing import Any
 
 from repro.records.schema import Run
-from repro.report.exports.clock import clock
-from repro.report.exports.common import global_batch, json_line, setting, word
+from repro.report.exports.clock import training_clock
+from repro.report.exports.csv_json import json_line
+from repro.report.run_values import config_number, config_text, global_batch
 
 _TOKEN = ":::MLLOG"
-_TOKEN_IN_TEXT = "\\u003a::MLLOG"  # the same for who reads the JSON
+_TOKEN_IN_TEXT = "\\u003a::MLLOG"  # the same for a reader of the JSON
 
 
-def text(run: Run) -> str | None:
-    """The log of a training; None for an evaluation, and where the record does not tell when what happened."""
-    times = clock(run)
+def mllog_text(run: Run) -> str | None:
+    """Write the log of a training; None for an evaluation, and if the record does not tell when what happened."""
+    times = training_clock(run)
     if times is None:
         return None
     lines = [_line(times.started, "init_start", None, file="env.json")]
@@ -48,24 +49,24 @@ def text(run: Run) -> str | None:
 
 
 def _facts(run: Run) -> dict[str, tuple[object, str]]:
-    """What is true of the run under MLPerf's keys, and the file that says so; None for what it does not say."""
-    train, name = run.env.datasets.get("train"), word(run, "opt")
+    """Return the run's facts by MLPerf's keys, each with the file it is from; None for what it does not say."""
+    train, name = run.env.datasets.get("train"), config_text(run, "opt")
     facts: dict[str, tuple[object, str]] = {
-        "submission_benchmark": (word(run, "backbone"), "config.yml"),
+        "submission_benchmark": (config_text(run, "backbone"), "config.yml"),
         "submission_platform": (run.env.hardware, "env.json"),
-        "seed": (setting(run, "seed"), "config.yml"),
+        "seed": (config_number(run, "seed"), "config.yml"),
         "global_batch_size": (global_batch(run), "config.yml"),
-        "micro_batch_size": (setting(run, "batch_size"), "config.yml"),
+        "micro_batch_size": (config_number(run, "batch_size"), "config.yml"),
         "train_samples": (train and train.images, "env.json"),
         "eval_samples": (run.eval_images, "metrics.jsonl"),
         "opt_name": (name, "config.yml"),
-        "opt_base_learning_rate": (setting(run, "lr_max"), "config.yml"),
-        "opt_learning_rate_warmup_epochs": (setting(run, "warmup_epochs"), "config.yml"),
-        "opt_learning_rate_decay_schedule": (word(run, "lr_decay_mode"), "config.yml"),
+        "opt_base_learning_rate": (config_number(run, "lr_max"), "config.yml"),
+        "opt_learning_rate_warmup_epochs": (config_number(run, "warmup_epochs"), "config.yml"),
+        "opt_learning_rate_decay_schedule": (config_text(run, "lr_decay_mode"), "config.yml"),
     }
     if name == "adamw":
         for key, ours in (("beta_1", "beta1"), ("beta_2", "beta2"), ("weight_decay", "weight_decay")):
-            facts[f"opt_adamw_{key}"] = (setting(run, ours), "config.yml")
+            facts[f"opt_adamw_{key}"] = (config_number(run, ours), "config.yml")
     return facts
 
 
@@ -79,5 +80,5 @@ def _line(time_s: float, key: str, value: object, **metadata: object) -> str:
         "value": value,
         "metadata": metadata,
     }
-    # MLPerf's parser looks for its token anywhere in a line: so that no text may hold it.
+    # MLPerf's parser looks for its token anywhere in a line, so no text may hold it.
     return f"{_TOKEN} {json_line(record).replace(_TOKEN, _TOKEN_IN_TEXT)}\n"

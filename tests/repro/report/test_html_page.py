@@ -20,11 +20,12 @@ from repro.records.run_folder import read_run
 from repro.records.schema import Run
 from repro.report import html_page
 from repro.report.__main__ import main
-from repro.report.charts.curves import charts as curves
-from repro.report.charts.curves import drawn
-from repro.report.charts.description import numbers
-from repro.report.html_page import ChartPart, Charts, breakable, readable
-from repro.report.run_facts import flat, link
+from repro.report.charts.build import PageChart, PageCharts
+from repro.report.charts.curves import newest_trainings
+from repro.report.charts.curves import training_charts as curves
+from repro.report.charts.description import describe_chart
+from repro.report.html_page import breakable, readable
+from repro.report.run_facts import fact_text, page_link
 from tests.support import ROOT
 from tests.support.folders import resume, tiny_eval_run, tiny_train_run, train_run
 from tests.support.hostile import IMG, hostile_runs
@@ -100,12 +101,12 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return Page((root / "report.html").read_text(encoding="utf-8"))
 
 
-def plain(*runs: Run | Path, charts: Charts | None = None) -> Page:
+def plain(*runs: Run | Path, charts: PageCharts | None = None) -> Page:
     """The page of these runs without charts, which take seconds."""
     read = [read_run(run) if isinstance(run, Path) else run for run in runs]
     claims = compare_runs(FIGURES, read)
     target = read[0].folder.parents[1] / "report.html"
-    return Page(html_page.page(claims, read, [], LOGS, target, charts or Charts(), []))
+    return Page(html_page.html_report(claims, read, [], LOGS, target, charts or PageCharts(), []))
 
 
 # ------------------------------------------------------------------------------------------------- what it tells
@@ -187,10 +188,10 @@ def test_a_run_as_published_differs_in_nothing(runs: Path) -> None:
 
 
 def test_older_runs_that_are_not_drawn_are_counted(run: Run) -> None:
-    (one,), _ = drawn([run])
+    (one,), _ = newest_trainings([run])
     (chart, *_) = curves([one], FIGURES, LOGS)
-    part = ChartPart("loss", "Training loss", "", Markup("<svg></svg>"), numbers(chart))
-    told = plain(run, charts=Charts((part,), None, ((one.series.label, run),), more=2)).told
+    part = PageChart("loss", "Training loss", "", Markup("<svg></svg>"), describe_chart(chart))
+    told = plain(run, charts=PageCharts((part,), None, ((one.series.label, run),), more=2)).told
     assert "These are the newest training runs; 2 older ones are not drawn." in told
     assert "A tiny_cpux1, seed 1" in told
 
@@ -223,7 +224,7 @@ def test_every_file_beside_the_page_is_offered(report: Report, runs: Path, tmp_p
 
 
 def test_a_folder_whose_name_is_no_text_is_linked_byte_by_byte() -> None:
-    found = link(Path("results/runs/x\udcff"), Path("results/report.html"))
+    found = page_link(Path("results/runs/x\udcff"), Path("results/report.html"))
     assert found.href == "runs/x%FF"
 
 
@@ -288,12 +289,12 @@ def test_any_names_give_a_page_that_is_balanced(run: Run, name: str, device: str
 
 
 def test_facts_that_are_an_inventory_or_too_deep_are_not_told() -> None:
-    assert flat({"used": ["a"] * 500, "sha256": "12"}) == "sha256 12"
+    assert fact_text({"used": ["a"] * 500, "sha256": "12"}) == "sha256 12"
     nested: object = "x"
     for _ in range(10_000):
         nested = [nested]
-    assert flat(nested) == ""
-    assert flat({"a": None, "b": "", "c": [1, True, 2.5]}) == "c 1, True, 2.5"
+    assert fact_text(nested) == ""
+    assert fact_text({"a": None, "b": "", "c": [1, True, 2.5]}) == "c 1, True, 2.5"
 
 
 # ------------------------------------------------------------------------------------------------- for everybody

@@ -20,9 +20,9 @@ from repro.published.figures import read_published
 from repro.published.schema import Claim
 from repro.records.run_folder import read_run, read_runs
 from repro.records.schema import Run
-from repro.report.exports.common import csv_text, json_text
-from repro.report.exports.files import files
-from repro.report.tables import tables
+from repro.report.exports.csv_json import csv_text, json_text
+from repro.report.exports.files import export_files
+from repro.report.tables import report_tables
 from tests.support import ROOT
 from tests.support.folders import TINY, eval_run, tiny_train_run, train_run
 from tests.support.processes import run_command
@@ -67,7 +67,7 @@ def as_cell(value: object) -> str:
 @pytest.mark.parametrize("folder", [FIXED, "results/seeds"])
 @pytest.mark.parametrize("name", NAMES)
 def test_csv_and_json_of_a_table_hold_the_same(name: str, folder: str) -> None:
-    found = files(*read_kept(folder))
+    found = export_files(*read_kept(folder))
     of_csv, of_json = cells(found[f"tables/{name}.csv"]), records(found[f"tables/{name}.json"])
     assert [{key: of_cell(cell) for key, cell in row.items()} for row in of_csv] == [
         {key: as_cell(value) for key, value in row.items()} for row in of_json
@@ -75,7 +75,7 @@ def test_csv_and_json_of_a_table_hold_the_same(name: str, folder: str) -> None:
 
 
 def test_the_kept_runs_stand_in_the_tables_with_their_numbers() -> None:
-    found = {name: table.records for name, table in tables(*read_kept(FIXED)).items()}
+    found = {name: table.records for name, table in report_tables(*read_kept(FIXED)).items()}
     results = {row["key"]: row for row in found["results"]}
     assert results["train_step_time"]["published"] == 373
     assert results["train_step_time"]["measured"] == 746.35
@@ -94,7 +94,7 @@ def test_the_kept_runs_stand_in_the_tables_with_their_numbers() -> None:
 
 
 def test_the_kept_seeds_stand_in_their_table() -> None:
-    rows = tables(*read_kept("results/seeds"))["seeds"].records
+    rows = report_tables(*read_kept("results/seeds"))["seeds"].records
     assert rows[1]["title"] == "Top-1 accuracy, last epoch"
     assert rows[1]["seeds"] == [1, 2, 3]
     assert len(rows[1]["runs"]) == rows[1]["n"] == 3
@@ -103,14 +103,14 @@ def test_the_kept_seeds_stand_in_their_table() -> None:
 
 def test_a_match_has_its_difference_without_the_noise_of_binary_fractions(tmp_path: Path) -> None:
     runs = [read_run(train_run(tmp_path)), read_run(eval_run(tmp_path, correct=37700))]
-    results = {row["key"]: row for row in tables(compare_runs(read_published(), runs), runs)["results"].records}
+    results = {row["key"]: row for row in report_tables(compare_runs(read_published(), runs), runs)["results"].records}
     assert results["eval_gpu_accuracy"]["verdict"] == "match"
     assert results["eval_gpu_accuracy"]["difference"] == -0.088
     assert results["train_accuracy_last"]["measured"] == 75.502
 
 
 def test_a_table_without_a_row_has_its_columns_all_the_same() -> None:
-    found = files([], [])
+    found = export_files([], [])
     for name in NAMES:
         assert found[f"tables/{name}.csv"].count("\r\n") == 1
         assert records(found[f"tables/{name}.json"]) == []
@@ -118,7 +118,7 @@ def test_a_table_without_a_row_has_its_columns_all_the_same() -> None:
 
 
 def test_pandas_reads_numbers_as_numbers_and_texts_as_texts(tmp_path: Path) -> None:
-    for path, text in files(*read_kept(FIXED)).items():
+    for path, text in export_files(*read_kept(FIXED)).items():
         if path.startswith("tables/") and path.endswith(".csv"):
             (tmp_path / Path(path).name).write_bytes(text.encode())
     runs = pandas.read_csv(tmp_path / "runs.csv")
@@ -136,7 +136,7 @@ def test_pandas_reads_numbers_as_numbers_and_texts_as_texts(tmp_path: Path) -> N
 
 def test_what_is_not_finite_is_nan_in_csv_and_a_text_in_json(tmp_path: Path) -> None:
     run = read_run(tiny_train_run(tmp_path, loss=math.nan, step_time_s=math.nan, fps=math.inf))
-    found = files(compare_runs(read_published(), [run]), [run])
+    found = export_files(compare_runs(read_published(), [run]), [run])
     row = cells(found["tables/epochs.csv"])[0]
     assert (row["loss"], row["step_time_ms"], row["images_per_s"]) == ("nan", "nan", "inf")
     of_json = records(found["tables/epochs.json"])[0]
@@ -200,7 +200,7 @@ def test_any_number_reads_back_exactly(number: float) -> None:
 def test_any_text_in_a_run_reads_back_from_its_table(device: str, missing: str) -> None:
     _, runs = read_kept_once()
     run = replace(runs[0], env=replace(runs[0].env, cpu=device, missing=(missing,)))
-    found = files([], [run])
+    found = export_files([], [run])
     row = records(found["tables/runs.json"])[0]
     assert (row["cpu"], row["missing"]) == (device, [missing])
     assert len(cells(found["tables/runs.csv"])) == 1
@@ -227,7 +227,7 @@ def test_no_path_of_the_machine_is_in_any_file(tmp_path: Path) -> None:
         tiny_train_run(tmp_path, config={"max_epoch": 1, "dataset_path": str(tmp_path), "data_url": "s3://x/y"})
     )
     run = replace(run, env=replace(run.env, facts={**run.env.facts, "started": "2026-11-23T08:00:00Z"}))
-    found = files(compare_runs(read_published(), [run]), [run])
+    found = export_files(compare_runs(read_published(), [run]), [run])
     assert [path for path in found if "dllogger" in path]
     for text in found.values():
         assert str(tmp_path) not in text

@@ -14,9 +14,19 @@ from hypothesis import strategies as st
 from repro.published.figures import read_published, verify_published
 from repro.records.run_folder import read_run
 from repro.records.schema import ResumeEvent, Run, Steps
-from repro.report.charts.curves import MOST_POINTS, SECTIONS, Chart, Series, at, charts, drawn, ends, thinned
-from repro.report.charts.description import numbers
-from repro.report.charts.step_times import WARM_UP, Distribution, distribution
+from repro.report.charts.curves import (
+    MOST_POINTS,
+    SECTIONS,
+    Chart,
+    Series,
+    extremes,
+    newest_trainings,
+    thinned,
+    training_charts,
+    value_at,
+)
+from repro.report.charts.description import describe_chart
+from repro.report.charts.step_times import WARM_UP, Distribution, step_time_distribution
 from tests.support import ROOT
 from tests.support.folders import tiny_eval_run
 
@@ -33,12 +43,12 @@ def stepped(run: Run, loss: Sequence[float], times: Sequence[float] | None = Non
 
 
 def chart(key: str, *runs: Run) -> Chart:
-    (found,) = [chart for chart in charts(drawn(runs)[0], FIGURES, LOGS) if chart.key == key]
+    (found,) = [chart for chart in training_charts(newest_trainings(runs)[0], FIGURES, LOGS) if chart.key == key]
     return found
 
 
 def step_times(*runs: Run) -> Distribution:
-    found = distribution(drawn(runs)[0], FIGURES)
+    found = step_time_distribution(newest_trainings(runs)[0], FIGURES)
     assert found
     return found
 
@@ -48,32 +58,32 @@ def step_times(*runs: Run) -> Distribution:
 
 def test_the_newest_six_training_runs_are_drawn_oldest_first_and_the_others_counted(run: Run) -> None:
     names = [f"2026112{day}T000000Z_tiny_cpux1_1a2b3c4d" for day in (5, 1, 3, 2, 8, 7, 4, 6)]
-    series, more = drawn([replace(run, folder=Path(name)) for name in names])
+    series, more = newest_trainings([replace(run, folder=Path(name)) for name in names])
     assert [one.run.folder.name[7] for one in series] == list("345678")
     assert [one.series.letter for one in series] == list("ABCDEF")
     assert more == 2
 
 
 def test_evaluations_are_not_drawn(run: Run, tmp_path: Path) -> None:
-    series, more = drawn([read_run(tiny_eval_run(tmp_path)), run])
+    series, more = newest_trainings([read_run(tiny_eval_run(tmp_path)), run])
     assert ([one.run.kind for one in series], more) == (["train"], 0)
 
 
 def test_a_label_names_letter_recipe_device_and_seed(run: Run) -> None:
-    assert drawn([run])[0][0].series.label == "A  tiny_cpux1, seed 1"
+    assert newest_trainings([run])[0][0].series.label == "A  tiny_cpux1, seed 1"
 
 
 @given(st.text(), st.text())
 def test_a_label_is_short_printable_ascii_whatever_the_names(run: Run, name: str, seed: str) -> None:
-    (one,), _ = drawn([replace(run, folder=Path("x") / f"_{name}_", config={"seed": seed})])
+    (one,), _ = newest_trainings([replace(run, folder=Path("x") / f"_{name}_", config={"seed": seed})])
     assert one.series.label.isascii()
     assert one.series.label.isprintable()
     assert len(one.series.label) < 50
 
 
 def test_without_a_training_run_there_is_no_chart() -> None:
-    assert charts((), FIGURES, LOGS) == ()
-    assert distribution((), FIGURES) is None
+    assert training_charts((), FIGURES, LOGS) == ()
+    assert step_time_distribution((), FIGURES) is None
 
 
 # ------------------------------------------------------------------------------------------------ the axis
@@ -135,7 +145,7 @@ def test_a_long_run_is_drawn_as_means_between_its_extremes(run: Run) -> None:
     assert curve.y.size == SECTIONS
     assert curve.low is not None
     assert curve.high is not None
-    assert ends(curve) == (-1.0, 50.0)
+    assert extremes(curve) == (-1.0, 50.0)
     section = loss[:3750]
     assert curve.y[0] == pytest.approx(section.mean())
     assert (curve.low[0], curve.high[0]) == (section.min(), section.max())
@@ -166,11 +176,11 @@ def test_what_is_drawn_is_finite_in_order_and_within_its_band(run: Run, values: 
 def test_a_loss_that_is_not_finite_is_left_out_and_said(run: Run) -> None:
     found = chart("loss", stepped(run, [3.0, math.nan, math.inf, 1.0, 1e300]))
     assert found.curves[0].y.tolist() == [3.0, 1.0]
-    assert "A  tiny_cpux1, seed 1: 3 values that are not finite are not drawn" in numbers(found).notes
+    assert "A  tiny_cpux1, seed 1: 3 values that are not finite are not drawn" in describe_chart(found).notes
 
 
 def test_a_run_without_a_finite_value_is_in_no_chart_of_it(run: Run) -> None:
-    keys = [chart.key for chart in charts(drawn([stepped(run, [math.nan] * 3)])[0], FIGURES, LOGS)]
+    keys = [chart.key for chart in training_charts(newest_trainings([stepped(run, [math.nan] * 3)])[0], FIGURES, LOGS)]
     assert keys == ["learning-rate", "accuracy", "throughput"]
 
 
@@ -208,34 +218,34 @@ def test_numbers_that_can_be_no_time_are_left_out_and_counted(run: Run) -> None:
     times = [100.0] * 40 + [math.nan, 0.0, -5.0, math.inf, 1e300]
     found = step_times(stepped(run, [1.0] * 45, times))
     assert (found.runs[0].n, found.runs[0].lost) == (30, 5)
-    assert "5 numbers that can be no time are left out" in numbers(found).words
+    assert "5 numbers that can be no time are left out" in describe_chart(found).words
 
 
 @given(st.lists(st.floats(width=64), min_size=1, max_size=80))
 def test_any_recorded_times_can_be_spread(run: Run, times: list[float]) -> None:
-    found = distribution(drawn([stepped(run, [1.0] * len(times), times)])[0], FIGURES)
+    found = step_time_distribution(newest_trainings([stepped(run, [1.0] * len(times), times)])[0], FIGURES)
     if found:
         assert (np.diff(found.edges) > 0).all()
         assert found.runs[0].counts.max() > 0
-        assert numbers(found).words
+        assert describe_chart(found).words
 
 
 # ------------------------------------------------------------------------------------------------ in words
 
 
 def test_the_table_of_a_chart_has_the_values_at_the_quarters(run: Run) -> None:
-    told = numbers(chart("loss", stepped(run, [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0])))
+    told = describe_chart(chart("loss", stepped(run, [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0])))
     assert told.header == ("Run", "First", "At 25 %", "At 50 %", "At 75 %", "Last", "Lowest", "Highest")
     assert told.rows[0][1:] == ("9.0000", "8.0000", "6.0000", "4.0000", "2.0000", "2.0000", "9.0000")
 
 
 def test_where_a_curve_has_not_begun_there_is_no_value(run: Run) -> None:
     curve = chart("loss", stepped(run, [9.0, 8.0])).curves[0]
-    assert [at(curve, share) for share in (0, 25, 50, 99, 100)] == [9.0, None, 9.0, 9.0, 8.0]
+    assert [value_at(curve, share) for share in (0, 25, 50, 99, 100)] == [9.0, None, 9.0, 9.0, 8.0]
 
 
 def test_the_words_name_every_run_and_every_published_value(run: Run) -> None:
-    words = numbers(chart("accuracy", run)).words
+    words = describe_chart(chart("accuracy", run)).words
     assert "A  tiny_cpux1, seed 1: 84.375 at first, 83.906 at last, 83.906 to 84.375 in all." in words
     assert "Published after 99.0, 99.3, 99.7, 100.0 % of the training: 75.520, 75.432, 75.530, 75.502." in words
     assert "published best epoch, 75.618 %" in words

@@ -16,11 +16,11 @@ import pytest
 from repro.published.figures import read_published, verify_published
 from repro.records.run_folder import read_run
 from repro.records.schema import Run, Steps
-from repro.report.charts.build import charts
-from repro.report.charts.curves import charts as curves
-from repro.report.charts.curves import drawn
-from repro.report.charts.drawing import COLOURS, DASHES, GRID, INK, MARKS, MUTED, NAMES, PAPER, draw
-from repro.report.html_page import Charts
+from repro.report.charts.build import PageCharts, build_charts
+from repro.report.charts.curves import newest_trainings
+from repro.report.charts.curves import training_charts as curves
+from repro.report.charts.drawing import DASHES, MARKS, draw_chart
+from repro.report.charts.inline import COLORS, CSS_NAMES, GRID, INK, MUTED, PAPER
 from tests.support import ROOT
 from tests.support.folders import tiny_train_run
 from tests.support.processes import run_command
@@ -46,12 +46,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 
 
 @pytest.fixture(scope="module")
-def made(runs: list[Run]) -> tuple[Charts, dict[str, bytes]]:
-    return charts(runs, FIGURES, LOGS)
+def made(runs: list[Run]) -> tuple[PageCharts, dict[str, bytes]]:
+    return build_charts(runs, FIGURES, LOGS)
 
 
 @pytest.fixture(scope="module")
-def files(made: tuple[Charts, dict[str, bytes]]) -> dict[str, bytes]:
+def files(made: tuple[PageCharts, dict[str, bytes]]) -> dict[str, bytes]:
     return made[1]
 
 
@@ -63,7 +63,10 @@ def test_every_chart_is_an_svg_and_a_png(files: dict[str, bytes]) -> None:
 
 def test_the_same_numbers_give_the_same_bytes(runs: list[Run]) -> None:
     folder = runs[0].log.path.parent
-    here = {name: sha256(content).hexdigest() for name, content in charts([read_run(folder)], FIGURES, LOGS)[1].items()}
+    here = {
+        name: sha256(content).hexdigest()
+        for name, content in build_charts([read_run(folder)], FIGURES, LOGS)[1].items()
+    }
     assert drawn_elsewhere(folder, {"PYTHONHASHSEED": "7"}) == (f"{here}\n", "")
 
 
@@ -73,10 +76,10 @@ from hashlib import sha256
 from pathlib import Path
 from repro.published.figures import read_published, verify_published
 from repro.records.run_folder import read_run
-from repro.report.charts.build import charts
+from repro.report.charts.build import build_charts
 figures = read_published()
 logs = verify_published(figures, Path("results/published"))
-_, files = charts([read_run(Path(sys.argv[1]))], figures, logs)
+_, files = build_charts([read_run(Path(sys.argv[1]))], figures, logs)
 print({name: sha256(content).hexdigest() for name, content in files.items()})
 """
 
@@ -101,15 +104,15 @@ def test_an_svg_has_text_as_text_and_says_in_words_what_it_shows(files: dict[str
 
 
 def test_runs_are_told_apart_without_colours() -> None:
-    assert len(set(COLOURS)) == len(set(DASHES)) == len(set(MARKS)) == 6
+    assert len(set(COLORS)) == len(set(DASHES)) == len(set(MARKS)) == 6
 
 
 def test_drawing_leaves_the_settings_of_others_alone_and_follows_none(runs: list[Run]) -> None:
-    (chart, *_) = curves(drawn(runs)[0], FIGURES, LOGS)
-    plain = draw(chart, "words")
+    (chart, *_) = curves(newest_trainings(runs)[0], FIGURES, LOGS)
+    _, plain = draw_chart(chart, "words")
     with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 20, "axes.facecolor": "red"}):
         before = dict(matplotlib.rcParams)
-        assert draw(chart, "words").png == plain.png
+        assert draw_chart(chart, "words")[1] == plain
         assert dict(matplotlib.rcParams) == before
 
 
@@ -117,7 +120,7 @@ def test_drawing_leaves_the_settings_of_others_alone_and_follows_none(runs: list
 
 
 @pytest.fixture(scope="module")
-def inlines(made: tuple[Charts, dict[str, bytes]]) -> dict[str, str]:
+def inlines(made: tuple[PageCharts, dict[str, bytes]]) -> dict[str, str]:
     found, _ = made
     parts = [*found.curves, *([found.step_times] if found.step_times else [])]
     return {part.key: str(part.inline) for part in parts}
@@ -144,7 +147,7 @@ def test_within_a_page_colours_are_the_pages(inlines: dict[str, str]) -> None:
     for text in inlines.values():
         assert not re.search(r"(?<!, )#[0-9a-f]{6}(?!\))", re.sub(r'(?:href="|url\()#\S+', "", text))
         for colour in (INK, MUTED, GRID, PAPER):
-            assert f"var(--{NAMES[colour]}, {colour})" in text
+            assert f"var(--{CSS_NAMES[colour]}, {colour})" in text
 
 
 def test_within_a_page_a_figure_brings_no_rules_links_or_scripts(inlines: dict[str, str]) -> None:
@@ -154,7 +157,7 @@ def test_within_a_page_a_figure_brings_no_rules_links_or_scripts(inlines: dict[s
 
 def test_what_a_run_is_called_cannot_become_markup_or_a_formula(runs: list[Run]) -> None:
     hostile = replace(runs[0], folder=Path('x_<b id="x">$a_1$&\x00\n\U0001f600\udcff_y'), config={"seed": "</svg>"})
-    found, files = charts([hostile], FIGURES, LOGS)
+    found, files = build_charts([hostile], FIGURES, LOGS)
     text = "".join(part.inline for part in found.curves)
     assert "<b" not in text
     assert text.count("</svg>") == 4

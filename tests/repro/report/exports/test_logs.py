@@ -16,7 +16,7 @@ from mlperf_logging.compliance_checker import mlp_compliance, mlp_parser
 from repro.records.run_folder import read_run, read_runs
 from repro.records.schema import ResumeEvent, Run, Steps
 from repro.report.exports import dllogger, mllog
-from repro.report.exports.clock import clock
+from repro.report.exports.clock import training_clock
 from tests.support import ROOT
 from tests.support.folders import eval_run, resume, tiny_train_run
 
@@ -55,7 +55,7 @@ def events(text: str, kind: str = "LOG") -> list[dict[str, Any]]:
 @pytest.mark.parametrize("folder", TRAINED, ids=lambda folder: folder.name)
 def test_the_times_of_a_kept_run_are_those_that_its_log_was_stamped_with(folder: Path) -> None:
     run = read_run(folder)
-    times = clock(run)
+    times = training_clock(run)
     assert times
     log = (folder / "train.log").read_text().splitlines()
 
@@ -71,7 +71,7 @@ def test_the_times_of_a_kept_run_are_those_that_its_log_was_stamped_with(folder:
 def test_times_go_on_where_a_run_was_resumed(tmp_path: Path) -> None:
     changes = {"config": {"max_epoch": 4}, "resumed": [resume(2, time="2026-11-23T12:00:00Z")], "env": STARTED}
     run = read_run(tiny_train_run(tmp_path, **changes, step_time_s=0.5))
-    times = clock(run)
+    times = training_clock(run)
     assert times
     noon = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
     assert times.started == noon - 4 * 3600
@@ -83,7 +83,7 @@ def test_times_go_on_where_a_run_was_resumed(tmp_path: Path) -> None:
 
 def test_an_epoch_that_was_interrupted_ends_after_its_second_part(kept: Run) -> None:
     event = ResumeEvent("2026-11-23T10:00:00Z", 200, 2, "hlg_mobile-0002+00040.ckpt", 3, (), 20.0)
-    times, before = clock(replace(kept, resumptions=(event,))), clock(kept)
+    times, before = training_clock(replace(kept, resumptions=(event,))), training_clock(kept)
     assert times
     assert before
     at = datetime(2026, 11, 23, 10, tzinfo=UTC).timestamp()
@@ -91,7 +91,7 @@ def test_an_epoch_that_was_interrupted_ends_after_its_second_part(kept: Run) -> 
     assert times.steps[199] == before.steps[199]
     rest = before.steps[239] - before.steps[199]
     assert times.steps[239] - at == pytest.approx(rest, abs=1e-5)
-    text = mllog.text(replace(kept, resumptions=(event,)))
+    text = mllog.mllog_text(replace(kept, resumptions=(event,)))
     assert text
     assert values(text, "resumed") == [200]
     stamps = [line.timestamp for line in parse(text)]
@@ -103,27 +103,27 @@ def test_an_epoch_that_was_interrupted_ends_after_its_second_part(kept: Run) -> 
 )
 def test_without_the_time_of_the_start_there_is_no_log(kept: Run, facts: dict[str, Any]) -> None:
     run = replace(kept, env=replace(kept.env, facts=facts))
-    assert mllog.text(run) is None
-    assert dllogger.text(run) is None
+    assert mllog.mllog_text(run) is None
+    assert dllogger.dllogger_text(run) is None
 
 
 @pytest.mark.parametrize("time_ms", [float("nan"), float("inf"), -1e300, 1e300])
 def test_times_that_cannot_be_are_no_times(kept: Run, time_ms: float) -> None:
     times = array("d", [time_ms, *kept.steps.step_time_ms[1:]])
-    assert clock(replace(kept, steps=replace(kept.steps, step_time_ms=times))) is None
+    assert training_clock(replace(kept, steps=replace(kept.steps, step_time_ms=times))) is None
 
 
 def test_an_evaluation_has_no_training_log(tmp_path: Path) -> None:
     run = read_run(eval_run(tmp_path, env=STARTED))
-    assert mllog.text(run) is None
-    assert dllogger.text(run) is None
+    assert mllog.mllog_text(run) is None
+    assert dllogger.dllogger_text(run) is None
 
 
 # ------------------------------------------------------------------------------------------------- MLPerf
 
 
 def test_mlperfs_parser_reads_every_line_of_a_kept_run_and_finds_its_values(kept: Run) -> None:
-    text = mllog.text(kept)
+    text = mllog.mllog_text(kept)
     assert text
     assert values(text, "seed") == [1]
     assert values(text, "global_batch_size") == [16]
@@ -145,7 +145,7 @@ def test_mlperfs_parser_reads_every_line_of_a_kept_run_and_finds_its_values(kept
 
 
 def test_it_does_not_pass_for_a_submission(kept: Run) -> None:
-    text = mllog.text(kept)
+    text = mllog.mllog_text(kept)
     assert text
     claimed = {line.key for line in parse(text) if line.key.startswith("submission_")}
     assert claimed == {"submission_benchmark", "submission_platform"}
@@ -157,7 +157,7 @@ def test_it_does_not_pass_for_a_submission(kept: Run) -> None:
 def test_mlperfs_checker_misses_nothing_but_what_only_a_submission_has(
     kept: Run, ruleset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = mllog.text(kept)
+    text = mllog.mllog_text(kept)
     assert text
     (tmp_path / "run.log").write_text(text)
     monkeypatch.setattr(mlp_compliance, "enqueued_configs", [])
@@ -172,7 +172,7 @@ def test_mlperfs_checker_misses_nothing_but_what_only_a_submission_has(
 
 def test_an_epoch_that_was_not_evaluated_has_no_accuracy(kept: Run) -> None:
     epochs = (replace(kept.log.epochs[0], accuracy=None, eval_cost_s=None), *kept.log.epochs[1:])
-    text = mllog.text(replace(kept, log=replace(kept.log, epochs=epochs)))
+    text = mllog.mllog_text(replace(kept, log=replace(kept.log, epochs=epochs)))
     assert text
     assert len(values(text, "eval_accuracy")) == len(values(text, "eval_start")) == 5
     assert len(values(text, "epoch_stop")) == 6
@@ -181,7 +181,7 @@ def test_an_epoch_that_was_not_evaluated_has_no_accuracy(kept: Run) -> None:
 @given(st.text() | st.sampled_from([":::MLLOG ", "x:::MLLOG {}", "::::MLLOG ", '\\:::MLLOG "', "\n:::MLLOG {}"]))
 def test_any_text_of_a_run_reads_back_through_mlperfs_parser(text: str) -> None:
     run = read_once()
-    found = mllog.text(replace(run, config={**run.config, "lr_decay_mode": text}))
+    found = mllog.mllog_text(replace(run, config={**run.config, "lr_decay_mode": text}))
     assert found
     assert values(found, "opt_learning_rate_decay_schedule") == ([text] if text else [])
 
@@ -190,7 +190,7 @@ def test_any_text_of_a_run_reads_back_through_mlperfs_parser(text: str) -> None:
 
 
 def test_dllogger_lines_have_the_fields_of_its_own_file(kept: Run) -> None:
-    text = dllogger.text(kept)
+    text = dllogger.dllogger_text(kept)
     assert text
     for event in events(text):
         assert list(event) == ["timestamp", "datetime", "elapsedtime", "type", "step", "data"]
@@ -203,7 +203,7 @@ def test_dllogger_lines_have_the_fields_of_its_own_file(kept: Run) -> None:
 
 
 def test_dllogger_has_parameters_steps_epochs_and_a_summary(kept: Run) -> None:
-    text = dllogger.text(kept)
+    text = dllogger.dllogger_text(kept)
     assert text
     parameters, *steps, summary = events(text)
     assert parameters["step"] == "PARAMETER"
@@ -232,14 +232,14 @@ def test_a_run_of_hundreds_of_thousands_of_steps_has_a_line_an_epoch_of_them(kep
         config={**kept.config, "log_interval": 1},
         log=replace(kept.log, epochs=kept.log.epochs[:1] * 300),
     )
-    text = dllogger.text(run)
+    text = dllogger.dllogger_text(run)
     assert text
     assert len([event for event in events(text) if len(event["step"]) == 2]) == 300
 
 
 def test_what_is_not_finite_is_a_text_in_dllogger(kept: Run) -> None:
     loss = array("d", [float("nan")]) * len(kept.steps.loss)
-    text = dllogger.text(replace(kept, steps=replace(kept.steps, loss=loss)))
+    text = dllogger.dllogger_text(replace(kept, steps=replace(kept.steps, loss=loss)))
     assert text
     assert "NaN" not in text
     assert events(text)[1]["data"]["train.loss"] == "nan"
@@ -248,10 +248,10 @@ def test_what_is_not_finite_is_a_text_in_dllogger(kept: Run) -> None:
 @given(st.text(), st.dictionaries(st.text(), st.none() | st.integers() | st.floats() | st.text() | st.dates()))
 def test_any_configuration_gives_lines_that_can_be_read(text: str, config: dict[str, Any]) -> None:
     run = read_once()
-    found = dllogger.text(replace(run, config={**config, "log_interval": text}))
+    found = dllogger.dllogger_text(replace(run, config={**config, "log_interval": text}))
     assert found
     assert events(found)[0]["step"] == "PARAMETER"
-    assert mllog.text(replace(run, config=config))
+    assert mllog.mllog_text(replace(run, config=config))
 
 
 _RUNS: list[Run] = []

@@ -20,7 +20,7 @@ from repro.published.schema import Claim, Measured
 from repro.records.run_folder import read_run, read_runs
 from repro.records.schema import Run
 from repro.report.exports import github_benchmark, mindcv, timm
-from repro.report.exports.files import file_names, files
+from repro.report.exports.files import export_files, file_names
 from tests.support import ROOT
 from tests.support.folders import IMAGENET, eval_run, train_run
 
@@ -47,7 +47,7 @@ def claims(runs: list[Run]) -> list[Claim]:
 
 
 def test_an_evaluation_is_a_row_of_timms_validation_results(kept: list[Run]) -> None:
-    text = timm.validation(kept)
+    text = timm.timm_validation(kept)
     assert text
     header = "model,img_size,top1,top1_err,top5,top5_err,param_count,crop_pct,interpolation,"
     assert text.startswith(header)
@@ -59,7 +59,7 @@ def test_an_evaluation_is_a_row_of_timms_validation_results(kept: list[Run]) -> 
 
 
 def test_a_training_is_a_row_of_timms_benchmark_of_training(published: list[Run]) -> None:
-    text = timm.train(published)
+    text = timm.timm_training(published)
     assert text
     assert text.startswith("model,train_samples_per_sec,train_step_time,train_batch_size,train_img_size,param_count,")
     frame = pandas.read_csv(io.StringIO(text))
@@ -90,7 +90,7 @@ def rows(text: str) -> list[dict[str, str]]:
 
 
 def test_a_training_is_a_row_of_mindcvs_table(published: list[Run]) -> None:
-    text = mindcv.text(published)
+    text = mindcv.mindcv_text(published)
     assert text
     assert (
         "| model name | params(M) | cards | batch size | resolution | jit level | graph compile | ms/step | img/s "
@@ -115,14 +115,14 @@ def test_a_training_is_a_row_of_mindcvs_table(published: list[Run]) -> None:
 
 
 def test_mindcvs_table_says_of_what_its_rows_are(kept: list[Run]) -> None:
-    text = mindcv.text(kept)
+    text = mindcv.mindcv_text(kept)
     assert text
     assert "1. 20261123T084003Z_tiny_cpux1_4b71f366: 1 x CPU (AMD EPYC), MindSpore 2.10.0, train: 1,280 images" in text
 
 
 def test_what_a_run_calls_itself_does_not_break_mindcvs_table(kept: list[Run]) -> None:
     run = replace(kept[0], config={**kept[0].config, "backbone": "a | b\n| c `<b>"})
-    text = mindcv.text([run])
+    text = mindcv.mindcv_text([run])
     assert text
     assert "| a \\| b \\| c \\`&lt;b&gt; | 5.61 |" in text
 
@@ -132,7 +132,7 @@ def test_what_a_run_calls_itself_does_not_break_mindcvs_table(kept: list[Run]) -
 
 def test_figures_are_parted_by_the_direction_that_is_better(kept: list[Run]) -> None:
     def names(better: str) -> set[str]:
-        found = github_benchmark.text(claims(kept), better)
+        found = github_benchmark.benchmark_text(claims(kept), better)
         assert found
         return {entry["name"].partition(" (")[0] for entry in json.loads(found)}
 
@@ -167,7 +167,7 @@ def test_a_value_that_is_not_finite_is_left_out_since_the_action_refuses_it(tmp_
 
 
 def benchmark(found: list[Claim], better: str) -> list[dict[str, Any]]:
-    text = github_benchmark.text(found, better)
+    text = github_benchmark.benchmark_text(found, better)
     assert text
     entries = json.loads(text)
     for entry in entries:
@@ -188,14 +188,14 @@ def test_the_kept_runs_have_every_file(kept: list[Run]) -> None:
     names |= {f"formats/benchmark_{name}_is_better.json" for name in ("smaller", "bigger")}
     folder = "20261123T084003Z_tiny_cpux1_4b71f366"
     names |= {f"formats/mllog/{folder}.log", f"formats/dllogger/{folder}.json"}
-    found = files(claims(kept), kept)
+    found = export_files(claims(kept), kept)
     assert set(found) == names
     assert all(found.values())
 
 
 def test_the_kept_seeds_have_a_log_each() -> None:
     runs, _ = read_runs(ROOT / "results/seeds")
-    found = files(claims(runs), runs)
+    found = export_files(claims(runs), runs)
     assert [path for path in found if "mllog" in path] == [f"formats/mllog/{run.folder.name}.log" for run in runs]
     assert "formats/timm_validation.csv" not in found  # no evaluation among them
 
@@ -224,7 +224,7 @@ def test_any_folder_name_gives_a_file_of_its_own_inside_the_folder(folders: list
 
 def test_runs_of_one_name_do_not_overwrite_each_other(kept: list[Run]) -> None:
     twins = [kept[0], replace(kept[0], folder=Path("elsewhere") / kept[0].folder.name)]
-    found = files([], twins)
+    found = export_files([], twins)
     assert len([path for path in found if "mllog" in path]) == 2
 
 
@@ -240,7 +240,7 @@ def test_whatever_a_record_holds_its_files_can_be_written(
     for run in read_once():
         env = replace(run.env, facts={**run.env.facts, **facts})
         hostile = replace(run, config={**run.config, **config}, env=env, folder=Path("/") / name)
-        for path, text in files(claims([hostile]), [hostile]).items():
+        for path, text in export_files(claims([hostile]), [hostile]).items():
             assert text.encode()
             if path.endswith(".json") and "dllogger" not in path:
                 json.loads(text)
@@ -256,7 +256,7 @@ def read_once() -> list[Run]:
 
 def test_the_published_figures_themselves_are_a_match_in_every_table(published: list[Run]) -> None:
     assert IMAGENET["eval"]["images"] == 50000
-    found = files(claims(published), published)
+    found = export_files(claims(published), published)
     assert {row["verdict"] for row in json.loads(found["tables/results.json"])} == {"match", "incomparable"}
     entries = json.loads(found["formats/benchmark_smaller_is_better.json"])
     assert any("verdict: match" in entry["extra"] for entry in entries)

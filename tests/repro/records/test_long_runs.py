@@ -1,40 +1,23 @@
-"""Runs that kept every step: the short ways by which many lines are read and drawn give what the long ways give."""
+"""Runs that kept every step: the fast ways to read many lines give what the careful ways give."""
 
 import json
-import os
 import re
-import select
-import shutil
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from multiprocessing import active_children
 from pathlib import Path
-from time import sleep
 from typing import Any, NoReturn
 
 import msgspec
-import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from markupsafe import Markup
 
 from repro.errors import ReproError
 from repro.records.logs import read_log
 from repro.records.metrics import read_events
 from repro.records.run_folder import read_run
-from repro.records.seal import SEAL
-from repro.report.__main__ import main
-from repro.report.charts import painter
-from repro.report.charts.curves import Chart
-from repro.report.charts.drawing import draw
-from repro.report.charts.painter import Painter
-from tests.support import ROOT
 from tests.support.long_run import long_run
 
-PUBLISHED = str(ROOT / "results/published")
 EPOCHS, STEPS = 3, 50
 
 
@@ -164,120 +147,3 @@ def test_a_step_at_a_time_that_does_not_exist_is_an_error_with_its_line(folder: 
     path.write_text("".join(lines))
     with pytest.raises(ReproError, match=rf"some\.log:{number + 1}: found the time '{time}'"):
         read_log(path)
-
-
-# ------------------------------------------------------------------------------------------------- the report
-
-
-def written(runs: Path, out: Path) -> dict[str, bytes]:
-    """Every file that the report of these runs consists of."""
-    assert main(["--runs", str(runs), "--published", PUBLISHED, "--out", str(out / "report.md")]) == 0
-    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
-
-
-def draw_elsewhere(here: int, order: painter.Order) -> painter.Picture:
-    assert os.getpid() != here
-    return draw(*order)
-
-
-def test_charts_that_are_drawn_aside_are_the_same_to_the_byte(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here = written(folder.parent, tmp_path / "a")
-    monkeypatch.setattr("repro.report.__main__.MUCH", 0)
-    monkeypatch.setattr("repro.report.charts.painter._draw", partial(draw_elsewhere, os.getpid()))
-    assert written(folder.parent, tmp_path / "b") == here
-    assert len([name for name in here if name.endswith(".png")]) == 5
-
-
-def test_a_painter_that_is_asked_for_nothing_ends_with_what_it_was_for(capfd: pytest.CaptureFixture[str]) -> None:
-    with Painter(aside=True) as waiting:
-        pass
-    assert waiting._process is not None
-    assert waiting._process.exitcode is not None
-    assert capfd.readouterr() == ("", "")
-
-
-def test_an_unfinished_run_of_many_steps_is_a_report_without_charts(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(folder, tmp_path / "runs" / folder.name, ignore=shutil.ignore_patterns(SEAL))
-    monkeypatch.setattr("repro.report.__main__.MUCH", 0)
-    made = written(tmp_path / "runs", tmp_path / "out")
-    assert folder.name in made["report.md"].decode()
-    assert not [name for name in made if "figures" in name]
-
-
-def test_a_painter_whose_report_was_killed_ends_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    chart = Chart("loss", "Loss", "Loss", ".3f", "", (), np.ones(1), np.ones(1))
-    with Painter(aside=True) as drawing:
-        assert drawing._process is not None
-        drawing._line.send([(chart, "")])
-        drawing._line.close()
-        drawing._process.join(60)
-        assert drawing._process.exitcode == 0
-    assert capfd.readouterr() == ("", "")
-
-
-def ctrl_c(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def test_ctrl_c_is_one_line_and_leaves_nothing_behind(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("repro.report.__main__.MUCH", 0)
-    monkeypatch.setattr("repro.report.__main__.charts", ctrl_c)
-    out = tmp_path / "report.md"
-    assert main(["--runs", str(folder.parent), "--published", PUBLISHED, "--out", str(out)]) == 130
-    assert capfd.readouterr().err == (
-        "stopped by Ctrl-C: every file of the report is the older one or the new one, as a whole\n"
-    )
-    assert list(tmp_path.iterdir()) == []
-    assert active_children() == []
-
-
-def test_who_captures_the_output_of_a_painter_that_is_killed_hears_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repro.report.charts.painter.os.sched_getaffinity", lambda _: {0, 1, 2, 3})
-    chart = Chart("loss", "Loss", "Loss", ".3f", "", (), np.ones(1), np.ones(1))
-    output, what_all_of_them_hold = os.pipe()
-    with Painter(aside=True) as drawing:
-        os.close(what_all_of_them_hold)
-        assert drawing._process is not None
-        drawing._line.send([(chart, "")] * 8)
-        helpers = Path(f"/proc/{drawing._process.pid}/task/{drawing._process.pid}/children")
-        while not helpers.read_text():
-            sleep(0.01)
-    assert select.select([output], [], [], 60)[0], "a process of the painter outlives it"
-    assert os.read(output, 1) == b""
-    os.close(output)
-
-
-def test_a_painter_that_dies_is_an_error_in_one_line(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("repro.report.__main__.MUCH", 0)
-    monkeypatch.setattr("repro.report.charts.painter._load", partial(os._exit, 1))
-    out = tmp_path / "report.md"
-    assert main(["--runs", str(folder.parent), "--published", PUBLISHED, "--out", str(out)]) == 2
-    assert capsys.readouterr().err == "error: the process that draws the charts ended with 1\n"
-    assert not out.exists()
-
-
-def test_what_draws_for_the_painter_and_dies_is_that_line_too(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    report = os.getpid()
-
-    def killed_in_a_helper(order: painter.Order) -> painter.Picture:
-        if os.getppid() != report:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return painter.Picture("", b"", b"", Markup())
-
-    monkeypatch.setattr("repro.report.__main__.MUCH", 0)
-    monkeypatch.setattr("repro.report.charts.painter.os.sched_getaffinity", lambda _: {0, 1})
-    monkeypatch.setattr("repro.report.charts.painter._draw", killed_in_a_helper)
-    out = tmp_path / "report.md"
-    assert main(["--runs", str(folder.parent), "--published", PUBLISHED, "--out", str(out)]) == 2
-    assert capfd.readouterr().err == "error: the process that draws the charts ended with 1\n"
-    assert not out.exists()

@@ -1,0 +1,130 @@
+"""Charts of long runs, which are drawn in other processes: the same bytes, and nothing left behind."""
+
+import os
+import select
+import shutil
+import signal
+from collections.abc import Callable
+from functools import partial
+from multiprocessing import active_children
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pytest
+
+from repro.records.seal import SEAL
+from repro.report import __main__ as report
+from repro.report.charts import painter
+from repro.report.charts.curves import Chart
+from repro.report.charts.painter import Order, Painter, Picture
+from tests.support import ROOT
+from tests.support.long_run import long_run
+
+ORDER = Chart("loss", "Loss", "Loss", ".3f", "", (), np.ones(1), np.ones(1)), ""
+Report = Callable[[Path, Path], int]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return long_run(tmp_path_factory.mktemp("runs"), epochs=3, steps=50)
+
+
+@pytest.fixture
+def aside(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Has charts drawn in two other processes, however short the runs are."""
+    monkeypatch.setattr(report, "MUCH", 0)
+    monkeypatch.setattr(painter.os, "sched_getaffinity", lambda _: {0, 1})
+    return monkeypatch
+
+
+def run_report(runs: Path, out: Path) -> int:
+    return report.main(["--runs", str(runs), "--published", str(ROOT / "results/published"), "--out", f"{out}/r.md"])
+
+
+def written(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def draw_elsewhere(here: int, draw: Callable[[Order], Picture], order: Order) -> Picture:
+    assert os.getpid() != here
+    return draw(order)
+
+
+def test_charts_that_are_drawn_aside_are_the_same_to_the_byte(
+    folder: Path, tmp_path: Path, aside: pytest.MonkeyPatch
+) -> None:
+    aside.setattr(painter, "_draw", partial(draw_elsewhere, os.getpid(), painter._draw))
+    assert run_report(folder.parent, tmp_path / "aside") == 0
+    aside.undo()
+    assert run_report(folder.parent, tmp_path / "here") == 0
+    assert written(tmp_path / "aside") == written(tmp_path / "here")
+    assert len(list(tmp_path.glob("here/r/figures/*.png"))) == 5
+
+
+def test_an_unfinished_run_of_many_steps_is_a_report_without_charts(
+    folder: Path, tmp_path: Path, aside: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folder, tmp_path / "runs" / folder.name, ignore=shutil.ignore_patterns(SEAL))
+    assert run_report(tmp_path / "runs", tmp_path / "out") == 0
+    made = written(tmp_path / "out")
+    assert folder.name in made["r.md"].decode()
+    assert not [name for name in made if "figures" in name]
+    assert capfd.readouterr().err == ""
+    assert active_children() == []
+
+
+def test_helpers_whose_report_was_killed_end_one_after_the_other_and_say_nothing(
+    aside: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output, held_by_all = os.pipe()
+    with Painter(aside=True) as drawing:
+        os.close(held_by_all)
+        drawing._helpers[0][1].send([ORDER])  # the other one is never asked for anything
+        for _, line in drawing._helpers:
+            line.close()
+        assert select.select([output], [], [], 60)[0], "a helper outlives the report"
+        assert os.read(output, 1) == b""
+        for process, _ in drawing._helpers:
+            process.join(60)
+            assert process.exitcode == 0
+    os.close(output)
+    assert capfd.readouterr() == ("", "")
+
+
+def ctrl_c(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_is_one_line_and_leaves_nothing_behind(
+    folder: Path, tmp_path: Path, aside: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    aside.setattr(report, "build_charts", ctrl_c)
+    assert run_report(folder.parent, tmp_path / "out") == 130
+    assert capfd.readouterr().err == (
+        "stopped by Ctrl-C: every file of the report is the older one or the new one, as a whole\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+    assert active_children() == []
+
+
+@pytest.mark.parametrize(
+    ("what", "death", "code"),
+    [
+        ("_load", lambda: os._exit(1), 1),  # before it is asked for anything
+        ("_draw", lambda _: os.kill(os.getpid(), signal.SIGKILL), -9),  # such as for want of memory
+    ],
+)
+def test_a_helper_that_dies_is_an_error_in_one_line(
+    what: str,
+    death: Callable[..., None],
+    code: int,
+    folder: Path,
+    tmp_path: Path,
+    aside: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    aside.setattr(painter, what, death)
+    assert run_report(folder.parent, tmp_path / "out") == 2
+    assert capfd.readouterr().err == f"error: the process that draws the charts ended with {code}\n"
+    assert not (tmp_path / "out").exists()
