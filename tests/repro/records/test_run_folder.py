@@ -28,7 +28,7 @@ def test_a_training_run_is_read_whole(tmp_path: Path) -> None:
     assert (run.env.device_names, run.env.device_count) == (("x86_64",), 1)
     assert run.env.datasets["train"] == DataSet(2560, 10, "content", "content:sha256:33")
     assert (run.env.parameters, run.eval_images, run.skipped_images) == (6147657, 640, 0)
-    assert run.log.best_accuracy == 0.84375
+    assert (run.log.best_accuracy, run.resumptions, run.changed_keys) == (0.84375, (), "")
 
 
 def test_an_evaluation_run_is_read_whole(tmp_path: Path) -> None:
@@ -39,8 +39,13 @@ def test_an_evaluation_run_is_read_whole(tmp_path: Path) -> None:
 
 
 def test_nan_in_the_metrics_stays_nan_and_agrees_with_nan_in_the_log(tmp_path: Path) -> None:
-    run = read_run(tiny_train_run(tmp_path, fps=math.nan))
-    assert math.isnan(run.log.epochs[0].fps)
+    assert math.isnan(read_run(tiny_train_run(tmp_path, fps=math.nan)).log.epochs[0].fps)
+
+
+def test_what_could_not_be_found_out_is_kept_as_unknown(tmp_path: Path) -> None:
+    unknown = {"commit": None, "dirty": None, "missing": ["commit: no git"]}
+    env = read_run(tiny_train_run(tmp_path, env=unknown)).env
+    assert (env.commit, env.dirty, env.missing) == (None, None, ("commit: no git",))
 
 
 # ------------------------------------------------------------------------------------------------- seal
@@ -55,24 +60,16 @@ def test_a_changed_a_missing_and_an_extra_file_are_all_named(tmp_path: Path) -> 
         read_run(folder)
 
 
-def test_checkpoints_may_be_absent_and_are_counted(tmp_path: Path) -> None:
+def test_a_checkpoint_may_be_absent_but_one_that_is_there_must_be_the_sealed_one(tmp_path: Path) -> None:
     folder = tiny_train_run(tmp_path)
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "epoch_8.ckpt").write_text("large")
-    seal(folder)
-    assert read_run(folder).absent_checkpoints == 0
-    shutil.rmtree(folder / "checkpoints")
-    assert read_run(folder).absent_checkpoints == 1
-
-
-def test_a_checkpoint_that_is_there_must_be_the_sealed_one(tmp_path: Path) -> None:
-    folder = tiny_train_run(tmp_path)
-    (folder / "checkpoints").mkdir()
-    (folder / "checkpoints" / "epoch_8.ckpt").write_text("large")
-    seal(folder)
+    assert read_run(seal(folder)).absent_checkpoints == 0
     (folder / "checkpoints" / "epoch_8.ckpt").write_text("other")
     with pytest.raises(ReproError, match=r"changed checkpoints/epoch_8\.ckpt"):
         read_run(folder)
+    shutil.rmtree(folder / "checkpoints")
+    assert read_run(folder).absent_checkpoints == 1
 
 
 @pytest.mark.parametrize("line", ["", "12  config.yml", f"{'0' * 64} config.yml", f"{'0' * 64}  ../secret"])
@@ -90,32 +87,26 @@ def test_a_sealed_folder_without_a_record_is_an_error(tmp_path: Path) -> None:
         read_run(seal(folder))
 
 
-def test_unfinished_folders_are_listed_and_not_read(tmp_path: Path) -> None:
-    sealed, unfinished = tiny_train_run(tmp_path), tiny_eval_run(tmp_path)
+# ------------------------------------------------------------------------------------------------- folders
+
+
+def test_runs_come_oldest_first_and_unfinished_ones_are_listed_and_not_read(tmp_path: Path) -> None:
+    train, evaluation = tiny_train_run(tmp_path), tiny_eval_run(tmp_path)
+    unfinished = tiny_eval_run(tmp_path, name="20261123T100000Z_tiny_cpux1_nogit")
     (unfinished / "SHA256SUMS").unlink()
     (unfinished / "env.json").write_text("not even JSON")
-    runs, left = read_runs(tmp_path)
-    assert [run.folder for run in runs] == [sealed]
-    assert left == [unfinished]
+    for runs, left in (read_runs(tmp_path), read_folders([unfinished, evaluation, train])):
+        assert [run.folder for run in runs] == [train, evaluation]
+        assert left == [unfinished]
 
 
-def test_runs_come_oldest_first_whatever_the_order_they_are_named_in(tmp_path: Path) -> None:
-    train, evaluation = tiny_train_run(tmp_path), tiny_eval_run(tmp_path)
-    runs, _ = read_folders([evaluation, train])
-    assert [run.folder for run in runs] == [train, evaluation]
-
-
-def test_a_link_to_the_newest_run_counts_once_and_can_be_named(tmp_path: Path) -> None:
+def test_a_link_to_the_newest_run_counts_once_and_what_lies_beside_the_runs_is_passed_over(tmp_path: Path) -> None:
     folder = tiny_train_run(tmp_path)
     (tmp_path / "latest_tiny").symlink_to(folder.name)
-    assert [run.folder for run in read_runs(tmp_path)[0]] == [folder]
-    assert [run.folder for run in read_folders([tmp_path / "latest_tiny", folder])[0]] == [folder]
-
-
-def test_files_beside_the_run_folders_and_hidden_folders_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / ".scratch").mkdir()
     (tmp_path / "README.md").write_text("")
-    assert read_runs(tmp_path) == ([], [])
+    assert [run.folder for run in read_runs(tmp_path)[0]] == [folder]
+    assert [run.folder for run in read_folders([tmp_path / "latest_tiny", folder])[0]] == [folder]
 
 
 def test_what_is_no_run_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -128,27 +119,52 @@ def test_what_is_no_run_folder_is_an_error_that_names_it(tmp_path: Path) -> None
         read_folders([tmp_path / "none"])
 
 
-# ------------------------------------------------------------------------------------------------- agreement
+# ------------------------------------------------------------------------------------------------- mistakes
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "what"),
+    ("file", "old", "new", "message"),
     [
-        ('"top1_pct": 83.90625', '"top1_pct": 83.91625', r"train\.log:8: accuracy"),
-        ('"images_per_s": 2744.82', '"images_per_s": 2744.83', r"train\.log:6: fps"),
-        ('"epoch_time_s": 466.71', '"epoch_time_s": 466.72', r"train\.log:6: epoch time"),
-        ('"training_time_s": 143108.96', '"training_time_s": 143100.0', r"train\.log: training time used"),
-        ('"mean_images_per_s": 2739.62', '"mean_images_per_s": 2739.5', r"train\.log: mean_fps"),
+        # The log and the metrics disagree.
+        ("metrics.jsonl", '"top1_pct": 83.90625', '"top1_pct": 83.91625', r"train\.log:8: accuracy"),
+        ("metrics.jsonl", '"images_per_s": 2744.82', '"images_per_s": 2744.83', r"train\.log:6: fps"),
+        ("metrics.jsonl", '"epoch_time_s": 466.71', '"epoch_time_s": 466.72', r"train\.log:6: epoch time"),
+        ("metrics.jsonl", '"training_time_s": 143108.96', '"training_time_s": 143100.0', r"train\.log: training time"),
+        ("metrics.jsonl", '"mean_images_per_s": 2739.62', '"mean_images_per_s": 2739.5', r"train\.log: mean_fps"),
+        ("metrics.jsonl", '"epoch": 9, "epoch_', '"epoch": 10, "epoch_', r"train\.log: found the epochs 0 to 9 \(10\)"),
+        ("train.log", "last_metric[0.84375]", "last_metric[0.9]", r"last_metric, the best accuracy: found 0\.9"),
+        # A step stands there twice, or is missing.
+        ("metrics.jsonl", '"step": 5', '"step": 4', r"metrics\.jsonl:13: step: found 4, expected 5: every step once"),
+        ("metrics.jsonl", '"step": 5', '"step": 6', r"metrics\.jsonl:13: step: found 6, expected 5: every step once"),
+        # A record is malformed.
+        ("metrics.jsonl", '{"event": "compile"', '{"event": "pause"', r"metrics\.jsonl:2: event: found 'pause'"),
+        ("metrics.jsonl", '{"event": "compile"', '["event": "compile"', r"metrics\.jsonl:2: found .* one JSON object"),
+        ("metrics.jsonl", '"images_per_s": 2744.82', '"images_per_s": NaN', r"metrics\.jsonl:4: .*NaN is not JSON"),
         (
-            '"epoch": 9, "epoch_time_s"',
-            '"epoch": 10, "epoch_time_s"',
-            r"train\.log: found the epochs 0 to 9 \(10\)",
+            "metrics.jsonl",
+            '"images_per_s": 2744.82',
+            '"images_per_s": "fast"',
+            "images_per_s: found 'fast', expected a",
         ),
+        ("metrics.jsonl", '"images_per_s": 2744.82', '"images": 1', r"metrics\.jsonl:4: images_per_s: found nothing"),
+        ("metrics.jsonl", '{"event": "end"', '{"event": "compile"', r"found 0 events 'end' in a sealed run"),
+        ("env.json", '"kind": "train"', '"kind": "test"', r"env\.json: kind: found 'test', expected 'train' or 'eval'"),
+        ("env.json", '"count": 1', '"count": true', r"env\.json: device: count: found True, expected a whole number"),
+        ("env.json", '"images": 2560', '"images": "many"', r"env\.json: dataset: train: images: found 'many'"),
+        (
+            "env.json",
+            '"missing": []',
+            '"missing": [], "resumed": [4]',
+            r"env\.json: resumed: found 4, expected objects",
+        ),
+        ("config.yml", "batch_size: 32", "batch_size: [32", r"config\.yml: not YAML"),
     ],
 )
-def test_a_log_and_metrics_that_disagree_are_an_error(tmp_path: Path, old: str, new: str, what: str) -> None:
-    folder = rewrite(tiny_train_run(tmp_path) / "metrics.jsonl", old, new)
-    with pytest.raises(ReproError, match=what):
+def test_a_mistake_in_a_record_is_an_error_with_file_and_key(
+    tmp_path: Path, file: str, old: str, new: str, message: str
+) -> None:
+    folder = rewrite(tiny_train_run(tmp_path) / file, old, new)
+    with pytest.raises(ReproError, match=message):
         read_run(folder)
 
 
@@ -157,47 +173,42 @@ def test_metrics_may_be_more_precise_than_the_log(tmp_path: Path) -> None:
     assert read_run(folder).log.epochs[0].fps == 2744.82
 
 
-def test_last_metric_must_be_the_best_of_the_epochs(tmp_path: Path) -> None:
-    folder = rewrite(tiny_train_run(tmp_path) / "train.log", "last_metric[0.84375]", "last_metric[0.9]")
-    with pytest.raises(ReproError, match=r"last_metric, the best accuracy: found 0\.9"):
-        read_run(folder)
-
-
 def test_an_evaluation_must_say_the_same_in_all_its_files(tmp_path: Path) -> None:
     folder = rewrite(eval_run(tmp_path) / "eval.json", '"correct_top1": 37744', '"correct_top1": 37745')
     with pytest.raises(ReproError, match=r"eval\.json: top1_pct"):
         read_run(folder)
+    (folder / "eval.log").write_text("")
+    with pytest.raises(ReproError, match=r"eval\.log: found no line 'accuracy=\.\.\.'"):
+        read_run(seal(folder))
+
+
+def test_the_number_of_ranks_must_be_that_of_the_devices_and_may_be_absent(tmp_path: Path) -> None:
+    assert read_run(train_run(tmp_path / "old")).env.device_count == 8
+    assert read_run(train_run(tmp_path / "new", start={"ranks": 8})).env.device_count == 8
+    with pytest.raises(ReproError, match=r"metrics\.jsonl: ranks: found 2, but env\.json has the device count 8"):
+        read_run(train_run(tmp_path / "wrong", start={"ranks": 2}))
 
 
 # ------------------------------------------------------------------------------------------------- resumed
 
 
 def test_a_resumed_run_reads_as_one_run_and_keeps_where_it_went_on(tmp_path: Path) -> None:
-    folder = tiny_train_run(tmp_path, resumed=[resume(4, changed=["max_epoch 8 -> 10"])])
-    run = read_run(folder)
+    run = read_run(tiny_train_run(tmp_path, resumed=[resume(4, changed=["max_epoch 8 -> 10"])]))
     assert [epoch.epoch for epoch in run.log.epochs] == list(range(10))
+    assert run.changed_keys == "max_epoch 8 -> 10"
     assert run.resumptions == (
         ResumeEvent("2026-11-23T09:00:00Z", 4, 4, "hlg_mobile-0004.ckpt", 3, ("max_epoch 8 -> 10",), 25.1),
     )
 
 
-def test_a_run_that_was_never_interrupted_has_no_resumptions(tmp_path: Path) -> None:
-    assert read_run(tiny_train_run(tmp_path)).resumptions == ()
-
-
 def test_a_run_may_be_resumed_several_times_even_at_the_same_step_and_after_the_last(tmp_path: Path) -> None:
     events = [resume(2), resume(2, repeated_steps=0), resume(7)]
+    del events[0]["compile_time_s"]
     folder = tiny_train_run(tmp_path, resumed=events)
     at_the_end = json.dumps(resume(10)) + '\n{"event": "end"'
     run = read_run(rewrite(folder / "metrics.jsonl", '{"event": "end"', at_the_end))
-    assert [resumption.step for resumption in run.resumptions] == [2, 2, 7, 10]
-
-
-def test_a_resumption_without_compilation_has_no_time_of_it(tmp_path: Path) -> None:
-    event = resume(4)
-    del event["compile_time_s"]
-    (resumption,) = read_run(tiny_train_run(tmp_path, resumed=[event])).resumptions
-    assert resumption.compile_time_s is None
+    found = [(resumption.step, resumption.compile_time_s) for resumption in run.resumptions]
+    assert found == [(2, None), (2, 25.1), (7, 25.1), (10, 25.1)]
 
 
 def test_what_a_resumption_cut_off_is_sealed_and_never_read(tmp_path: Path) -> None:
@@ -233,115 +244,12 @@ def test_a_malformed_resumption_is_an_error_with_line_and_key(
         read_run(folder)
 
 
-def test_code_software_and_machine_of_a_resumption_are_kept_where_they_were_others(tmp_path: Path) -> None:
+def test_code_software_and_machine_of_a_resumption_are_kept_if_they_differ(tmp_path: Path) -> None:
     as_before = environment("train", ["x86_64"], 1, TINY) | {"at_step": 4}
-    folder = tiny_train_run(tmp_path / "same", resumed=[resume(4)], env={"resumed": [as_before]})
-    assert read_run(folder).env.resumed_on == ()
     other = as_before | {"commit": "f" * 40, "packages": {"mindspore": "2.9.0"}}
     env = {"resumed": [as_before, other, other]}
-    folder = tiny_train_run(tmp_path / "other", resumed=[resume(4), resume(6), resume(8)], env=env)
+    folder = tiny_train_run(tmp_path, resumed=[resume(4), resume(6), resume(8)], env=env)
     assert read_run(folder).env.resumed_on == (
         f"commit 1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d -> {'f' * 40}",
         "packages {'mindspore': '2.10.0'} -> {'mindspore': '2.9.0'}",
     )
-    with pytest.raises(ReproError, match=r"env\.json: resumed: found 4, expected objects"):
-        read_run(tiny_train_run(tmp_path / "broken", env={"resumed": [4]}))
-
-
-@pytest.mark.parametrize(("old", "new"), [('"step": 5', '"step": 4'), ('"step": 5', '"step": 6')])
-def test_a_step_that_stands_there_twice_or_is_missing_is_an_error(tmp_path: Path, old: str, new: str) -> None:
-    folder = rewrite(tiny_train_run(tmp_path) / "metrics.jsonl", old, new)
-    with pytest.raises(ReproError, match=rf"metrics\.jsonl:13: step: found {new[-1]}, expected 5: every step once"):
-        read_run(folder)
-
-
-def test_the_number_of_ranks_must_be_that_of_the_devices_and_may_be_absent(tmp_path: Path) -> None:
-    assert read_run(train_run(tmp_path / "old")).env.device_count == 8
-    assert read_run(train_run(tmp_path / "new", start={"ranks": 8})).env.device_count == 8
-    with pytest.raises(ReproError, match=r"metrics\.jsonl: ranks: found 2, but env\.json has the device count 8"):
-        read_run(train_run(tmp_path / "wrong", start={"ranks": 2}))
-
-
-# ------------------------------------------------------------------------------------------------- malformed
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new", "message"),
-    [
-        (
-            "metrics.jsonl",
-            '{"event": "compile"',
-            '{"event": "pause"',
-            r"metrics\.jsonl:2: event: found 'pause'",
-        ),
-        (
-            "metrics.jsonl",
-            '{"event": "compile"',
-            '["event": "compile"',
-            r"metrics\.jsonl:2: found .* one JSON object",
-        ),
-        (
-            "metrics.jsonl",
-            '"images_per_s": 2744.82',
-            '"images_per_s": NaN',
-            r"metrics\.jsonl:4: .*NaN is not JSON",
-        ),
-        (
-            "metrics.jsonl",
-            '"images_per_s": 2744.82',
-            '"images_per_s": "fast"',
-            r"images_per_s: found 'fast', expected a",
-        ),
-        (
-            "metrics.jsonl",
-            '"images_per_s": 2744.82',
-            '"images": 1',
-            r"metrics\.jsonl:4: images_per_s: found nothing",
-        ),
-        ("metrics.jsonl", '{"event": "end"', '{"event": "compile"', r"found 0 events 'end' in a sealed run"),
-        (
-            "env.json",
-            '"kind": "train"',
-            '"kind": "test"',
-            r"env\.json: kind: found 'test', expected 'train' or 'eval'",
-        ),
-        (
-            "env.json",
-            '"count": 1',
-            '"count": true',
-            r"env\.json: device: count: found True, expected a whole number",
-        ),
-        (
-            "env.json",
-            '"images": 2560',
-            '"images": "many"',
-            r"env\.json: dataset: train: images: found 'many'",
-        ),
-        ("config.yml", "batch_size: 32", "batch_size: [32", r"config\.yml: not YAML"),
-    ],
-)
-def test_a_malformed_record_is_an_error_with_file_and_key(
-    tmp_path: Path, file: str, old: str, new: str, message: str
-) -> None:
-    folder = rewrite(tiny_train_run(tmp_path) / file, old, new)
-    with pytest.raises(ReproError, match=message):
-        read_run(folder)
-
-
-def test_an_evaluation_without_its_log_line_is_an_error(tmp_path: Path) -> None:
-    folder = eval_run(tmp_path)
-    (folder / "eval.log").write_text("")
-    with pytest.raises(ReproError, match=r"eval\.log: found no line 'accuracy=\.\.\.'"):
-        read_run(seal(folder))
-
-
-def test_what_could_not_be_found_out_is_kept_as_unknown(tmp_path: Path) -> None:
-    unknown = {"commit": None, "dirty": None, "missing": ["commit: no git"]}
-    env = read_run(tiny_train_run(tmp_path, env=unknown)).env
-    assert (env.commit, env.dirty, env.missing) == (None, None, ("commit: no git",))
-
-
-def test_the_fixture_writes_what_a_run_writes(tmp_path: Path) -> None:
-    """Guards the tests themselves: every line of the metrics is a JSON object that begins with its event."""
-    lines = (train_run(tmp_path) / "metrics.jsonl").read_text().splitlines()
-    assert all(next(iter(json.loads(line))) == "event" for line in lines)
