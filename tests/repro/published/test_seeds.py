@@ -13,32 +13,38 @@ from hypothesis import strategies as st
 from repro.published.schema import SeedGroup, Spread
 from repro.published.seeds import FREE, group_seeds, unfit
 from repro.records.run_folder import read_run
-from repro.records.schema import Run
-from tests.support.folders import TINY, resume, tiny_eval_run, tiny_train_run
+from repro.records.schema import DataSet, ResumeEvent, Run
+from tests.support.folders import tiny_eval_run, tiny_train_run
 
-TINY_CONFIG = {"batch_size": 32, "max_epoch": 10, "warmup_epochs": 1, "amp_level": "O0", "train_num_workers": 2}
+RESUMED = ResumeEvent("2026-11-23T09:00:00Z", 4, 4, "tiny-0004.ckpt", 0, (), None)
+OTHER_DATA = DataSet(2560, 10, "content", "content:sha256:99")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of seed 1, from which others are made without writing them."""
-    return read_run(tiny_train_run(tmp_path_factory.mktemp("seeds"), config=TINY_CONFIG))
+    return read_run(tiny_train_run(tmp_path_factory.mktemp("seeds")))
 
 
-def made(run: Run, *, seed: int = 1, hour: int = 8, config: dict[str, Any] | None = None, **env: Any) -> Run:
-    """The run as it would be with these changes, started at this hour."""
+def made(run: Run, *, seed: int = 1, hour: int = 8, config: dict[str, Any] | None = None, **changes: Any) -> Run:
+    """The run as it would be with these changes of keys, of the environment or of itself, started at this hour."""
+    own = {key: changes.pop(key) for key in ("eval_images", "skipped_images", "resumptions") if key in changes}
+    if "data" in changes:
+        changes["datasets"] = {**run.env.datasets, **changes.pop("data")}
     return replace(
         run,
         folder=run.folder.with_name(f"20261123T{hour:02}0000Z_tiny_cpux1_nogit"),
         config={**run.config, "seed": seed, **(config or {})},
-        env=replace(run.env, **env),
+        env=replace(run.env, **changes),
+        **own,
     )
 
 
-def scored(run: Run, top1: float, **changes: Any) -> Run:
-    """With this accuracy, a share, in every epoch."""
-    epochs = tuple(replace(epoch, accuracy=top1, **changes) for epoch in run.log.epochs)
-    return replace(run, log=replace(run.log, best_accuracy=top1, epochs=epochs))
+def scored(run: Run, best: float, last: float | None = None, **changes: Any) -> Run:
+    """With this accuracy, a share, at best and in every epoch."""
+    accuracy = best if last is None else last
+    epochs = tuple(replace(epoch, accuracy=accuracy, **changes) for epoch in run.log.epochs)
+    return replace(run, log=replace(run.log, best_accuracy=best, epochs=epochs))
 
 
 def only(runs: Sequence[Run]) -> SeedGroup:
@@ -54,23 +60,14 @@ def spread(group: SeedGroup, title: str) -> Spread:
 # ------------------------------------------------------------------------------------------------- numbers
 
 
-def test_three_seeds_have_a_mean_and_the_deviation_of_a_sample(tmp_path: Path) -> None:
+def test_three_seeds_have_a_mean_and_the_deviation_of_a_sample(run: Run) -> None:
     # By hand: best 80, 82, 84: mean 82, deviation sqrt((4 + 0 + 4) / 2) = 2. Last 79, 79, 82: mean 80, sqrt(3).
     # Step time 100, 110, 150 ms: mean 120, sqrt((400 + 100 + 900) / 2) = sqrt(700). Images/s 10, 20, 40: sqrt(700/3).
     measured = [(1, 0.80, 0.79, 0.100, 10.0), (2, 0.82, 0.79, 0.110, 20.0), (3, 0.84, 0.82, 0.150, 40.0)]
-    folders = [
-        tiny_train_run(
-            tmp_path,
-            name=f"20261123T0{seed}0000Z_tiny_cpux1_1a2b3c4d",
-            seed=seed,
-            best=best,
-            last=last,
-            step_time_s=step_time_s,
-            fps=fps,
-        )
-        for seed, best, last, step_time_s, fps in measured
+    runs = [
+        scored(made(run, seed=seed), best, last, step_time_s=time, fps=fps) for seed, best, last, time, fps in measured
     ]
-    group = only([read_run(folder) for folder in folders])
+    group = only(runs)
     assert (group.seeds, group.repetitions, group.notes) == ((1, 2, 3), 0, ())
     expected = [
         ("Top-1 accuracy, best epoch", "%", 82.0, 2.0, 80.0, 84.0),
@@ -83,17 +80,6 @@ def test_three_seeds_have_a_mean_and_the_deviation_of_a_sample(tmp_path: Path) -
         assert [found.mean, found.deviation, found.minimum, found.maximum] == pytest.approx(numbers)
 
 
-def test_two_seeds_show_a_deviation_too(run: Run) -> None:
-    found = spread(only([scored(made(run, seed=1), 0.8), scored(made(run, seed=5), 0.82)]), "Top-1 accuracy, last")
-    assert (found.n, found.mean) == (2, pytest.approx(81))
-    assert found.deviation == pytest.approx(math.sqrt(2))
-
-
-def test_one_seed_alone_is_no_group_however_often_it_was_run(run: Run) -> None:
-    assert group_seeds([]) == []
-    assert group_seeds([made(run, hour=hour) for hour in (8, 9, 10)]) == []
-
-
 def test_of_each_seed_the_newest_run_counts_and_the_others_are_counted_as_repetitions(run: Run) -> None:
     runs = [
         scored(made(run, seed=seed, hour=hour), top1)
@@ -104,20 +90,22 @@ def test_of_each_seed_the_newest_run_counts_and_the_others_are_counted_as_repeti
     assert (group.seeds, group.repetitions) == ((1, 2), 2)
     found = spread(group, "Top-1 accuracy, best")
     assert (found.n, found.minimum, found.maximum) == (2, 40.0, 60.0)
+    assert group_seeds([]) == group_seeds(runs[1:]) == []  # one seed, however often it was run
 
 
 def test_a_number_that_is_not_finite_is_not_averaged_away(run: Run) -> None:
-    runs = [scored(made(run, seed=1), 0.5, fps=math.inf), scored(made(run, seed=2), 0.5, fps=-math.inf)]
-    found = spread(only(runs), "Images per second")
+    group = only([scored(made(run, seed=1), 0.5, fps=math.inf), scored(made(run, seed=2), 0.5, fps=-math.inf)])
+    found = spread(group, "Images per second")
     assert all(map(math.isnan, (found.mean, found.deviation, found.minimum, found.maximum)))
-    assert spread(only(runs), "Top-1 accuracy, best").mean == 50
+    assert spread(group, "Top-1 accuracy, best").mean == 50
 
 
-def test_runs_that_were_never_evaluated_have_a_speed_alone(run: Run) -> None:
+def test_what_was_never_evaluated_or_is_a_warm_up_alone_is_not_averaged(run: Run) -> None:
     epochs = tuple(replace(epoch, accuracy=None) for epoch in run.log.epochs)
     blind = replace(run, log=replace(run.log, epochs=epochs, best_accuracy=-1.0))
-    group = only([made(blind, seed=1), made(blind, seed=2)])
-    assert [found.unit for found in group.spreads] == ["ms", "images/s"]
+    short = replace(run, log=replace(run.log, epochs=run.log.epochs[:1]))
+    for one, units in ((blind, ["ms", "images/s"]), (short, ["%", "%"])):
+        assert [found.unit for found in only([made(one, seed=1), made(one, seed=2)]).spreads] == units
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6))
@@ -127,11 +115,6 @@ def test_the_mean_lies_between_minimum_and_maximum(run: Run, shares: list[float]
     assert found.minimum <= found.mean <= found.maximum
     assert 0 <= found.deviation <= found.maximum - found.minimum
     assert (found.deviation == 0) == (found.minimum == found.maximum)
-
-
-def test_the_speed_of_warm_ups_alone_is_not_averaged(run: Run) -> None:
-    short = replace(run, log=replace(run.log, epochs=run.log.epochs[:1]))
-    assert [found.unit for found in only([made(short, seed=1), made(short, seed=2)]).spreads] == ["%", "%"]
 
 
 # ------------------------------------------------------------------------------------------------- grouping
@@ -148,58 +131,39 @@ def test_the_groups_do_not_depend_on_the_order_of_the_runs(run: Run, order: list
     assert [(group.seeds, group.repetitions) for group in groups] == [((1, 2, 3), 1), ((1, 2, 3), 0)]
 
 
-@pytest.mark.parametrize("key", ["lr_max", "batch_size", "max_epoch", "shuffle_labels", "on_unreadable", "a_new_key"])
-def test_runs_that_differ_in_one_key_of_the_recipe_are_not_grouped(run: Run, key: str) -> None:
-    assert group_seeds([made(run, seed=1), made(run, seed=2, config={key: "other"})]) == []
-
-
-@pytest.mark.parametrize("key", sorted(FREE - {"seed"}))
-def test_a_key_that_changes_no_number_may_differ(run: Run, key: str) -> None:
-    assert only([made(run, seed=1), made(run, seed=2, config={key: "other"})]).seeds == (1, 2)
+def test_keys_that_change_no_number_may_differ_and_other_workers_leave_out_the_speed(run: Run) -> None:
+    free = dict.fromkeys(FREE - {"seed"}, "other")
+    group = only([made(run, seed=1), made(run, seed=2, config=free)])
+    assert [found.unit for found in group.spreads] == ["%", "%"]
+    assert group.notes == ("speed left out, since train_num_workers differs",)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
+        {"config": {"lr_max": "other"}},
+        {"config": {"max_epoch": "other"}},
+        {"config": {"on_unreadable": "other"}},
+        {"config": {"a_new_key": "other"}},
         {"commit": "0" * 40},
         {"software": "MindSpore 2.9.0"},
         {"target": "GPU"},
         {"device_names": ("aarch64",)},
         {"device_count": 2},
         {"cpu": "AMD EPYC"},
+        {"data": {"train": OTHER_DATA}},
+        {"data": {"eval": OTHER_DATA}},
+        {"eval_images": 639},
+        {"skipped_images": 3},
     ],
 )
-def test_runs_of_other_code_software_or_devices_are_not_grouped(run: Run, changes: dict[str, Any]) -> None:
+def test_runs_that_differ_in_anything_else_are_not_grouped(run: Run, changes: dict[str, Any]) -> None:
     assert group_seeds([made(run, seed=1), made(run, seed=2, **changes)]) == []
 
 
 def test_the_cpu_of_an_accelerators_host_may_differ(run: Run) -> None:
     on = {"target": "Ascend", "device_names": ("Ascend910",) * 8, "device_count": 8}
     assert only([made(run, seed=1, **on), made(run, seed=2, cpu="AMD EPYC", **on)]).seeds == (1, 2)
-
-
-@pytest.mark.parametrize("split", ["train", "eval"])
-@pytest.mark.parametrize("change", [{"images": 2559}, {"classes": 9}, {"hash": "content:sha256:99"}])
-def test_runs_on_other_data_are_not_grouped_though_the_path_is_the_same(
-    tmp_path: Path, run: Run, split: str, change: dict[str, Any]
-) -> None:
-    other = read_run(tiny_train_run(tmp_path, dataset=TINY | {split: TINY[split] | change}, config=TINY_CONFIG))
-    assert group_seeds([made(run, seed=1), made(other, seed=2)]) == []
-
-
-def test_runs_that_skipped_other_images_are_not_grouped(run: Run) -> None:
-    assert group_seeds([made(run, seed=1), replace(made(run, seed=2), skipped_images=3)]) == []
-
-
-def test_speed_is_left_out_where_the_workers_differ_and_accuracy_is_not(run: Run) -> None:
-    group = only([made(run, seed=1), made(run, seed=2, config={"train_num_workers": 14})])
-    assert [found.unit for found in group.spreads] == ["%", "%"]
-    assert group.notes == ("speed left out, since train_num_workers differs",)
-
-
-def test_an_evaluation_is_in_no_group(tmp_path: Path) -> None:
-    evaluation = read_run(tiny_eval_run(tmp_path))
-    assert group_seeds([made(evaluation, seed=1), made(evaluation, seed=2)]) == []
 
 
 @pytest.mark.parametrize(
@@ -210,7 +174,12 @@ def test_an_evaluation_is_in_no_group(tmp_path: Path) -> None:
         ({"commit": None, "dirty": None}, "the commit of the code is not recorded"),
         ({"resumed_on": ("dirty False -> True",)}, "resumed on another footing: dirty False -> True"),
         ({"datasets": {}}, "the hash of the data is not recorded"),
+        ({"data": {"eval": replace(OTHER_DATA, hash=None)}}, "the hash of the data is not recorded"),
         ({"config": {"seed": None}}, "the seed is not recorded"),
+        (
+            {"resumptions": (replace(RESUMED, changed=("lr_max 0.1 -> 0.001",)),)},
+            "resumed with changed keys: lr_max 0.1 -> 0.001",
+        ),
     ],
 )
 def test_a_run_that_is_no_clean_record_of_one_state_is_grouped_with_no_other(
@@ -221,15 +190,7 @@ def test_a_run_that_is_no_clean_record_of_one_state_is_grouped_with_no_other(
     assert {unfit(run) for run in runs} == {reason}
 
 
-def test_data_without_a_hash_are_not_known_to_agree(tmp_path: Path) -> None:
-    found = read_run(tiny_train_run(tmp_path, dataset=TINY | {"eval": TINY["eval"] | {"hash": None}}))
-    assert unfit(found) == "the hash of the data is not recorded"
-
-
-def test_a_run_that_was_resumed_unchanged_is_grouped_and_one_with_changes_is_not(tmp_path: Path, run: Run) -> None:
-    plain = read_run(tiny_train_run(tmp_path / "plain", config=TINY_CONFIG, resumed=[resume(4)]))
-    assert only([made(run, seed=1), made(plain, seed=2)]).seeds == (1, 2)
-    event = resume(4, changed=["lr_max 0.1 -> 0.001"])
-    changed = read_run(tiny_train_run(tmp_path / "changed", config=TINY_CONFIG, resumed=[event]))
-    assert group_seeds([made(run, seed=1), made(changed, seed=2)]) == []
-    assert unfit(changed) == "resumed with changed keys: lr_max 0.1 -> 0.001"
+def test_a_run_that_was_resumed_unchanged_is_grouped_and_an_evaluation_is_not(run: Run, tmp_path: Path) -> None:
+    assert only([made(run, seed=1), made(run, seed=2, resumptions=(RESUMED,))]).seeds == (1, 2)
+    evaluation = read_run(tiny_eval_run(tmp_path))
+    assert group_seeds([made(evaluation, seed=1), made(evaluation, seed=2)]) == []
