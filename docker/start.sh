@@ -39,6 +39,8 @@ done
 data=(${IMAGENET:+--dataset_path "$IMAGENET/train" --eval_path "$IMAGENET/val"})
 pretrained=(${PRETRAINED:+--pretrained "$PRETRAINED"})
 runs=(--save_checkpoint_path "$RUNS")
+# shellcheck disable=SC2206 # several, or patterns
+images=($IMAGES) records=($RUN)
 target=()
 [[ $device != gpu ]] || target=(--device_target GPU)
 [[ $device != ascend ]] || target=(--device_target Ascend)
@@ -150,8 +152,6 @@ evaluate() { # [ARGUMENT]...
 }
 
 predict() {
-  # shellcheck disable=SC2206 # several, or a pattern
-  local images=($IMAGES)
   read_recipe
   writes=("$RUNS") reads+=("${images[@]}")
   python -m hlg.predict "${images[@]}" "${pretrained[@]}" --config_path "$config" "${data[@]}" \
@@ -206,33 +206,28 @@ keep() { # baseline|convergence FOLDER
   python -m "repro.check.$1" "$2"
 }
 
-# Whether a plan measures it: step and evaluation where a device is named, input also where images are.
-is_measured() { # step|evaluate|input
-  case $1 in
-    step) [[ -n $DEVICE && -z $STEP_MS ]] ;;
-    evaluate) [[ -n $DEVICE ]] ;;
-    input) [[ -n $DEVICE$IMAGENET && -z $INPUT_RATE ]] ;;
-  esac
-}
+# What a plan measures: step and evaluation where a device is named, the input also where images are.
+measured=()
+[[ -z $DEVICE || -n $STEP_MS ]] || measured+=(step)
+[[ -z $DEVICE ]] || measured+=(evaluate)
+[[ -z $DEVICE$IMAGENET || -n $INPUT_RATE ]] || measured+=(input)
 
 # A CPU takes 8 images a step, and hlg.bench draws its own images, unless CONFIG says something else.
 measure() { # step|evaluate|input STEPS
-  is_measured "$1" || return 0
-  local images=("${data[@]}") on=("${target[@]}")
-  [[ -n $IMAGENET$CONFIG ]] || images=(--dataset_path= --eval_path=)
+  [[ " ${measured[*]} " == *" $1 "* ]] || return 0
+  local from=("${data[@]}") on=("${target[@]}")
+  [[ -n $IMAGENET$CONFIG ]] || from=(--dataset_path= --eval_path=)
   [[ $device != cpu ]] || on=(--device_target CPU --amp_level O0)
   [[ $device != cpu || -n $CONFIG ]] || on+=(--batch_size 8)
   read_recipe
   writes=(build/plan)
-  python -m hlg.bench "$1" --steps "$2" --json "build/plan/$1.json" --config_path "$config" "${images[@]}" \
+  python -m hlg.bench "$1" --steps "$2" --json "build/plan/$1.json" --config_path "$config" "${from[@]}" \
     --run_distribute 0 "${on[@]}" "${keys[@]}"
 }
 
 plan() {
   local what options=()
-  for what in step evaluate input; do
-    ! is_measured "$what" || options+=("--$what" "build/plan/$what.json")
-  done
+  for what in "${measured[@]}"; do options+=("--$what" "build/plan/$what.json"); done
   options+=(${CARDS:+--cards "$CARDS"} ${CARDS_PER_MACHINE:+--cards-per-machine "$CARDS_PER_MACHINE"})
   options+=(${STEP_MS:+--step-ms "$STEP_MS"} ${INPUT_RATE:+--input-rate "$INPUT_RATE"})
   options+=(${STEP_MS:+${key[batch_size]:+--batch "${key[batch_size]}"}} ${CORES:+--cores "$CORES"})
@@ -243,15 +238,11 @@ plan() {
 }
 
 audit() {
-  # shellcheck disable=SC2206 # several, or a pattern
-  local records=($RUN)
   writes=(results "$RUNS") reads=("${records[@]}")
   python -m repro.audit "${records[@]}"
 }
 
 verify() {
-  # shellcheck disable=SC2206 # several, or a pattern
-  local records=($RUN)
   reads=("${records[@]}")
   [[ ! -e $RUNS ]] || reads=("$RUNS" "${records[@]}")
   python -m repro.records.verify "${records[@]}"
