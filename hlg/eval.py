@@ -7,13 +7,17 @@ import sys
 from collections.abc import Sequence
 
 from hlg import cli
+from hlg.checkpoint.locate import find_checkpoint
 from hlg.config import Config
+from hlg.runtime.engine import check_start
 
 
 def _work(config: Config, stem: str) -> None:
+    path = find_checkpoint(config.pretrained)
+    check_start(config)
     from hlg.inference.evaluate_checkpoint import evaluate_checkpoint  # here, because MindSpore takes seconds to import
 
-    evaluate_checkpoint(config, stem)
+    evaluate_checkpoint(config, stem, path)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,16 +11,20 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from hlg import cli
+from hlg.checkpoint.locate import find_checkpoint
 from hlg.config import Config
 from hlg.errors import UserError
+from hlg.runtime.engine import check_start
 
 
 def _work(config: Config, _: str) -> None:
     if config.file_format == "ONNX" and not find_spec("onnxruntime"):
         raise UserError("file_format: ONNX is compared by onnxruntime, which is not installed: pip install onnxruntime")
+    path = find_checkpoint(config.pretrained)
+    check_start(config)
     from hlg.inference.export import export  # here, because MindSpore takes seconds to import
 
-    export(config)
+    export(config, path)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from hlg import cli
+from hlg.checkpoint.locate import find_checkpoint
 from hlg.config import Config
 from hlg.errors import UserError
+from hlg.runtime.engine import check_start
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,9 +22,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work(config: Config, _: str) -> None:
         if not images:
             raise UserError("found no image; files come before keys: python -m hlg.predict cat.jpg --pretrained ...")
+        path = find_checkpoint(config.pretrained)
+        check_start(config)
         from hlg.inference.predict import predict  # here, because MindSpore takes seconds to import
 
-        predict(config, images)
+        predict(config, images, path)
 
     return cli.run_program(work, words[len(images) :], need=())
 

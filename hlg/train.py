@@ -7,8 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from hlg import cli
+from hlg.checkpoint.locate import find_checkpoint
 from hlg.config import Config
 from hlg.errors import UserError
+from hlg.runtime.engine import check_start
 
 
 def _work(config: Config, stem: str) -> None:
@@ -17,6 +19,9 @@ def _work(config: Config, stem: str) -> None:
             f"eval_image_size: found {config.eval_image_size}, but the network is built for train_image_size "
             f"{config.train_image_size} (its position embeddings have that size): set both alike"
         )
+    if not config.resume and config.pretrained:
+        find_checkpoint(config.pretrained)
+    check_start(config)
     from hlg.training.run import run_training  # here, because MindSpore takes seconds to import
 
     run_training(config, stem)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from hlg import cli
 from hlg.config import Config
+from hlg.runtime.engine import check_start
 
 
 def read_bench_options(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -53,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, keys = read_bench_options(sys.argv[1:] if argv is None else argv)
 
     def work(config: Config, _: str) -> None:
-        from hlg.bench.run import run_benchmark  # imports MindSpore, which takes seconds: not before a mistake is found
+        check_start(config)
+        from hlg.bench.run import run_benchmark  # here, because MindSpore takes seconds to import
 
         run_benchmark(own, config)
 

@@ -15,10 +15,9 @@ from mindspore import Parameter, Tensor
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from hlg.checkpoint.locate import BEST, LAST, check_file
 from hlg.errors import UserError
 from hlg.files import PARTIAL, flush_to_disk, link_atomic, sha256_of
-
-LAST, BEST = "last.ckpt", "best.ckpt"
 
 
 @dataclass(frozen=True)
@@ -115,25 +114,6 @@ def _delete(path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- reading
 
 
-def find_checkpoint(path: str | Path) -> Path:
-    """Find the checkpoint that ``pretrained`` names: a file, or the newest one in a run folder.
-
-    Raises:
-        UserError: nothing named, no such file, or a run folder without checkpoints.
-    """
-    if not str(path):
-        raise UserError(
-            "pretrained: found nothing; give a checkpoint (.ckpt, .safetensors) or a run folder that holds one"
-        )
-    path = Path(path)
-    if not path.is_dir():
-        return path
-    last = path / "checkpoints" / LAST
-    if not last.exists():
-        raise UserError(f"pretrained: {path} holds no checkpoints/{LAST}; give a checkpoint or a run folder")
-    return last
-
-
 def read_checkpoint(path: str | Path) -> dict[str, Parameter]:
     """Read the parameters in a checkpoint file; one of ours must have the hash that it was written with.
 
@@ -141,12 +121,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Parameter]:
         UserError: no such file, not a readable checkpoint, or altered since; the newest good one beside it is offered.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"checkpoint {path}: no such file")
-    if path.suffix not in (".ckpt", ".safetensors"):
-        raise UserError(
-            f"checkpoint {path}: expected a MindSpore checkpoint, whose name ends in .ckpt, or weights in .safetensors"
-        )
+    check_file(path)
     if not is_good(path):
         good = newest_good(path.resolve().parent)
         raise UserError(

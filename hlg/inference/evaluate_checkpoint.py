@@ -1,8 +1,8 @@
 """Evaluate a checkpoint on a data set and keep the scores, those of each class too, in a run folder."""
 
 from dataclasses import asdict
+from pathlib import Path
 
-from hlg.checkpoint import store
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config, dump
 from hlg.data.class_names import class_names
@@ -23,9 +23,8 @@ from hlg.training.step import EvalStep
 SHOWN = 5  # of the most confused pairs
 
 
-def evaluate_checkpoint(config: Config, stem: str) -> None:
-    """Score ``config.pretrained`` on ``config.eval_path`` and keep a run folder; ``stem`` names the recipe."""
-    path = store.find_checkpoint(config.pretrained)
+def evaluate_checkpoint(config: Config, stem: str, path: Path) -> None:
+    """Score the checkpoint at ``path`` on ``config.eval_path`` and keep a run folder; ``stem`` names the recipe."""
     stop = StopRequest()
     on = device.start(config)
     who = f"rank {on.rank}" if on.count > 1 else "the evaluation"

@@ -17,7 +17,6 @@ import numpy as np
 from mindspore import Tensor
 from safetensors.numpy import save_file
 
-from hlg.checkpoint import store
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
 from hlg.data.index import ImageIndex, scan
@@ -36,14 +35,14 @@ EXPORTED = ("hlg.run_exported",)  # the program that runs the exported file
 CHECK_TIMEOUT_S = 1800
 
 
-def export(config: Config) -> None:
+def export(config: Config, path: Path) -> None:
     """Write ``config.file_name`` and, beside it, a JSON file that says what it was made from and how to use it.
 
     Raises:
-        UserError: no checkpoint, one that doesn't fit, a file that can't be made or whose logits are not the network's;
-            nothing is left then.
+        UserError: a checkpoint at ``path`` that doesn't fit, a file that can't be made or whose logits are not the
+            network's; nothing is left then.
     """
-    path, target = store.find_checkpoint(config.pretrained), exported_file(config)
+    target = exported_file(config)
     device.start(config)
     network = build_network(config.class_num, config.train_image_size, config.amp_level)
     network.set_train(False)

@@ -8,7 +8,6 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
-from hlg.checkpoint import store
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
 from hlg.data.class_names import class_names, read_class_names
@@ -36,13 +35,12 @@ class Probabilities(nn.Cell):
         return self.softmax(self.network(self.normalize(images)).astype(ms.float32))
 
 
-def predict(config: Config, images: Sequence[str]) -> None:
+def predict(config: Config, images: Sequence[str], path: Path) -> None:
     """Print each image's name and, below it, its top-5 classes with their probabilities in percent.
 
     Raises:
-        UserError: an image that can't be read; no checkpoint, or one that does not fit.
+        UserError: an image that can't be read, or a checkpoint at ``path`` that does not fit.
     """
-    path = store.find_checkpoint(config.pretrained)
     classes, names = _classes(config)
     device.start(config)
     network = build_network(config.class_num, config.eval_image_size, config.amp_level)

@@ -11,6 +11,7 @@ from mindspore import communication
 from hlg.config import Config
 from hlg.errors import LostRankError, UserError
 from hlg.runtime import fused_kernels
+from hlg.runtime.engine import Engine, check_start
 
 
 @dataclass(frozen=True)
@@ -32,27 +33,6 @@ class Device:
         return {"target": self.target, "names": [self.name] * self.count, "count": self.count}
 
 
-@dataclass(frozen=True)
-class Engine:
-    """What started this process as one of several: its name, the number of ranks, and the device for this one."""
-
-    name: str
-    ranks: int
-    device_id: int
-
-
-def engine(environment: dict[str, str]) -> Engine | None:
-    """Tell which engine set these environment variables: msrun (or hlg.launch), a rank table, mpirun, or None."""
-    get = environment.get
-    if get("MS_ROLE"):
-        return Engine("msrun", int(get("MS_WORKER_NUM", "0")), int(get("DEVICE_ID", "0")))
-    if get("RANK_TABLE_FILE") and get("RANK_ID"):
-        return Engine("RANK_TABLE_FILE", int(get("RANK_SIZE", "0")), int(get("DEVICE_ID", "0")))
-    if get("OMPI_COMM_WORLD_SIZE"):
-        return Engine("mpirun", int(get("OMPI_COMM_WORLD_SIZE", "0")), int(get("OMPI_COMM_WORLD_LOCAL_RANK", "0")))
-    return None
-
-
 def start(config: Config) -> Device:
     """Select device, mode and seeds, and join the other ranks.
 
@@ -62,19 +42,7 @@ def start(config: Config) -> Device:
         UserError: a device that MindSpore does not find here, ranks that do not come together, or settings that this
             version can't run.
     """
-    if config.open_profiler:
-        raise UserError("open_profiler: found 1; a training is not profiled, make profile does that; set it to 0")
-    started_by = engine(dict(os.environ))
-    if config.run_distribute and not started_by:
-        raise UserError(
-            "run_distribute: found 1, but this process was started alone. Start the ranks by make train-gpu8 (or "
-            "-ascend8, -cpu2), python -m hlg.launch --ranks 8, msrun or mpirun, or set run_distribute to 0"
-        )
-    if started_by and started_by.ranks > 1 and not config.run_distribute:
-        raise UserError(
-            f"run_distribute: found 0, but {started_by.name} started {started_by.ranks} ranks, and each would train "
-            "alone: set run_distribute to 1"
-        )
+    started_by = check_start(config)
     try:
         ms.set_device(config.device_target, started_by.device_id if started_by else config.device_id)
         if config.device_target != "CPU":  # a driver that is too old shows only when the devices are counted

@@ -43,8 +43,8 @@ FLAGS = f"--enable_cluster_ops_only={','.join(JOINED)} --enable_expand_ops_only=
 SCRATCH = "dsa_transfrom.log"  # which AKG leaves wherever it is
 
 
-def prepare_kernels(config: Config) -> None:
-    """Check that fused kernels can be compiled, and tell MindSpore which ones and where they are kept.
+def check_kernels(config: Config) -> None:
+    """Check that fused kernels can be compiled as configured.
 
     Raises:
         UserError: not on this device, or something is missing.
@@ -56,8 +56,7 @@ def prepare_kernels(config: Config) -> None:
                 f"graph_kernel: found 1 with {name} {getattr(config, name)}; fused kernels are for compiled float32 "
                 f"graphs on a CPU ({name} {value}): set it to 0"
             )
-    spec = importlib.util.find_spec("mindspore")
-    package = Path(str(spec and spec.origin)).parent
+    package = _package()
     missing = [
         name
         for name, there in {
@@ -70,11 +69,25 @@ def prepare_kernels(config: Config) -> None:
     ]
     if missing:
         raise UserError(f"graph_kernel: found 1, but there is no {'; no '.join(missing)}. Install it, or set it to 0")
+
+
+def prepare_kernels(config: Config) -> None:
+    """Tell MindSpore which kernels to fuse and where to keep them.
+
+    Raises:
+        UserError: the folder for them can't be written.
+    """
     os.environ["MS_DEV_GRAPH_KERNEL_FLAGS"] = FLAGS
     os.environ["MS_COMPILER_CACHE_PATH"] = str(_folder(config.graph_cache))
-    os.environ["AKG_WHITE_LIST_PATH"] = str(package / "_akg")  # else it complains of its own files, a line each
+    os.environ["AKG_WHITE_LIST_PATH"] = str(_package() / "_akg")  # else it complains of its own files, a line each
     if not Path(SCRATCH).exists():
         atexit.register(Path(SCRATCH).absolute().unlink, missing_ok=True)
+
+
+def _package() -> Path:
+    """Find the folder of MindSpore without importing it."""
+    spec = importlib.util.find_spec("mindspore")
+    return Path(str(spec and spec.origin)).parent
 
 
 def _folder(graph_cache: str) -> Path:

@@ -7,7 +7,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor
 
-from hlg.checkpoint import store
+from hlg.checkpoint.locate import find_checkpoint
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
 from hlg.data.index import ImageIndex
@@ -37,7 +37,7 @@ class Job:
         self.network = build_network(c.class_num, c.train_image_size, c.amp_level)
         # A resumed run has its weights in its checkpoint; the file it was first started from may be gone.
         pretrained = c.pretrained if not start else ""
-        self.loaded = load_weights(store.find_checkpoint(pretrained), self.network) if pretrained else None
+        self.loaded = load_weights(find_checkpoint(pretrained), self.network) if pretrained else None
         self.train_step = build_train_step(c, self.network, on.count)
         self.eval_step = EvalStep(self.network)
         self.train_loader = build_train_loader(c, train_index, on.shard, start)

@@ -8,6 +8,7 @@ import pytest
 from mindspore import Parameter, Tensor
 
 from hlg.checkpoint import store
+from hlg.checkpoint.locate import find_checkpoint
 from hlg.checkpoint.store import State
 from hlg.errors import UserError
 from hlg.files import PARTIAL
@@ -95,7 +96,7 @@ def test_the_newest_scheduled_ones_stay_and_the_last_and_the_best(tmp_path: Path
     for suffix in ("ckpt", "json"):
         assert _names(folder, f"*.{suffix}") == [f"hlg_mobile-000{epoch}.{suffix}" for epoch in (1, 4, 6, 7)]
     assert (folder / store.BEST).resolve().name == "hlg_mobile-0001.ckpt"
-    assert store.find_checkpoint(tmp_path).resolve().name == "hlg_mobile-0007.ckpt"  # a run folder stands for its last
+    assert find_checkpoint(tmp_path).resolve().name == "hlg_mobile-0007.ckpt"  # a run folder stands for its last
 
 
 def test_going_back_to_a_step_removes_what_will_be_written_again_and_half_files(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from mindspore import Tensor
 
 from hlg.checkpoint import store, weights
+from hlg.checkpoint.locate import find_checkpoint
 from hlg.errors import UserError
 from hlg.fingerprint.synthetic import draw_parameter
 from hlg.model.network import HLG
@@ -99,4 +100,4 @@ def test_a_file_that_is_missing_is_an_error_and_never_random_weights(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=said):
-        weights.load_weights(store.find_checkpoint(named), network)
+        weights.load_weights(find_checkpoint(named), network)

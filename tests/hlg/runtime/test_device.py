@@ -4,7 +4,8 @@ import pytest
 
 from hlg.config import Config
 from hlg.errors import UserError
-from hlg.runtime.device import Engine, engine, start
+from hlg.runtime.device import start
+from hlg.runtime.engine import Engine, engine
 
 
 @pytest.mark.parametrize(

@@ -73,14 +73,14 @@ def test_kernels_are_kept_give_the_same_bits_again_and_a_broken_one_is_made_anew
 def test_they_are_for_compiled_float32_graphs_on_a_cpu(other: dict[str, str]) -> None:
     (name,) = other
     with pytest.raises(UserError, match=f"graph_kernel: found 1 with {name} {other[name]}.*set it to 0"):
-        fused_kernels.prepare_kernels(Config(graph_kernel=True, **other))  # type: ignore[arg-type]
+        fused_kernels.check_kernels(Config(graph_kernel=True, **other))  # type: ignore[arg-type]
 
 
 def test_what_they_are_made_with_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hlg.runtime.fused_kernels.shutil.which", lambda name: None)
     monkeypatch.setattr("hlg.runtime.fused_kernels.Path.is_dir", lambda path: False)
     with pytest.raises(UserError, match=r"there is no g\+\+, which links .*; no AKG, .*CPU image.*or set it to 0"):
-        fused_kernels.prepare_kernels(Config(graph_kernel=True))
+        fused_kernels.check_kernels(Config(graph_kernel=True))
 
 
 def test_a_linker_that_fails_is_one_line_at_the_end(tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""What started this process as one of several ranks, and whether a run can start as configured.
+
+Nothing here imports MindSpore, so that programs can report a mistake before they do.
+"""
+
+import os
+from dataclasses import dataclass
+
+from hlg.config import Config
+from hlg.errors import UserError
+from hlg.runtime import fused_kernels
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What started this process as one of several: its name, the number of ranks, and the device for this one."""
+
+    name: str
+    ranks: int
+    device_id: int
+
+
+def engine(environment: dict[str, str]) -> Engine | None:
+    """Tell which engine set these environment variables: msrun (or hlg.launch), a rank table, mpirun, or None."""
+    get = environment.get
+    if get("MS_ROLE"):
+        return Engine("msrun", int(get("MS_WORKER_NUM", "0")), int(get("DEVICE_ID", "0")))
+    if get("RANK_TABLE_FILE") and get("RANK_ID"):
+        return Engine("RANK_TABLE_FILE", int(get("RANK_SIZE", "0")), int(get("DEVICE_ID", "0")))
+    if get("OMPI_COMM_WORLD_SIZE"):
+        return Engine("mpirun", int(get("OMPI_COMM_WORLD_SIZE", "0")), int(get("OMPI_COMM_WORLD_LOCAL_RANK", "0")))
+    return None
+
+
+def check_start(config: Config) -> Engine | None:
+    """Check what can be checked before MindSpore is imported; returns what started this process, None for nothing.
+
+    Raises:
+        UserError: settings that this version can't run, or that do not fit how this process was started.
+    """
+    if config.open_profiler:
+        raise UserError("open_profiler: found 1; a training is not profiled, make profile does that; set it to 0")
+    started_by = engine(dict(os.environ))
+    if config.run_distribute and not started_by:
+        raise UserError(
+            "run_distribute: found 1, but this process was started alone. Start the ranks by make train-gpu8 (or "
+            "-ascend8, -cpu2), python -m hlg.launch --ranks 8, msrun or mpirun, or set run_distribute to 0"
+        )
+    if started_by and started_by.ranks > 1 and not config.run_distribute:
+        raise UserError(
+            f"run_distribute: found 0, but {started_by.name} started {started_by.ranks} ranks, and each would train "
+            "alone: set run_distribute to 1"
+        )
+    if config.graph_kernel:
+        fused_kernels.check_kernels(config)
+    return started_by
