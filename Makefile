@@ -86,7 +86,7 @@ help: ## List the targets
 	  /^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\nKeys of the configuration go behind a target: make train CONFIG=configs/tiny.yml seed=2\n'
 
-setup: ## Build .venv from the hashed lock, or with CONTAINER=1 the image; seconds when it is there
+setup: ## Build .venv from the hashed lock, or the image with CONTAINER=1; takes seconds once it is there
 	@$(START) setup
 
 tiny: setup tiny-data ## Data, training, evaluation and results table on this machine, in minutes
@@ -94,14 +94,14 @@ tiny: setup tiny-data ## Data, training, evaluation and results table on this ma
 	@$(START) eval-tiny
 	@$(START) report
 
-tiny-data: setup ## Draw the tiny data set, or carve it: IMAGENET=/path CLASSES=10 TRAIN=64 VAL=16
+tiny-data: setup ## Draw the tiny data set, or carve it out of ImageNet: IMAGENET=/path CLASSES=10 TRAIN=64 VAL=16
 	@$(START) tiny-data
 
 ##@ The real data
 
-imagenet: setup ## Make ImageNet's folders of its archives: ARCHIVES=/downloads OUT=/data/imagenet
+imagenet: setup ## Unpack ImageNet into class folders, resumable: ARCHIVES=/downloads OUT=/data/imagenet
 	@$(START) imagenet
-imagenet-verify: setup ## Look at every image of a data set: IMAGENET=/path, and REPORT=folder where it is read-only
+imagenet-verify: setup ## Verify every image of a data set: IMAGENET=/path, and REPORT=folder where it is read-only
 	@$(START) imagenet-verify
 
 ##@ Train, evaluate, report
@@ -116,53 +116,53 @@ eval-cpu: setup ## Evaluate a published checkpoint on this machine's CPU, float3
 eval: setup ## Evaluate a checkpoint: CONFIG=... PRETRAINED=file.ckpt or a run folder
 	@$(START) evaluate
 
-predict: setup ## The five likeliest classes of IMAGES="cat.jpg dog.jpg": PRETRAINED=... and IMAGENET=... or class_names=...
+predict: setup ## Top-5 predictions for IMAGES="cat.jpg dog.jpg": PRETRAINED=... and IMAGENET=... or class_names=...
 	@$(START) predict
-export: setup ## Write MINDIR for use elsewhere, checked: PRETRAINED=... file_format=ONNX|SAFETENSORS file_name=...
+export: setup ## Export to MINDIR and compare with the network: PRETRAINED=... file_format=ONNX|SAFETENSORS file_name=...
 	@$(START) export-network
 
-report: setup ## Set the runs under RUNS beside the published figures: results/report.md, report.html, report/
+report: setup ## Compare the runs under RUNS with the published figures: results/report.md, report.html, report/
 	@$(START) report
 
 check baseline: override SEEDS =
-check: setup tiny-data ## Does it still? Two minutes of training against the kept baselines: DEVICE=cpu|gpu|ascend
+check: setup tiny-data ## Check this machine for regressions, by two minutes of training: DEVICE=cpu|gpu|ascend
 	@$(START) become rm -rf results/check
 	@$(START) short-run "$$RUNS"
 	@$(START) check
 
-baseline: setup tiny-data ## Keep what this machine gives, for make check: REPEAT=5 short runs, and what rounding does
+baseline: setup tiny-data ## Record a baseline for make check: REPEAT=5 short runs plus a rounding band
 	@$(START) begin baseline build/baseline
 	@for i in $$(seq "$$REPEAT"); do $(START) short-run build/baseline; done
 	@$(START) short-run-rounded build/baseline
 	@$(START) keep baseline build/baseline
 
 convergence: SEEDS = 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
-convergence: setup tiny-data ## Keep how that short run goes with 20 seeds, for make check: SEEDS="1 2 ..." of 10 or more
+convergence: setup tiny-data ## Record how 20 seeds of that short run converge, for make check: SEEDS="1 2 ..." of 10 or more
 	@$(START) begin convergence build/convergence
 	@$(START) short-run build/convergence --graph_cache build/convergence/.graphs --calibration_interval 0
 	@$(START) keep convergence build/convergence
 
-plan: setup ## How long, and what stands in the way? DEVICE=cpu|gpu|ascend CARDS=64 IMAGENET=/path STEP_MS=373 LINK_GBPS=100
+plan: setup ## Predict time, memory and bottleneck: DEVICE=cpu|gpu|ascend CARDS=64 IMAGENET=/path STEP_MS=373 LINK_GBPS=100
 	@$(START) measure step 10
 	@$(START) measure evaluate 2
 	@$(START) measure input 8
 	@$(START) plan
 
-audit: setup ## Can its figures all be true at once? Of what was published, or RUN=run folder or log
+audit: setup ## Check RUN=run folder or log, or else the published figures, for internal consistency
 	@$(START) audit
-verify: setup ## Is a run folder what it was when it was sealed? RUN=...
+verify: setup ## Verify the seals of run folders: RUN=...
 	@$(START) verify
 
 fingerprint doctor: CONTAINER = $(if $(filter gpu ascend,$(DEVICE)),1,0)
-fingerprint: setup ## Does this stack compute HLG-Mobile, and where does it part first? DEVICE=cpu|gpu|ascend AMP=O0|O2|O3 RANKS=1
+fingerprint: setup ## Compare what this stack computes with float64, layer by layer: DEVICE=cpu|gpu|ascend AMP=O0|O2|O3 RANKS=1
 	@$(START) --ranks "$$RANKS" fingerprint
-fingerprint-diff: setup ## Two fingerprints side by side, of machines, versions or precisions: A=... B=...
+fingerprint-diff: setup ## Compare two fingerprints, of machines, versions or precisions: A=... B=...
 	@$(START) fingerprint-diff
 doctor: ## Is this machine fit for a long run? DEVICE=cpu|gpu|ascend DEVICES=0,1,2,3 IMAGENET=/path
 	@$(START) doctor
 	@$(START) doctor inside
 
-##@ Containers, for make tiny CONTAINER=1 and for accelerators; they need docker or podman, and no Python
+##@ Images for make tiny CONTAINER=1 and for accelerators; they need docker or podman, and no Python
 
 image-cpu: ## Build the image for a CPU
 image-gpu: ## Build the image for NVIDIA GPUs
@@ -170,7 +170,7 @@ image-ascend: ## Build the image for Ascends: CANN=9.1.0 CHIP=910, or 910b for A
 image-cpu image-gpu image-ascend: image-%:
 	@docker/build.sh $*
 
-##@ On accelerators, in containers unless CONTAINER=0 (built from the same code, never run by this project)
+##@ On accelerators, in containers unless CONTAINER=0; never run by this project
 
 GPU := train-gpu1 train-gpu8 eval-gpu
 ASCEND := train-ascend1 train-ascend8 eval-ascend
@@ -180,7 +180,7 @@ $(GPU) $(ASCEND): CONTAINER = 1
 
 train-gpu1: setup ## Train on one GPU
 	@$(START) train
-train-gpu8: setup ## Train on eight GPUs, of each of NODES machines
+train-gpu8: setup ## Train on eight GPUs of each of NODES machines
 	@$(START) --ranks 8 train
 train-ascend1: setup ## Train on one Ascend
 	@$(START) train
@@ -191,7 +191,7 @@ eval-gpu: setup ## Evaluate on one GPU, float32 as published: PRETRAINED=... IMA
 eval-ascend: setup ## Evaluate on one Ascend: PRETRAINED=... IMAGENET=...
 	@$(START) evaluate
 
-cluster-files: ## What starts a run on NODES machines, by Slurm or Kubernetes: DEVICE=gpu IMAGE=... IMAGENET=/... RUNS=/...
+cluster-files: ## Write batch jobs for NODES machines, for Slurm and Kubernetes: DEVICE=gpu IMAGE=... IMAGENET=/... RUNS=/...
 	@$(START) cluster-files
 
 ##@ Work on the code, on this machine
@@ -208,23 +208,23 @@ faults: setup ## Break running jobs in every way we know, and print what happene
 	@$(PYTEST) tests/drills/faults -n 4 $(BY_FILE)
 test-fingerprint: setup ## Plant faults for make fingerprint to find, and compare with the published implementation
 	@$(PYTEST) tests/drills/numerics
-test-gate: setup ## Plant regressions, train, and see whether the gate of make check finds them
+test-gate: setup ## Plant regressions, train, and see whether make check finds them
 	@$(PYTEST) tests/drills/regressions
-test-page: setup ## Try the report's page in Chromium: wide, narrow, light, dark, printed, by keyboard
+test-page: setup ## Test the report's page in Chromium: wide, narrow, light, dark, printed, by keyboard
 	@$(PYTEST) tests/drills/page -n 2
 
-test-image: ## Try the CPU image with this machine's engine, and the run that make tiny CONTAINER=1 has left under RUNS
+test-image: ## Test the CPU image with this machine's engine, and the runs that make tiny CONTAINER=1 left under RUNS
 	@$(VENV)/bin/python -m pytest tests/drills/image --runs "$$RUNS"
 
-bench: setup ## How fast? Forward, step, evaluation, input, reading of logs, with ratios that hold on other machines
+bench: setup ## Measure forward, step, evaluation, input and log reading, with ratios that hold on other machines
 	@mkdir -p "$$(dirname "$$BENCH")"
 	@$(PYTEST) tests/benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds --benchmark-json "$$BENCH"
-bench-compare: setup ## Which is faster? Two commits by turns, . for the code as it stands: A=main B=. WHAT=step ROUNDS=8
+bench-compare: setup ## Compare the speed of two commits, . for the working tree: A=main B=. WHAT=step ROUNDS=8
 	@$(START) bench-compare
-profile: setup ## Which operators does the time go to? WHAT=step|forward|evaluate PROFILE=folder
+profile: setup ## Profile the operators: WHAT=step|forward|evaluate PROFILE=folder
 	@$(START) profile
 
-lint: setup ## Style and types
+lint: setup ## Check style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy hlg repro

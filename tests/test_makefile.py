@@ -11,7 +11,7 @@ from tests.support.processes import Done, run_command
 
 PYTHON = ".venv/bin/python -m"
 LAUNCH = f"{PYTHON} hlg.launch --logs results/runs/.ranks"
-FINGERPRINT = f"{PYTHON} hlg.launch --logs results/fingerprint/.ranks"
+FINGERPRINT = "--logs results/fingerprint/.ranks --ranks 8 --nodes 1 hlg.fingerprint --device_target GPU"
 RECIPE = "--config_path configs/hlg_mobile.yml"
 RUNS = "--save_checkpoint_path results/runs"
 DATA = "--dataset_path /data/train --eval_path /data/val"
@@ -41,7 +41,10 @@ def commands(target: str) -> list[str]:
             "train RESUME=run CONFIG=configs/tiny.yml max_epoch=9",
             f"{LAUNCH} hlg.train --config_path configs/tiny.yml --resume run {RUNS} --max_epoch=9",
         ),
-        ("train-gpu1 CONTAINER=0", f"{LAUNCH} hlg.train {RECIPE} {RUNS} --device_target GPU"),
+        (
+            "train-cpu2",  # the ranks share the recipe's batch
+            f"{LAUNCH} --ranks 2 --nodes 1 hlg.train --config_path configs/tiny.yml --batch_size 8 {RUNS}",
+        ),
         (
             "train-ascend8 CONTAINER=0 NODES=2 NODE_RANK=1 MASTER=10.0.0.1",
             f"{LAUNCH} --ranks 16 --nodes 2 --node_rank 1 --master 10.0.0.1 hlg.train {RECIPE} {RUNS} "
@@ -84,22 +87,19 @@ def commands(target: str) -> list[str]:
         ),
         (
             "fingerprint DEVICE=gpu CONTAINER=0 AMP=O3 RANKS=8 context_mode=1",
-            f"{FINGERPRINT} --ranks 8 --nodes 1 hlg.fingerprint --device_target GPU --amp_level O3 "
-            "--out results/fingerprint --context_mode=1",
+            f"{PYTHON} hlg.launch {FINGERPRINT} --amp_level O3 --out results/fingerprint --context_mode=1",
         ),
         ("fingerprint-diff A=here.json B=there.json", f"{PYTHON} repro.fingerprint_diff here.json there.json"),
+        (
+            "plan STEP_MS=400 CARDS=64 batch_size=64",  # measures nothing without a device
+            f"{PYTHON} repro.plan --cards 64 --step-ms 400 --batch 64 --json build/plan/plan.json",
+        ),
         ("audit RUN='one two'", f"{PYTHON} repro.audit one two"),
         ("bench-compare A=main B=.", f"{PYTHON} repro.bench.compare main . --what step --rounds 8 -- --batch_size 8"),
     ],
 )
 def test_a_target_starts_what_its_line_says(target: str, expected: str) -> None:
-    assert commands(target) == [expected]
-
-
-def test_two_ranks_on_a_cpu_share_the_batch_of_the_tiny_recipe() -> None:
-    assert commands("train-cpu2")[-1] == (
-        f"{LAUNCH} --ranks 2 --nodes 1 hlg.train --config_path configs/tiny.yml --batch_size 8 {RUNS}"
-    )
+    assert commands(target)[-1] == expected
 
 
 def test_no_key_and_no_seeds_change_what_is_checked() -> None:
@@ -110,12 +110,6 @@ def test_no_key_and_no_seeds_change_what_is_checked() -> None:
 
 
 PLANNED = "--json build/plan/{0}.json --config_path configs/hlg_mobile.yml {1} --run_distribute 0 {2}"
-
-
-def test_without_a_device_a_plan_measures_nothing() -> None:
-    assert commands("plan STEP_MS=400 CARDS=64 batch_size=64 CONTAINER=0") == [
-        f"{PYTHON} repro.plan --cards 64 --step-ms 400 --batch 64 --json build/plan/plan.json"
-    ]
 
 
 def test_without_a_device_a_plan_measures_the_images_of_imagenet() -> None:
