@@ -28,7 +28,9 @@ def test_every_make_target_that_the_readme_names_exists() -> None:
 def test_every_file_and_module_that_a_page_names_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     links = {(ROOT / page).parent / link for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", text)}
-    modules = {ROOT / name.replace(".", "/") for name in re.findall(r"(?:python -m|launch) ((?:hlg|repro|tests)[\w.]*)", text)}
+    modules = {
+        ROOT / name.replace(".", "/") for name in re.findall(r"(?:python -m|launch) ((?:hlg|repro|tests)[\w.]*)", text)
+    }
     assert {link for link in links if not link.exists()} == set()
     assert {
         name for name in modules if not (name.with_suffix(".py").exists() or (name / "__main__.py").exists())

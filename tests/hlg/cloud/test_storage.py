@@ -3,27 +3,11 @@
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hlg.cloud.storage import Outbox, Storage, StorageError, fetch_run
-from tests.support import ROOT
-
-STAND_INS = ROOT / "tests/support/stand_ins"
-
-
-@pytest.fixture
-def buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of buckets of a storage that is there."""
-    folder = tmp_path / "buckets"
-    folder.mkdir()
-    monkeypatch.setenv("STAND_IN_BUCKETS", str(folder))
-    monkeypatch.syspath_prepend(str(STAND_INS))
-    yield folder
-    for name in [name for name in sys.modules if name.partition(".")[0] == "moxing"]:
-        del sys.modules[name]
 
 
 @pytest.fixture
