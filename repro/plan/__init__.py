@@ -1,1 +1,1 @@
-"""How long will it take, on how many cards, and what stands in the way?"""
+"""Predict how long a training takes on how many cards, and what limits it: `make plan`."""

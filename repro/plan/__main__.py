@@ -1,7 +1,7 @@
-"""How long will it take, what does it wait for, and what stops helping where? `make plan`.
+"""Predict how long a training takes, what it waits for, and where more cards stop helping: `make plan`.
 
-    python -m repro.plan                                                   # of the published figures alone
-    python -m repro.plan --step step.json --input input.json --cards 64    # of what hlg.bench has measured
+    python -m repro.plan                                                   # from the published figures alone
+    python -m repro.plan --step step.json --input input.json --cards 64    # from what hlg.bench has measured
 
 What is neither measured nor given is published or assumed, and the table says which. Exit codes: 0 done, 2 a wrong
 option or file.
@@ -17,13 +17,14 @@ from pathlib import Path
 from repro.errors import ReproError
 from repro.files import replace_file
 from repro.plan.inputs import LATENCY_US, LINK_GBPS, read_inputs
-from repro.plan.page import page
-from repro.plan.plan import facts_of, make_plan
+from repro.plan.page import plan_page
+from repro.plan.plan import make_plan, plan_record
 
 
-def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; `--help` and what argparse refuses end the process."""
-    parser = argparse.ArgumentParser("python -m repro.plan", description=__doc__.splitlines()[0], allow_abbrev=False)
+def plan_options(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line; `--help` and what argparse refuses end the process."""
+    description = "How long will it take, what does it wait for, and what stops helping where?"
+    parser = argparse.ArgumentParser("python -m repro.plan", description=description, allow_abbrev=False)
     add = parser.add_argument
     add("--cards", type=_count, help="how many (the published 8)")
     add("--cards-per-machine", type=_count, metavar="N", help="of them (8)")
@@ -67,16 +68,16 @@ def _latency(text: str) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
-    options = read_options(argv)
+    """Run the program and return its exit code."""
+    options = plan_options(argv)
     try:
         plan = make_plan(read_inputs(options))
         if options.json:
-            replace_file(options.json, json.dumps(facts_of(plan), indent=1) + "\n")
+            replace_file(options.json, json.dumps(plan_record(plan), indent=1) + "\n")
     except (ReproError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(page(plan), end="")
+    print(plan_page(plan), end="")
     return 0
 
 

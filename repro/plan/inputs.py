@@ -1,24 +1,23 @@
-"""What a prediction starts from, each number with its origin: measured, given, published or assumed."""
+"""Gather what a prediction starts from, each number with its origin: measured, given, published or assumed."""
 
 import argparse
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from repro.errors import ReproError
-from repro.files import field, read_json
+from repro.files import field
 from repro.footprint import RANK_MEMORY
-from repro.plan.model import AVERAGED, AVERAGES, Facts
+from repro.plan.bench_file import BenchFile, read_bench
+from repro.plan.prediction import AVERAGED_BYTES, ALL_REDUCES, TrainingFacts
 from repro.published.document import read_statements
 from repro.published.figures import read_published
 
-LINK_GBPS, LATENCY_US = 100.0, 5.0  # where nothing is given
+LINK_GBPS, LATENCY_US = 100.0, 5.0  # if nothing is given
 PUBLISHED_CARDS = 8
-WHAT = ("step", "input", "evaluate")  # what hlg.bench measures of it
+_WHAT = ("step", "input", "evaluate")  # what hlg.bench measures
 
 
 class Origin(StrEnum):
@@ -31,7 +30,7 @@ class Origin(StrEnum):
     COUNTED = "counted"
 
 
-Found = tuple[float | None, Origin, object]  # a value, None where there is none; where it is from, more closely
+_Found = tuple[float | None, Origin, object]  # a value, None if there is none; its origin, and more closely its source
 
 
 @dataclass(frozen=True)
@@ -47,64 +46,24 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that a prediction starts from: the quantities by name, and the facts made of them."""
+    """Everything that a prediction starts from: the quantities by name, and the facts made of them."""
 
     quantities: Mapping[str, Quantity]
-    facts: Facts
+    facts: TrainingFacts
     cards: int
-    differs: tuple[str, ...]  # in what the measured step is not the published one
+    differs: tuple[str, ...]  # how the measured step differs from the published one
     warnings: tuple[str, ...]
 
     def assumed(self, name: str) -> bool:
+        """Tell whether a quantity is neither measured nor given nor published."""
         return self.quantities[name].origin is Origin.ASSUMED
 
 
-@dataclass(frozen=True)
-class Bench:
-    """A file that hlg.bench has written."""
-
-    path: Path
-    found: Mapping[str, Any]
-
-    def number(self, key: str) -> float:
-        """A number above 0. Raises ReproError."""
-        value = field(str(self.path), self.found, key, float)
-        if not 0 < value < float("inf"):
-            raise ReproError(f"{self.path}: {key}: found {value}, expected a number above 0")
-        return float(value)
-
-    def of(self, *keys: str) -> Any:
-        """What stands under environment, by its keys. Raises ReproError."""
-        record, where = self.found, str(self.path)
-        for key in ("environment", *keys[:-1]):
-            record = field(where, record, key, dict)
-        if keys[-1] not in record:
-            raise ReproError(f"{where}: environment: found no {'.'.join(keys)}, expected what hlg.bench writes")
-        return record[keys[-1]]
-
-    def count(self, *keys: str) -> int:
-        """A whole number above 0 under environment. Raises ReproError."""
-        value = self.of(*keys)
-        if type(value) is not int or value < 1:
-            raise ReproError(f"{self.path}: {'.'.join(keys)}: found {value!r}, expected a whole number from 1 on")
-        return value
-
-
-def read_bench(path: Path, what: str) -> Bench:
-    """A measurement of `what`. Raises ReproError where the file is none."""
-    if not path.is_file():
-        raise ReproError(f"{path}: no such file; python -m hlg.bench {what} --json {path} writes it")
-    found = read_json(path)
-    if found.get("what") != what:
-        is_ = f"a measurement of {found['what']!r}" if isinstance(found.get("what"), str) else "no measurement"
-        raise ReproError(f"{path}: found {is_}, expected what python -m hlg.bench {what} --json {path} writes")
-    return Bench(path, found)
-
-
 def read_inputs(options: argparse.Namespace) -> Inputs:
-    """What the command line gives, what its files have measured, and for the rest what was published or is assumed.
+    """Take each quantity from the command line, from its files, from the published text, or else from an assumption.
 
-    Raises ReproError naming the file and the key, or the option, that is wrong.
+    Raises:
+        ReproError: The message names the file and the key, or the option, that is wrong.
     """
     return _Reader(options).read()
 
@@ -113,7 +72,7 @@ class _Reader:
     def __init__(self, options: argparse.Namespace) -> None:
         self.o = options
         self.step, self.input, self.evaluate = (
-            read_bench(path, what) if (path := getattr(options, what)) else None for what in WHAT
+            read_bench(path, what) if (path := getattr(options, what)) else None for what in _WHAT
         )
         if self.step and (options.step_ms or options.batch):
             raise ReproError(f"--step-ms, --batch: {options.step} has measured both; leave out these, or the file")
@@ -123,26 +82,26 @@ class _Reader:
         self.quantities: dict[str, Quantity] = {}
         self.warnings: list[str] = []
 
-    def pick(self, name: str, title: str, unit: str, *found: Found) -> float:
-        """The first of these values that there is."""
+    def pick(self, name: str, title: str, unit: str, *found: _Found) -> float:
+        """Record and return the first of these values that there is."""
         for value, origin, source in found:
             if value is not None:
                 self.quantities[name] = Quantity(title, value, unit, origin, str(source))
                 return value
         raise AssertionError(f"{name}: the last of its values is always there")
 
-    def option(self, name: str) -> Found:
+    def option(self, name: str) -> _Found:
         return getattr(self.o, name), Origin.GIVEN, f"--{name.replace('_', '-')}"
 
     def text(self, key: str) -> tuple[float, Origin, object]:
-        """What the published text says."""
+        """Find a number in the published text."""
         return float(self.said[key].value), Origin.PUBLISHED, self.said[key].source
 
-    def number(self, bench: Bench | None, key: str, scale: float = 1.0) -> Found:
+    def number(self, bench: BenchFile | None, key: str, scale: float = 1.0) -> _Found:
         return scale * bench.number(key) if bench else None, Origin.MEASURED, bench.path if bench else ""
 
-    def files(self, bench: Bench | None, key: str, scale: float = 1.0) -> Found:
-        """A number about the user's own files, not about drawn ones."""
+    def files(self, bench: BenchFile | None, key: str, scale: float = 1.0) -> _Found:
+        """Find a number about the user's own files, not about drawn ones."""
         return self.number(bench if bench and not bench.found.get("drawn") else None, key, scale)
 
     def read(self) -> Inputs:
@@ -162,7 +121,7 @@ class _Reader:
         step_s, step_cards = self.device_step()
         workers = self.workers()
         rate = self.rate()
-        facts = Facts(
+        facts = TrainingFacts(
             batch=batch,
             step_s=step_s,
             step_cards=step_cards,
@@ -184,14 +143,14 @@ class _Reader:
                 pick(
                     *("averaged", "gradients and moving statistics", "MB", number(self.step, "averaged_bytes", 1e-6)),
                     (
-                        AVERAGED / 1e6,
+                        AVERAGED_BYTES / 1e6,
                         Origin.COUNTED,
                         "as hlg.runtime.collective averages the published network, float32",
                     ),
                 )
                 * 1e6
             ),
-            averages=int(self.step.number("averages")) if self.step else AVERAGES,
+            averages=int(self.step.number("averages")) if self.step else ALL_REDUCES,
             images=self.count("images", "images to train on", self.input, "train"),
             eval_images=self.count("eval_images", "images to evaluate", self.evaluate, "eval"),
             eval_rate=self.eval_rate(),
@@ -221,7 +180,7 @@ class _Reader:
         return next(iter(sizes.values()), 224)
 
     def device_step(self) -> tuple[float, int]:
-        """Seconds of a step, and of how many cards that is."""
+        """Find the seconds of a step, and how many cards took it."""
         cards = 1 if self.step or self.o.step_ms else PUBLISHED_CARDS
         step, origin, source = self.number(self.step, "median_s", 1000)
         if self.step:
@@ -272,7 +231,7 @@ class _Reader:
         assumed = (float(workers), Origin.ASSUMED, "one for each worker")
         return self.pick("cores", "cores of a machine", "cores", self.option("cores"), counted, assumed)
 
-    def count(self, name: str, title: str, bench: Bench | None, split: str) -> int:
+    def count(self, name: str, title: str, bench: BenchFile | None, split: str) -> int:
         published = (float(self.data[split].images), Origin.PUBLISHED, "ImageNet2012")
         return int(self.pick(name, title, "images", self.files(bench, "images"), published))
 
@@ -285,7 +244,7 @@ class _Reader:
         )
 
     def memory(self) -> None:
-        """Of the host, for each card: what both measured processes had together, more than one training has."""
+        """Find the host's memory for each card: what both measured processes had together, more than a training has."""
         both = [bench for bench in (self.step, self.input) if bench]
         peak = sum(bench.number("peak_memory_bytes") for bench in both) / 1e9 if len(both) == 2 else None
         self.pick(
@@ -295,7 +254,7 @@ class _Reader:
         )
 
     def differs(self) -> list[str]:
-        """Settings of the measured step that are not those of the published one."""
+        """List settings of the measured step that differ from those of the published one."""
         if not self.step:
             batch = self.quantities["batch"].value
             return [] if batch == self.text("batch_size")[0] else [f"batch_size {batch:g}, published 128"]

@@ -1,7 +1,7 @@
-"""A plan as text for a terminal.
+"""Write a plan as text for a terminal.
 
-In the tables of scales: what a card sends in a step, its time and its part of the step; the images a second that the
-cards of one machine take, and the cores that make them; what all machines read together.
+The tables of scales show what a card sends in a step, its time and its share of the step; the images a second that the
+cards of one machine take, and the cores that make them; and what all machines read together.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from textwrap import wrap
 
 from repro.footprint import CHECKPOINT, CHECKPOINTS, STEP_RECORD, USED_PARAMETERS
 from repro.markdown import columns
-from repro.plan.model import ASSUMPTIONS, PUBLISHED_BATCH, STATE, Prediction, buffers
 from repro.plan.plan import Plan, advice, limits
+from repro.plan.prediction import ASSUMPTIONS, PUBLISHED_BATCH, STATE, Prediction, buffer_bytes
 
-WIDTH = 120
+_WIDTH = 120
 
 
-def page(plan: Plan) -> str:
-    """All of it."""
+def plan_page(plan: Plan) -> str:
+    """Write the whole plan."""
     wanted, facts = plan.wanted, plan.inputs.facts
     cards = f"{wanted.cards} card{'s' if wanted.cards > 1 else ''} on {wanted.machines} machine"
     cards += "s" if wanted.machines > 1 else ""
@@ -38,16 +38,16 @@ def _indented(text: str) -> str:
 
 
 def _sentences(sentences: Sequence[str]) -> str:
-    return "\n".join("\n  ".join(wrap(sentence, WIDTH - 4)) for sentence in sentences)
+    return "\n".join("\n  ".join(wrap(sentence, _WIDTH - 4)) for sentence in sentences)
 
 
-def number(value: float) -> str:
-    """Four figures, or all of those ahead of the point: 0.0931, 24.49, 1,281,167."""
+def number_text(value: float) -> str:
+    """Format a number with four digits, or all of those before the point: 0.0931, 24.49, 1,281,167."""
     return f"{value:,.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:
-    """95 ms, 12.3 s, 7.8 min, 38.9 h, 12 days."""
+    """Format a time in its largest fitting unit: 95 ms, 12.3 s, 7.8 min, 38.9 h, 12 days."""
     for size, unit in ((1e-3, "ms"), (1, "s"), (60, "min"), (3600, "h")):
         limit = {"ms": 1, "s": 600, "min": 7200, "h": 10 * 86400}[unit]
         if seconds < limit:
@@ -55,8 +55,8 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:,.0f} days"
 
 
-def data(count: float) -> str:
-    """Bytes, by thousands."""
+def data_size(count: float) -> str:
+    """Format bytes, by thousands: 0.5 kB, 24.6 MB, 2 TB."""
     for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
         if count >= size:
             return f"{count / size:.3g} {unit}"
@@ -64,7 +64,9 @@ def data(count: float) -> str:
 
 
 def _inputs(plan: Plan) -> list[tuple[str, ...]]:
-    return [(q.title, f"{number(q.value)} {q.unit}", q.origin.value, q.source) for q in plan.inputs.quantities.values()]
+    return [
+        (q.title, f"{number_text(q.value)} {q.unit}", q.origin.value, q.source) for q in plan.inputs.quantities.values()
+    ]
 
 
 def _prediction(plan: Plan) -> list[tuple[str, ...]]:
@@ -79,7 +81,7 @@ def _prediction(plan: Plan) -> list[tuple[str, ...]]:
     if plan.inputs.assumed("rate"):
         bound += ", which are assumed to come in time"
     memory = 1e9 * quantities["memory"].value
-    state = f"{data(STATE * 4 * USED_PARAMETERS)} for weights, gradients and moments; "
+    state = f"{data_size(STATE * 4 * USED_PARAMETERS)} for weights, gradients and moments; "
     if facts.shared:
         workers = f"{facts.workers}, and as many cores as there are: they compute too"
     else:
@@ -87,19 +89,19 @@ def _prediction(plan: Plan) -> list[tuple[str, ...]]:
     return [
         ("step", f"{duration(wanted.step_s)}: {', '.join(parts)}"),
         ("bound by", bound),
-        ("images a second", number(wanted.images_per_s)),
+        ("images a second", number_text(wanted.images_per_s)),
         ("workers a card", workers),
         (
             "host memory",
-            f"{data(memory * here)} a machine for {here} rank{'s' if here > 1 else ''}; "
-            f"{data(buffers(facts, wanted.batch))} of each are batches made ahead",
+            f"{data_size(memory * here)} a machine for {here} rank{'s' if here > 1 else ''}; "
+            f"{data_size(buffer_bytes(facts, wanted.batch))} of each are batches made ahead",
         ),
         (
             "device memory",
             "the host's" if facts.shared else f"{state}activations are not known until a step is run there",
         ),
-        ("disk", f"{data(sum(disk))} of images, read at {data(plan.read(wanted))}/s by all machines"),
-        ("", f"{data(CHECKPOINT * CHECKPOINTS)} of checkpoints, {data(steps * STEP_RECORD)} of log"),
+        ("disk", f"{data_size(sum(disk))} of images, read at {data_size(plan.read(wanted))}/s by all machines"),
+        ("", f"{data_size(CHECKPOINT * CHECKPOINTS)} of checkpoints, {data_size(steps * STEP_RECORD)} of log"),
         (
             "one epoch",
             f"{duration(wanted.epoch_s)}, {wanted.steps:,} steps, and {duration(wanted.eval_s)} of evaluation",
@@ -119,7 +121,9 @@ def _beside(plan: Plan) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("figure", "published", "predicted", "ratio")]
     for row in plan.beside:
         ratio = f"{row.predicted / row.published:.3g}"
-        rows.append((row.title, f"{number(row.published)} {row.unit}", f"{number(row.predicted)} {row.unit}", ratio))
+        rows.append(
+            (row.title, f"{number_text(row.published)} {row.unit}", f"{number_text(row.predicted)} {row.unit}", ratio)
+        )
     return rows
 
 
@@ -139,18 +143,18 @@ def _scaling(plan: Plan, found: Sequence[Prediction]) -> str:
     rows = [(*header, "epoch", f"{plan.inputs.facts.epochs} epochs")]
     for one in found:
         needed = plan.images_a_machine(one)
-        cores = number(round(needed / plan.inputs.facts.rate, 1))
+        cores = number_text(round(needed / plan.inputs.facts.rate, 1))
         rows.append(
             (
                 f"{one.cards} x {one.batch} = {one.global_batch:,}",
                 f"{one.steps:,}",
-                data(plan.sent(one.cards)),
+                data_size(plan.sent(one.cards)),
                 duration(one.all_reduce_s),
                 f"{100 * one.network_share:.1f} %",
                 duration(one.step_s),
                 one.bound,
-                f"{number(round(needed, 1))}/s, {cores} cores",
-                f"{data(plan.read(one))}/s",
+                f"{number_text(round(needed, 1))}/s, {cores} cores",
+                f"{data_size(plan.read(one))}/s",
                 duration(one.epoch_s),
                 duration(one.total_s),
             )

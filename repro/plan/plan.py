@@ -1,4 +1,4 @@
-"""A plan: prediction, its place beside what was published, a table of scales, limits, and what to change first."""
+"""Make a plan: a prediction beside the published figures, other scales, limits, and what to change first."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -6,29 +6,29 @@ from typing import Any
 
 from repro.footprint import USED_PARAMETERS
 from repro.plan.inputs import Inputs, Origin
-from repro.plan.model import (
+from repro.plan.prediction import (
     ASSUMPTIONS,
     EXPOSED,
     PUBLISHED_BATCH,
     STATE,
     Prediction,
-    buffers,
+    buffer_bytes,
     cards_fed,
     cores_needed,
     network_limit,
-    predict,
+    predict_training,
     slowest_link,
 )
 from repro.published.figures import read_published
 
-SCALES = (8, 64, 512)
-PUBLISHED_STEPS = 1251  # an epoch: 1,281,167 images in whole batches of 1024
-BESIDE = ("train_step_time", "train_mean_fps", "train_time", "train_time_hours")
+_SCALES = (8, 64, 512)
+_PUBLISHED_STEPS = 1251  # an epoch: 1,281,167 images in whole batches of 1024
+_BESIDE = ("train_step_time", "train_mean_fps", "train_time", "train_time_hours")
 
 
 @dataclass(frozen=True)
-class Beside:
-    """A published figure, and what is predicted in its place."""
+class PublishedBeside:
+    """A published figure, and what is predicted for it."""
 
     title: str
     published: float
@@ -39,57 +39,58 @@ class Beside:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is predicted of a training, and of others."""
+    """The prediction for the wanted training, and those for other scales."""
 
     inputs: Inputs
     wanted: Prediction
     kept_batch: tuple[Prediction, ...]  # by cards: each card keeps its images
     kept_global: tuple[Prediction, ...]  # all cards together keep the published 1024 images
-    beside: tuple[Beside, ...]
+    beside: tuple[PublishedBeside, ...]
 
     @property
     def cores_a_card(self) -> float:
+        """Cores that keep one card busy."""
         return cores_needed(self.inputs.facts, self.wanted.cards)
 
     def sent(self, cards: int) -> float:
-        """Bytes that a card sends in a step."""
+        """Return the bytes that a card sends in a step."""
         return 2 * (cards - 1) / cards * self.inputs.facts.averaged
 
     def images_a_machine(self, found: Prediction) -> float:
-        """A second, as the fullest machine needs them for its cards to be busy."""
+        """Return the images a second that the fullest machine needs for its cards to be busy."""
         here = min(found.cards, self.inputs.facts.per_machine)
         return here * found.batch / (found.compute_s + found.all_reduce_s)
 
     def read(self, found: Prediction) -> float:
-        """Bytes a second that all machines together read while they train."""
+        """Return the bytes a second that all machines together read while they train."""
         return found.images_per_s * self.inputs.quantities["image_bytes"].value * 1000
 
 
 def make_plan(inputs: Inputs) -> Plan:
-    """Raises ValueError where the images are fewer than a step of the wanted cards takes."""
+    """Make the plan. Raises ValueError if an epoch has fewer images than a step of the wanted cards takes."""
     facts, cards = inputs.facts, inputs.cards
-    wanted = predict(facts, cards)
-    scales = sorted({*SCALES, cards})
+    wanted = predict_training(facts, cards)
+    scales = sorted({*_SCALES, cards})
     return Plan(
         inputs,
         wanted,
-        tuple(predict(facts, n) for n in scales if n * facts.batch <= facts.images),
-        tuple(predict(facts, n, PUBLISHED_BATCH // n) for n in scales if n <= PUBLISHED_BATCH <= facts.images),
+        tuple(predict_training(facts, n) for n in scales if n * facts.batch <= facts.images),
+        tuple(predict_training(facts, n, PUBLISHED_BATCH // n) for n in scales if n <= PUBLISHED_BATCH <= facts.images),
         tuple(_beside(wanted)),
     )
 
 
-def _beside(wanted: Prediction) -> list[Beside]:
+def _beside(wanted: Prediction) -> list[PublishedBeside]:
     figures = {figure.key: figure for figure in read_published()}
     predicted = (1000 * wanted.step_s, wanted.images_per_s, wanted.total_s, wanted.total_s / 3600)
     return [
-        Beside(figures[key].title, figures[key].value, value, figures[key].unit, figures[key].source)
-        for key, value in zip(BESIDE, predicted, strict=True)
+        PublishedBeside(figures[key].title, figures[key].value, value, figures[key].unit, figures[key].source)
+        for key, value in zip(_BESIDE, predicted, strict=True)
     ]
 
 
 def limits(plan: Plan) -> list[str]:
-    """Where input, network and batch size stop helping, a sentence each."""
+    """Say where input, network and batch size stop helping, in a sentence each."""
     facts, wanted = plan.inputs.facts, plan.wanted
     here = min(wanted.cards, facts.per_machine)
     if facts.shared:
@@ -114,7 +115,7 @@ def limits(plan: Plan) -> list[str]:
         second += "One card has no all-reduce"
     most = PUBLISHED_BATCH // facts.batch
     third = (
-        f"75.61 % was published at {PUBLISHED_BATCH:,} images a step, {PUBLISHED_STEPS:,} steps an epoch, which "
+        f"75.61 % was published at {PUBLISHED_BATCH:,} images a step, {_PUBLISHED_STEPS:,} steps an epoch, which "
         + (f"{_cards(most)} of {facts.batch} images are. " if most else f"are fewer than the {facts.batch} of a card. ")
         + "Beyond, the accuracy is not known: "
     )
@@ -137,7 +138,7 @@ def _network(found: Prediction | None, start: str) -> str:
 
 
 def advice(plan: Plan) -> str:
-    """What to change first. The first rule that fits is the answer."""
+    """Say what to change first. The first rule that fits is the answer."""
     inputs, facts, wanted = plan.inputs, plan.inputs.facts, plan.wanted
     here = min(wanted.cards, facts.per_machine)
     if inputs.assumed("rate"):
@@ -165,7 +166,7 @@ def advice(plan: Plan) -> str:
             )
         return f"A faster link: {link:.3g} Gbit/s bring the all-reduce to {100 * EXPOSED:.0f} % of a step."
     if wanted.global_batch > PUBLISHED_BATCH and wanted.cards <= PUBLISHED_BATCH:
-        kept = predict(facts, wanted.cards, PUBLISHED_BATCH // wanted.cards)
+        kept = predict_training(facts, wanted.cards, PUBLISHED_BATCH // wanted.cards)
         return (
             f"The batch: {wanted.global_batch:,} images a step are not the published {PUBLISHED_BATCH:,}. "
             f"batch_size={kept.batch} keeps them, in {kept.total_s / 3600:.1f} h, not {wanted.total_s / 3600:.1f} h."
@@ -183,8 +184,8 @@ def advice(plan: Plan) -> str:
     return "Nothing: the device is busy, and is as fast as the published one."
 
 
-def facts_of(plan: Plan) -> dict[str, Any]:
-    """The plan as JSON has it, with units in the keys."""
+def plan_record(plan: Plan) -> dict[str, Any]:
+    """Convert the plan to what its JSON file holds, with units in the keys."""
     facts, wanted = plan.inputs.facts, plan.wanted
 
     def numbers(found: Prediction) -> dict[str, Any]:
@@ -209,7 +210,7 @@ def facts_of(plan: Plan) -> dict[str, Any]:
         "differs_from_published": list(plan.inputs.differs),
         "prediction": numbers(wanted),
         "cores_a_card": plan.cores_a_card,
-        "buffers_bytes": buffers(facts, wanted.batch),
+        "buffers_bytes": buffer_bytes(facts, wanted.batch),
         "device_state_bytes": STATE * 4 * USED_PARAMETERS,
         "kept_batch": [numbers(found) for found in plan.kept_batch],
         "kept_global_batch": [numbers(found) for found in plan.kept_global],

@@ -194,7 +194,7 @@ def _run(run: Run, number: int, target: Path) -> dict[str, Any]:
         "foreign": str(run.log.foreign_lines),
         "checkpoints": phrases.checkpoints_text(run),
         "missing": run.env.missing,
-        "facts": list(run_facts.environment_facts(run)),
+        "facts": list(run_facts.known_facts(run)),
         "files": run_facts.record_links(run, target),
     }
 

@@ -51,7 +51,7 @@ def record_links(run: Run, target: Path) -> list[Link]:
     return [page_link(run.folder / name, target) for name in names if (run.folder / name).is_file()]
 
 
-def environment_facts(run: Run) -> Iterator[tuple[str, str]]:
+def known_facts(run: Run) -> Iterator[tuple[str, str]]:
     """Yield the name and text of every known fact about a run's code, software, machine and data."""
     env, facts = run.env, run.env.facts
     changes = {None: ", changes not recorded", True: ", with uncommitted changes", False: ""}[env.dirty]

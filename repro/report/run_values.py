@@ -39,7 +39,7 @@ def millions(count: int | None) -> float | None:
     return None if count is None else round(count / 1e6, 2)
 
 
-def recipe_name(run: Run) -> str | None:
+def config_name(run: Run) -> str | None:
     """Return the name of the configuration file."""
     found = run.env.facts.get("recipe")
     return found if isinstance(found, str) and found else None

@@ -13,7 +13,7 @@ from repro.published.seeds import group_seeds, unfit
 from repro.records.schema import ClassScore, ConfusedPair, Epoch, Run
 from repro.report import phrases
 from repro.report.class_scores import percent_right
-from repro.report.run_values import config_number, config_text, log_value, recipe_name, tidy
+from repro.report.run_values import config_name, config_number, config_text, log_value, tidy
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ _RESULTS: dict[str, Callable[[Claim], Any]] = {
 _RUNS: dict[str, Callable[[Run], Any]] = {
     "run": lambda run: run.folder.name,
     "kind": lambda run: run.kind,
-    "recipe": recipe_name,
+    "recipe": config_name,
     "seed": lambda run: config_number(run, "seed"),
     "target": lambda run: run.env.target,
     "device": lambda run: ", ".join(sorted(set(run.env.device_names))) or None,
@@ -135,7 +135,7 @@ _EPOCHS: dict[str, Callable[[Run, Epoch], Any]] = {
 # One row a group of runs that differ in their seed alone, and measure; groups are numbered as in the report.
 _SEEDS: dict[str, Callable[[int, SeedGroup, Spread], Any]] = {
     "group": lambda number, group, spread: number,
-    "recipe": lambda number, group, spread: recipe_name(group.runs[0]),
+    "recipe": lambda number, group, spread: config_name(group.runs[0]),
     "hardware": lambda number, group, spread: group.runs[0].env.hardware,
     "commit": lambda number, group, spread: group.runs[0].env.commit,
     "seeds": lambda number, group, spread: list(group.seeds),

@@ -6,7 +6,7 @@ from typing import Any
 from hlg.config import Affects, Config, dump, keys_that_affect
 from hlg.record.environment import environment_facts
 from hlg.record.run_folder import RunFolder, epoch_line, eval_line, step_line
-from repro.plan.__main__ import read_options
+from repro.plan.__main__ import plan_options
 from repro.plan.inputs import Origin, read_inputs
 from repro.published.compare import compare_runs
 from repro.published.figures import read_published
@@ -76,7 +76,7 @@ def test_what_was_measured_is_read_as_a_plan_needs_it(tmp_path: Path) -> None:
     for what, file in files.items():
         done = run_module("tests.support.narrow", "hlg.bench", what, *small, f"--json={file}")
         assert done.returncode == 0, done.stderr
-    found = read_inputs(read_options([word for what, file in files.items() for word in (f"--{what}", str(file))]))
+    found = read_inputs(plan_options([word for what, file in files.items() for word in (f"--{what}", str(file))]))
     facts, quantities = found.facts, found.quantities
     assert (facts.batch, facts.image_size, facts.workers, facts.shared, facts.averages) == (2, 112, 14, True, 1)
     measured = {name for name, quantity in quantities.items() if quantity.origin is Origin.MEASURED}

@@ -11,7 +11,7 @@ from repro.published.schema import Claim, Measured, Published
 from repro.records.schema import Run
 from repro.report import phrases
 from repro.report.exports.csv_json import json_text
-from repro.report.run_values import recipe_name, tidy
+from repro.report.run_values import config_name, tidy
 
 
 def benchmark_text(claims: Iterable[Claim], better: str) -> str | None:
@@ -27,7 +27,7 @@ def benchmark_text(claims: Iterable[Claim], better: str) -> str | None:
 
 def _entry(claim: Claim, run: Run, measured: Measured) -> dict[str, object]:
     figure = claim.figure
-    on = f"{recipe_name(run) or 'recipe not recorded'}, {run.env.hardware}"
+    on = f"{config_name(run) or 'recipe not recorded'}, {run.env.hardware}"
     entry: dict[str, object] = {
         "name": " ".join(f"{figure.title} ({on})".split()),
         "unit": figure.unit,

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from repro.markdown import grid, md
 from repro.records.schema import Run
 from repro.report import phrases
-from repro.report.run_values import config_number, config_text, log_value, millions, recipe_name
+from repro.report.run_values import config_name, config_number, config_text, log_value, millions
 
 _UNKNOWN = "-"
 _HEADER = (
@@ -51,7 +51,7 @@ def _row(run: Run) -> list[str]:
         _number(log_value(run, "fps")),
         _number(log_value(run, "last_accuracy")),
         _number(run.top5_pct),
-        md(recipe_name(run) or _UNKNOWN),
+        md(config_name(run) or _UNKNOWN),
         _UNKNOWN,
     ]
 

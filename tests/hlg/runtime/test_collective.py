@@ -11,7 +11,7 @@ from hlg.model.loss import build_loss
 from hlg.model.network import HLG
 from hlg.runtime.collective import broadcast, buckets, detect_lost_ranks, sum_over_ranks
 from hlg.training.step import Gradients
-from repro.plan.model import AVERAGED, AVERAGES
+from repro.plan.prediction import AVERAGED_BYTES, ALL_REDUCES
 
 
 def test_small_tensors_share_a_bucket_and_a_large_one_has_its_own() -> None:
@@ -58,5 +58,5 @@ def test_a_step_averages_every_gradient_every_moving_statistic_and_the_loss_in_f
     )
     assert (gradients, moving) == (6_147_657, 3_200)
     average = Gradients(network, build_loss("ce_smooth_mixup", 1001, 0.1, 255)).average
-    assert average.bytes == 4 * (gradients + moving + 1) == AVERAGED
-    assert len(average.buckets) == AVERAGES <= 6  # all-reduces
+    assert average.bytes == 4 * (gradients + moving + 1) == AVERAGED_BYTES
+    assert len(average.buckets) == ALL_REDUCES <= 6  # all-reduces

@@ -1,6 +1,6 @@
-"""The arithmetic of a prediction: what a step waits for, what that makes of an epoch, where more cards stop helping.
+"""Predict a training by arithmetic: what a step waits for, how long an epoch takes, where more cards stop helping.
 
-Units are seconds, bytes and images. What the model assumes is in ASSUMPTIONS, in words.
+Units are seconds, bytes and images. ASSUMPTIONS says in words what is assumed.
 """
 
 import math
@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 
 # What a step averages over the ranks: 6,147,657 gradients, 3,200 moving statistics and the loss, in float32, in so many
 # all-reduces. Held against the network by tests/hlg/runtime/test_collective.py.
-AVERAGED, AVERAGES = 24_603_432, 4
+AVERAGED_BYTES, ALL_REDUCES = 24_603_432, 4
 STATE = 4  # float32 numbers a parameter: itself, its gradient, two moments
-AHEAD = 5  # batches in memory at once: those under way (BATCHES_AHEAD of hlg.data.loader) and the one in use
-PIXEL = 3  # bytes
-EXPOSED = 0.1  # the share of a step from which on the network counts as what stands in the way
+_BATCHES_IN_MEMORY = 5  # those under way (BATCHES_AHEAD of hlg.data.loader) and the one in use
+_PIXEL_BYTES = 3
+EXPOSED = 0.1  # the share of a step from which on the network counts as a limit
 PUBLISHED_BATCH = 1024  # images a step, over all cards, at which the published accuracy was reached
-MOST_CARDS = 1 << 16
-ROUNDING = 1e-9  # of the arithmetic: no wait
+_MOST_CARDS = 1 << 16
+_ROUNDING = 1e-9  # of a step: less is an error of the arithmetic, not a wait
 
 ASSUMPTIONS = (
     "A step waits for its images or for the device, whichever takes longer: batches are made ahead of their use. On a "
@@ -32,11 +32,11 @@ ASSUMPTIONS = (
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a prediction is made of.
+class TrainingFacts:
+    """What a prediction is computed from.
 
     `step_s` is measured with `batch` images on each of `step_cards` cards whose images are at hand; with more than one
-    it holds their all-reduce. `shared`: the device is the cores of the machine, which make the images as well.
+    it includes their all-reduce. `shared`: the device is the cores of the machine, which make the images as well.
     """
 
     batch: int
@@ -67,18 +67,18 @@ class Facts:
             )
 
     def all_reduce_s(self, cards: int) -> float:
-        """Of a step."""
+        """Return the time of a step's all-reduce."""
         hops = 2 * (cards - 1)
         return hops / cards * self.averaged / self.link + self.averages * hops * self.latency_s
 
     def compute_s(self, batch: int) -> float:
-        """Of a step of so many images a card, without all-reduce and wait."""
+        """Return the time of a step of so many images a card, without all-reduce and wait."""
         return (self.step_s - self.all_reduce_s(self.step_cards)) * batch / self.batch
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Of a training on `cards` cards with `batch` images on each."""
+    """The times of a training on `cards` cards with `batch` images on each."""
 
     cards: int
     batch: int
@@ -94,49 +94,51 @@ class Prediction:
 
     @property
     def global_batch(self) -> int:
+        """Images of a step on all cards."""
         return self.cards * self.batch
 
     @property
     def wait_s(self) -> float:
-        """What of a step is spent on waiting for images or, on a CPU, on making them."""
+        """The part of a step that waits for images or, on a CPU, makes them."""
         left = self.step_s - self.compute_s - self.all_reduce_s
-        return left if left > ROUNDING * self.step_s else 0.0
+        return left if left > _ROUNDING * self.step_s else 0.0
 
     @property
     def epoch_s(self) -> float:
-        """Without evaluation, as the published log counts."""
+        """The time of an epoch without evaluation, as the published log counts."""
         return self.steps * self.step_s
 
     @property
     def images_per_s(self) -> float:
-        """Of all cards, in training."""
+        """Images a second of all cards, in training."""
         return self.global_batch / self.step_s
 
     @property
     def network_share(self) -> float:
-        """The part of a step that is all-reduce."""
+        """The share of a step that is all-reduce."""
         return self.all_reduce_s / self.step_s
 
     @property
     def bound(self) -> str:
         """What most of a step waits for: "input", "network" or "compute"."""
         device = self.compute_s + self.all_reduce_s
-        if self.input_s > device * (1 + ROUNDING):
+        if self.input_s > device * (1 + _ROUNDING):
             return "input"
         return "network" if self.all_reduce_s > self.compute_s else "compute"
 
     @property
     def factor(self) -> float:
-        """How many times as long the bound takes as what it is set against: input against device, or the reverse."""
+        """How many times as long the bound takes as its counterpart: input against device, or the reverse."""
         device = self.compute_s + self.all_reduce_s
         one, other = (self.input_s, device) if self.bound == "input" else (device, self.input_s)
         return one / other
 
 
-def predict(facts: Facts, cards: int, batch: int | None = None) -> Prediction:
-    """A training on so many cards, each with `batch` images a step: by default as measured.
+def predict_training(facts: TrainingFacts, cards: int, batch: int | None = None) -> Prediction:
+    """Predict a training on so many cards, each with `batch` images a step: by default as measured.
 
-    Raises ValueError where an epoch has fewer images than a step.
+    Raises:
+        ValueError: An epoch has fewer images than a step.
     """
     f, batch = facts, batch or facts.batch
     here = min(cards, f.per_machine)
@@ -168,37 +170,37 @@ def predict(facts: Facts, cards: int, batch: int | None = None) -> Prediction:
     )
 
 
-def cores_needed(facts: Facts, cards: int, batch: int | None = None) -> float:
-    """For each card, so that its images are ready in time; on a CPU there is no such number of them."""
-    made = predict(facts, cards, batch)
+def cores_needed(facts: TrainingFacts, cards: int, batch: int | None = None) -> float:
+    """Return the cores that each card needs to get its images in time; on a CPU there is no such number."""
+    made = predict_training(facts, cards, batch)
     return made.batch / facts.rate / (made.compute_s + made.all_reduce_s)
 
 
-def cards_fed(facts: Facts, cards: int, batch: int | None = None) -> float:
-    """How many cards the cores of one machine keep busy."""
+def cards_fed(facts: TrainingFacts, cards: int, batch: int | None = None) -> float:
+    """Return how many cards the cores of one machine keep busy."""
     return facts.cores / cores_needed(facts, cards, batch)
 
 
-def _doublings(facts: Facts, keep_global: bool) -> Iterator[Prediction]:
+def _doublings(facts: TrainingFacts, keep_global: bool) -> Iterator[Prediction]:
     cards = 2
-    while cards <= (min(PUBLISHED_BATCH, MOST_CARDS) if keep_global else MOST_CARDS):
+    while cards <= (min(PUBLISHED_BATCH, _MOST_CARDS) if keep_global else _MOST_CARDS):
         batch = PUBLISHED_BATCH // cards if keep_global else facts.batch
         if facts.images < cards * batch:
             return
-        yield predict(facts, cards, batch)
+        yield predict_training(facts, cards, batch)
         cards *= 2
 
 
-def network_limit(facts: Facts, keep_global: bool = False) -> Prediction | None:
-    """The fewest cards, doubling from 2, of whose step the all-reduce is more than EXPOSED; None where none are."""
+def network_limit(facts: TrainingFacts, keep_global: bool = False) -> Prediction | None:
+    """Find the fewest cards, doubling from 2, whose step is all-reduce by more than EXPOSED; None if there are none."""
     return next((found for found in _doublings(facts, keep_global) if found.network_share > EXPOSED), None)
 
 
-def slowest_link(facts: Facts, cards: int, batch: int | None = None) -> float:
-    """Bytes a second at which the all-reduce is EXPOSED of the step; infinite where the latency alone is more."""
+def slowest_link(facts: TrainingFacts, cards: int, batch: int | None = None) -> float:
+    """Return the bytes a second at which all-reduce is EXPOSED of a step; infinite if the latency alone is more."""
     if cards == 1:
         return 0.0
-    made = predict(facts, cards, batch)
+    made = predict_training(facts, cards, batch)
     allowed = (made.compute_s + made.input_s * made.shared) * EXPOSED / (1 - EXPOSED)
     latency = replace(facts, link=math.inf).all_reduce_s(cards)
     if allowed <= latency:
@@ -206,6 +208,6 @@ def slowest_link(facts: Facts, cards: int, batch: int | None = None) -> float:
     return 2 * (cards - 1) / cards * facts.averaged / (allowed - latency)
 
 
-def buffers(facts: Facts, batch: int) -> int:
-    """Bytes of the batches that a card's loader holds."""
-    return AHEAD * batch * facts.image_size**2 * PIXEL
+def buffer_bytes(facts: TrainingFacts, batch: int) -> int:
+    """Return the bytes of the batches that a card's loader holds."""
+    return _BATCHES_IN_MEMORY * batch * facts.image_size**2 * _PIXEL_BYTES
