@@ -3,11 +3,13 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import mean, stdev
 
 Z_95 = 1.96  # two-sided 95 % of a normal distribution
 
 
+@lru_cache
 def student_t(freedom: int, level: float = 0.05) -> float:
     """Return Student's t for so many degrees of freedom: beyond ±t lies the share `level`.
 

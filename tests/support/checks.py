@@ -6,6 +6,7 @@ from typing import Any
 
 from repro.check.baselines import Baseline, make_baseline
 from repro.records.run_folder import read_run
+from repro.records.schema import Run
 from tests.support.folders import RECIPE, STAMP, TINY, environment, number, seal, write
 
 STEPS = 40
@@ -60,9 +61,14 @@ def check_run(
     return seal(folder)
 
 
+def short_run(root: Path, number_of: int = 1, **changes: Any) -> Run:
+    """The run that `check_run` writes."""
+    return read_run(check_run(root, number_of, **changes))
+
+
 def off(by: float, since: int = 0) -> tuple[float, ...]:
     """The losses, another by so much since a step."""
-    return tuple(loss + by * (step >= since) for step, loss in enumerate(LOSSES))
+    return tuple(loss + by if step >= since else loss for step, loss in enumerate(LOSSES))
 
 
 def sse() -> dict[str, Any]:
@@ -72,7 +78,6 @@ def sse() -> dict[str, Any]:
 
 def baseline(root: Path, **changes: Any) -> Baseline:
     """Of two repetitions and one that rounds otherwise: its losses are up to 0.001 off, its accuracy 1 point."""
-    folders = [check_run(root, 1, **changes), check_run(root, 2, **changes)]
     rounded = {"losses": off(0.001, since=10), "top1_pct": 31.0, "env": {**changes.get("env", {}), **sse()}}
-    folders.append(check_run(root, 3, **{**changes, **rounded}))
-    return make_baseline([read_run(folder) for folder in folders], root / "baselines")
+    runs = [short_run(root, 1, **changes), short_run(root, 2, **changes), short_run(root, 3, **changes | rounded)]
+    return make_baseline(runs, root / "baselines")

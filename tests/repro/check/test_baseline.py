@@ -10,65 +10,43 @@ from repro.check.baseline import main
 from repro.check.baselines import make_baseline, read_baseline, read_baselines, write_baseline
 from repro.check.measurements import step_speed
 from repro.errors import ReproError
-from repro.records.run_folder import read_run
-from tests.support.checks import LOSSES, baseline, check_run, off, sse
+from tests.support.checks import LOSSES, baseline, check_run, off, short_run, sse
 
 
-def test_a_baseline_holds_losses_accuracy_speeds_and_the_measured_band(tmp_path: Path) -> None:
+def test_a_baseline_holds_losses_accuracy_speeds_and_the_measured_band_and_is_read_again(tmp_path: Path) -> None:
     found = baseline(tmp_path)
     assert found.losses == LOSSES
     assert (found.top1_pct, found.images) == (30.0, 640)
     assert [speed.ratio for speed in found.speeds] == [20.0, 20.0]
-    assert found.band is not None
     assert found.band.losses[9:11] == pytest.approx((0.0, 0.001))
     assert (found.band.top1_points, found.band.variants) == (1.0, ("ONEDNN_MAX_CPU_ISA AVX2 -> SSE41",))
+    write_baseline(found)
+    assert read_baselines(tmp_path / "baselines") == [found]
 
 
-def test_it_is_named_by_recipe_device_and_versions(tmp_path: Path) -> None:
+def test_it_is_named_by_recipe_device_and_versions_and_no_text_leads_out_of_the_folder(tmp_path: Path) -> None:
     name = baseline(tmp_path / "a").path.name
     assert name.startswith("check_cpux1_intel-xeon_2cores_mindspore-2.10.0_")
     assert baseline(tmp_path / "b", config={"seed": 2}).path.name != name
-
-
-def test_no_text_of_a_record_leads_out_of_the_folder(tmp_path: Path) -> None:
-    env = {"recipe": "../../evil", "cpu": {"model": "/x" * 500, "cores": 2}}
-    runs = [read_run(check_run(tmp_path, n, env=env)) for n in (1, 2)]
-    path = make_baseline(runs, tmp_path).path
-    assert path.parent == tmp_path
+    path = baseline(tmp_path, env={"recipe": "../../evil", "cpu": {"model": "/x" * 500, "cores": 2}}).path
+    assert path.parent == tmp_path / "baselines"
     assert len(path.name) < 255
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    made = baseline(tmp_path)
-    write_baseline(made)
-    assert read_baselines(tmp_path / "baselines") == [made]
-
-
-def test_the_band_grows_with_the_steps_and_never_shrinks(tmp_path: Path) -> None:
+def test_the_band_grows_with_the_steps_and_without_a_run_that_rounds_otherwise_there_is_none(tmp_path: Path) -> None:
     losses = [loss + (0.01 if step == 5 else 0.001 if step > 5 else 0) for step, loss in enumerate(LOSSES)]
-    runs = [check_run(tmp_path, 1), check_run(tmp_path, 2), check_run(tmp_path, 3, losses=losses, env=sse())]
-    band = make_baseline([read_run(run) for run in runs], tmp_path).band
-    assert band
+    runs = [short_run(tmp_path, 1), short_run(tmp_path, 2), short_run(tmp_path, 3, losses=losses, env=sse())]
+    band = make_baseline(runs, tmp_path).band
     assert band.losses[4] == 0
     assert band.losses[5:] == pytest.approx((0.01,) * (len(LOSSES) - 5))
+    assert make_baseline(runs[:2], tmp_path).band is None
 
 
-def test_without_a_run_that_rounds_otherwise_there_is_no_band(tmp_path: Path) -> None:
-    runs = [read_run(check_run(tmp_path, n)) for n in (1, 2)]
-    assert make_baseline(runs, tmp_path).band is None
-
-
-def test_a_speed_is_that_of_calm_moments(tmp_path: Path) -> None:
-    calm = step_speed(read_run(check_run(tmp_path, 1)))
-    disturbed = step_speed(read_run(check_run(tmp_path, 2, slow_moments=range(10, 25))))
-    assert calm
-    assert disturbed
-    assert disturbed.ratio == pytest.approx(calm.ratio, rel=0.01)
-
-
-@pytest.mark.parametrize("changes", [{"calibration_ms": None}, {"losses": LOSSES[:10]}])
-def test_without_calibrations_or_with_few_steps_there_is_no_speed(tmp_path: Path, changes: dict[str, Any]) -> None:
-    assert step_speed(read_run(check_run(tmp_path, **changes))) is None
+def test_a_speed_is_that_of_calm_moments_and_needs_calibrations_and_steps(tmp_path: Path) -> None:
+    assert step_speed(short_run(tmp_path, 1)).ratio == 20.0
+    assert step_speed(short_run(tmp_path, 2, slow_moments=range(10, 25))).ratio == pytest.approx(20.0, rel=0.01)
+    assert step_speed(short_run(tmp_path, 3, calibration_ms=None)) is None
+    assert step_speed(short_run(tmp_path, 4, losses=LOSSES[:10])) is None
 
 
 @pytest.mark.parametrize(
@@ -90,9 +68,8 @@ def test_without_calibrations_or_with_few_steps_there_is_no_speed(tmp_path: Path
 def test_runs_that_do_not_belong_together_make_no_baseline(
     tmp_path: Path, second: dict[str, Any], message: str
 ) -> None:
-    runs = [read_run(check_run(tmp_path, 1)), read_run(check_run(tmp_path, 2, **second))]
     with pytest.raises(ReproError, match=message):
-        make_baseline(runs, tmp_path)
+        make_baseline([short_run(tmp_path, 1), short_run(tmp_path, 2, **second)], tmp_path)
 
 
 def test_the_program_takes_a_folder_of_runs_and_says_what_it_has_kept(
@@ -140,9 +117,3 @@ def test_a_broken_baseline_is_an_error_with_file_and_key(tmp_path: Path, where: 
     kept.path.write_text(json.dumps(json.loads(kept.path.read_text()) | {where: value}))
     with pytest.raises(ReproError, match=rf"\.json: {message}"):
         read_baseline(kept.path)
-
-
-def test_an_empty_file_is_no_baseline(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("")
-    with pytest.raises(ReproError, match="expected one JSON object"):
-        read_baseline(tmp_path / "a.json")

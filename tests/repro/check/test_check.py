@@ -21,57 +21,45 @@ def check(tmp_path: Path) -> Check:
     """Holds a run with these changes against the baseline; returns the exit code."""
     write_baseline(baseline(tmp_path))
 
-    def call(**changes: Any) -> int:
-        run = check_run(tmp_path / "runs", **changes)
+    def call(number: int = 1, **changes: Any) -> int:
+        run = check_run(tmp_path / "runs", number, **changes)
         folders = ["--baselines", str(tmp_path / "baselines"), "--convergence", str(tmp_path / "convergence")]
         return main([str(run), *folders, "--out", str(tmp_path / "out")])
 
     return call
 
 
-def test_nothing_worse_is_0_and_the_last_line_says_the_verdict(
-    check: Check, capsys: pytest.CaptureFixture[str]
+def test_nothing_worse_is_0_and_the_verdict_is_there_for_people_and_for_programs(
+    check: Check, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert check() == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines[:4]] == [
-        *(["losses", "match"], ["accuracy", "match"], ["convergence", "incomparable"], ["speed", "match"])
-    ]
-    assert lines[-1].startswith("match: 20261123T000001Z_check_cpux1_1a2b3c4d against baseline check_cpux1_intel-xeon_")
+    *lines, last = capsys.readouterr().out.splitlines()
+    expected = {"losses": "match", "accuracy": "match", "convergence": "incomparable", "speed": "match"}
+    assert dict(line.split()[:2] for line in lines) == expected
+    assert last.startswith("match: 20261123T000001Z_check_cpux1_1a2b3c4d against baseline check_cpux1_intel-xeon_")
+    found = json.loads((tmp_path / "out" / "verdict.json").read_text())
+    assert (found["verdict"], found["step_over_calibration"]) == ("match", 20.0)
+    assert {finding["name"]: finding["verdict"] for finding in found["findings"]} == expected
 
 
-def test_something_worse_is_1(check: Check) -> None:
+def test_something_worse_is_1_and_what_cannot_be_compared_is_3_and_never_passes(check: Check) -> None:
     assert check(losses=off(0.1)) == 1
+    assert check(2, config={"lr_max": 0.5}) == 3
 
 
-def test_what_cannot_be_compared_is_3_and_never_passes(check: Check) -> None:
-    assert check(config={"lr_max": 0.5}) == 3
-
-
-def test_a_run_that_was_changed_is_2_and_no_older_verdict_stays(
+def test_a_run_that_was_changed_or_is_not_finished_is_2_and_no_older_verdict_stays(
     check: Check, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check()
     run = check_run(tmp_path / "broken")
-    (run / "train.log").write_text("")
-    assert main([str(run), "--out", str(tmp_path / "out")]) == 2
-    assert "the seal is broken: changed train.log" in capsys.readouterr().err
-    assert list((tmp_path / "out").iterdir()) == []
-
-
-def test_a_page_of_the_job_that_cannot_be_written_takes_nothing_from_the_verdict(
-    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
-    assert check(losses=off(0.1)) == 1
-    assert "GITHUB_STEP_SUMMARY" in capsys.readouterr().err
-
-
-def test_an_unfinished_run_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = check_run(tmp_path)
-    (run / "SHA256SUMS").unlink()
-    assert main([str(run), "--out", str(tmp_path / "out")]) == 2
-    assert "not finished, so it says nothing yet" in capsys.readouterr().err
+    for file, said in (
+        ("train.log", "the seal is broken: missing train.log"),
+        ("SHA256SUMS", "not finished, so it says"),
+    ):
+        (run / file).unlink()
+        assert main([str(run), "--out", str(tmp_path / "out")]) == 2
+        assert said in capsys.readouterr().err
+        assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_folder_whose_name_is_not_utf_8_is_judged_as_any_other(check: Check, tmp_path: Path) -> None:
@@ -86,7 +74,7 @@ def test_a_folder_whose_name_is_not_utf_8_is_judged_as_any_other(check: Check, t
 def test_junit_has_a_case_for_each_finding_with_failures_and_skips(check: Check, tmp_path: Path) -> None:
     check(losses=off(0.1), env={"cpu": {"model": "A <b> & \x1b[31m", "cores": 2}})
     suite = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
-    assert {suite.get(key) for key in ("tests", "failures", "skipped")} == {"4", "1", "2"}
+    assert [suite.get(key) for key in ("tests", "failures", "skipped")] == ["4", "1", "2"]
     assert [case.get("name") for case in suite.iter("testcase")] == ["losses", "accuracy", "convergence", "speed"]
     (failure,) = suite.iter("failure")
     assert "step 0: " in str(failure.get("message"))
@@ -94,15 +82,8 @@ def test_junit_has_a_case_for_each_finding_with_failures_and_skips(check: Check,
     assert "cpu Intel Xeon -> A <b> & " in str(skipped.get("message"))
 
 
-def test_the_verdict_is_there_for_programs(check: Check, tmp_path: Path) -> None:
-    check()
-    found = json.loads((tmp_path / "out" / "verdict.json").read_text())
-    assert (found["verdict"], found["step_over_calibration"]) == ("match", 20.0)
-    assert [finding["name"] for finding in found["findings"]] == ["losses", "accuracy", "convergence", "speed"]
-
-
-def test_the_summary_goes_to_the_page_of_the_job_where_there_is_one(
-    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_summary_goes_to_the_page_of_the_job_and_a_page_that_cannot_be_written_takes_nothing_from_the_verdict(
+    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.md"
     page.write_text("before\n")
@@ -112,3 +93,6 @@ def test_the_summary_goes_to_the_page_of_the_job_where_there_is_one(
     assert text == "before\n" + (tmp_path / "out" / "summary.md").read_text()
     assert "| losses | **match** | all 40 are the baseline's, bit for bit |" in text
     assert "- cpu: Intel Xeon -&gt; &lt;script&gt;\\|" in text
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    assert check(2, losses=off(0.1)) == 1
+    assert "GITHUB_STEP_SUMMARY" in capsys.readouterr().err
