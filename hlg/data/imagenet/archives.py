@@ -37,22 +37,22 @@ def unpack_archives(folder: Path) -> int:
     """
     start, count = time.monotonic(), 0
     for _ in range(2):  # no deeper, so that an archive that contains itself comes to an end
-        for archive in find_archives(folder):
-            unpack_archive(archive)
+        for archive in _find_archives(folder):
+            _unpack_archive(archive)
             count += 1
     if count:
         print(f"{folder}: {count} archives unpacked in {time.monotonic() - start:.1f}s", flush=True)
     return count
 
 
-def find_archives(folder: Path) -> list[Path]:
+def _find_archives(folder: Path) -> list[Path]:
     """List the archives directly in ``folder``, sorted by name."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.name.lower().endswith(ARCHIVES) and path.is_file())
 
 
-def unpack_archive(archive: Path) -> None:
+def _unpack_archive(archive: Path) -> None:
     """Unpack one archive and remove it: into its folder or, if it is that of a class, into a folder of its name.
 
     Raises:

@@ -34,14 +34,14 @@ RECORD = ".prepared.json"  # in a split: what it was made of
 SPARE = 1.02  # room on the disk per byte of the images, since files end within a block
 
 
-class UnpackedImages(NamedTuple):
+class _Unpacked(NamedTuple):
     """What a job left in the split: images by class folder, and their bytes."""
 
     images: Counter[str]
     size: int
 
 
-def unpack_job(job: UnpackJob, split: Path, stop: threading.Event) -> UnpackedImages:
+def _unpack_job(job: UnpackJob, split: Path, stop: threading.Event) -> _Unpacked:
     """Write the images of a job into the folder ``split``; those that are complete there already are left alone.
 
     An image of the right size is complete, since it gets its name only then.
@@ -67,10 +67,10 @@ def unpack_job(job: UnpackJob, split: Path, stop: threading.Event) -> UnpackedIm
         _keep_only(growing, {target.name for target in targets})
         growing.rename(whole)
     sizes = [entry.stat().st_size for entry in os.scandir(whole)]
-    return UnpackedImages(Counter({name: len(sizes)}), sum(sizes))
+    return _Unpacked(Counter({name: len(sizes)}), sum(sizes))
 
 
-def _write(job: UnpackJob, targets: Sequence[ImageTarget], split: Path, stop: threading.Event) -> UnpackedImages:
+def _write(job: UnpackJob, targets: Sequence[ImageTarget], split: Path, stop: threading.Event) -> _Unpacked:
     unpacked: Counter[str] = Counter()
     for folder in {target.folder for target in targets}:
         (split / folder).mkdir(exist_ok=True)
@@ -89,7 +89,7 @@ def _write(job: UnpackJob, targets: Sequence[ImageTarget], split: Path, stop: th
                     out.write(content)
                 os.replace(partial, path)  # noqa: PTH105
             unpacked[folder] += 1
-    return UnpackedImages(unpacked, job.size)
+    return _Unpacked(unpacked, job.size)
 
 
 def _is_whole(path: str, size: int) -> bool:
@@ -106,7 +106,9 @@ def _keep_only(folder: Path, names: set[str]) -> None:
             path.unlink()
 
 
-def unpack_split(split: str, archive: Path, labels: ValidationLabels | None, out: Path, workers: int) -> dict[str, Any]:
+def _unpack_split(
+    split: str, archive: Path, labels: ValidationLabels | None, out: Path, workers: int
+) -> dict[str, Any]:
     """Unpack an archive into ``out``/``split``; returns its record: archive, images, classes and bytes.
 
     Raises:
@@ -140,14 +142,14 @@ def unpack_split(split: str, archive: Path, labels: ValidationLabels | None, out
     return {**record, "new": True}
 
 
-def _all_unpacked(jobs: list[UnpackJob], split: Path, workers: int, title: str, total: int) -> Iterator[UnpackedImages]:
+def _all_unpacked(jobs: list[UnpackJob], split: Path, workers: int, title: str, total: int) -> Iterator[_Unpacked]:
     """Run all jobs in threads, which mostly wait for the disk; the first failure ends them."""
     stop = threading.Event()
     with (
         ThreadPoolExecutor(workers) as pool,
         tqdm(total=total, unit="B", unit_scale=True, desc=title, disable=None) as progress,
     ):
-        waiting = {pool.submit(unpack_job, job, split, stop): job for job in jobs}
+        waiting = {pool.submit(_unpack_job, job, split, stop): job for job in jobs}
         try:
             while waiting:
                 done, _ = wait(waiting, timeout=1, return_when=FIRST_EXCEPTION)
@@ -178,7 +180,7 @@ def unpack_imagenet(archives: Path, out: Path, workers: int) -> None:
     """Unpack the archives in a folder, and say which are missing.
 
     Raises:
-        UserError: none is there, or as :func:`unpack_split`.
+        UserError: none is there, or as :func:`_unpack_split`.
     """
     if not archives.is_dir():
         raise UserError(f"--archives: found {str(archives)!r}; allowed: the folder with the archives")
@@ -197,7 +199,7 @@ def unpack_imagenet(archives: Path, out: Path, workers: int) -> None:
                 if archive is None:
                     print(f"{split}: not made, for {archives} has no {' or '.join(ARCHIVES[split])}")
                     continue
-                record = unpack_split(split, archive, labels, out, workers)
+                record = _unpack_split(split, archive, labels, out, workers)
                 print(
                     f"{out / split}: {record['images']:,} images of {record['classes']:,} classes, "
                     f"{record['bytes'] / 1e9:.1f} GB{'' if record['new'] else ' (already there)'}"
