@@ -11,7 +11,7 @@ from repro.errors import ReproError
 from repro.files import field
 from repro.footprint import RANK_MEMORY
 from repro.plan.bench_file import BenchFile, read_bench
-from repro.plan.prediction import AVERAGED_BYTES, ALL_REDUCES, TrainingFacts
+from repro.plan.prediction import ALL_REDUCES, AVERAGED_BYTES, TrainingFacts
 from repro.published.document import read_statements
 from repro.published.figures import read_published
 

@@ -11,7 +11,7 @@ from hlg.model.loss import build_loss
 from hlg.model.network import HLG
 from hlg.runtime.collective import broadcast, buckets, detect_lost_ranks, sum_over_ranks
 from hlg.training.step import Gradients
-from repro.plan.prediction import AVERAGED_BYTES, ALL_REDUCES
+from repro.plan.prediction import ALL_REDUCES, AVERAGED_BYTES
 
 
 def test_small_tensors_share_a_bucket_and_a_large_one_has_its_own() -> None:
