@@ -14,18 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from hlg.data import augment
-from hlg.data.augment import (
-    OPERATIONS,
-    POLICY,
-    RATIO,
-    Box,
-    auto_augment,
-    crop_box,
-    eval_image,
-    eval_resize_short,
-    resize_bilinear,
-    train_image,
-)
+from hlg.data.augment import OPERATIONS, POLICY, RATIO, Box, auto_augment, crop_box, resize_bilinear, train_image
 from hlg.data.decode import open_rgb
 from tests.support.photos import encoded, photo
 
@@ -121,9 +110,9 @@ def test_resizing_any_shape_agrees_with_the_cpp_operator(width: int, height: int
 @given(width=st.integers(1, 700), height=st.integers(1, 700), size=st.sampled_from([(112, 128), (224, 256)]))
 def test_an_evaluation_image_is_that_of_the_cpp_operators(width: int, height: int, size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)
-    assert eval_resize_short(size[0]) == size[1]
+    assert augment.eval_resize_short(size[0]) == size[1]
     theirs = vision.CenterCrop(size[0])(vision.Resize(size[1], vision.Inter.BILINEAR)(pixels))
-    assert np.abs(eval_image(pixels, size[0]).astype(int) - theirs).max() <= ROUNDING
+    assert np.abs(augment.eval_image(pixels, size[0]).astype(int) - theirs).max() <= ROUNDING
 
 
 # AutoAugment

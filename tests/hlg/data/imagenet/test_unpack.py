@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,36 +32,33 @@ VAL_FOLDERS = {f"{wnid}/{name}": VAL[name] for wnid, name in zip(VAL_CLASSES, VA
 TRAIN_TAR, VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 
 
-def of_class(wnid: str, files: Mapping[str, bytes] = TRAIN) -> bytes:
-    return tar_of({name.split("/")[1]: content for name, content in files.items() if name.startswith(wnid)})
-
-
-def train_tar() -> bytes:
-    """As ImageNet is published: an archive of archives."""
-    return tar_of({f"{wnid}.tar": of_class(wnid) for wnid in CLASSES})
+CLASS_TARS = {
+    f"{wnid}.tar": tar_of({name.split("/")[1]: content for name, content in TRAIN.items() if name.startswith(wnid)})
+    for wnid in CLASSES
+}
+PUBLISHED = tar_of(CLASS_TARS)  # an archive of archives
 
 
 def kit() -> bytes:
     """The development kit: its ids follow another order than the classes' names, and not all are leaves."""
-    synsets = np.zeros(4, [(key, object) for key in ("ILSVRC2012_ID", "WNID", "words", "num_children")])
-    rows = [(1, CLASSES[2], NAMES[2], 0), (2, CLASSES[0], NAMES[0], 0), (3, CLASSES[1], NAMES[1], 0)]
-    for i, row in enumerate([*rows, (4, "n00001740", "entity", 3)]):
-        synsets[i] = row
-    meta = io.BytesIO()
-    savemat(meta, {"synsets": synsets})
     ids = {CLASSES[2]: 1, CLASSES[0]: 2, CLASSES[1]: 3}
+    rows = [(ids[wnid], wnid, name, 0) for wnid, name in zip(CLASSES, NAMES, strict=True)]
+    columns = [(key, object) for key in ("ILSVRC2012_ID", "WNID", "words", "num_children")]
+    meta = io.BytesIO()
+    savemat(meta, {"synsets": np.array([*rows, (4, "n00001740", "entity", 3)], columns)})
     truth = "".join(f"{ids[wnid]}\n" for wnid in VAL_CLASSES).encode()
-    folder = "ILSVRC2012_devkit_t12"
-    return tar_of({f"{folder}/data/meta.mat": meta.getvalue(), f"{folder}/data/{devkit.TRUTH}": truth}, "w:gz")
+    return tar_of({"kit/data/meta.mat": meta.getvalue(), f"kit/data/{devkit.TRUTH}": truth}, "w:gz")
+
+
+KIT = kit()
 
 
 @pytest.fixture
 def archives(tmp_path: Path) -> Path:
     folder = tmp_path / "archives"
     folder.mkdir()
-    (folder / TRAIN_TAR).write_bytes(train_tar())
-    (folder / VAL_TAR).write_bytes(tar_of(VAL))
-    (folder / devkit.DEVKIT).write_bytes(kit())
+    for name, content in ((TRAIN_TAR, PUBLISHED), (VAL_TAR, tar_of(VAL)), (devkit.DEVKIT, KIT)):
+        (folder / name).write_bytes(content)
     return folder
 
 
@@ -201,7 +197,7 @@ NO_TABLE = {"x/data/meta.mat": b"no table"}
         (devkit.WNIDS, "\n".join([*VAL_CLASSES, CLASSES[0]]).encode(), "holds 6 images in no class folder, but "),
         (devkit.WNIDS, b"tench\nn01440764", "val_wnids.txt:1: found 'tench'"),
         (devkit.DEVKIT, b"no archive", f"{devkit.DEVKIT}: damaged or no archive"),
-        (devkit.DEVKIT, kit()[:200], f"{devkit.DEVKIT}: damaged or no archive"),
+        (devkit.DEVKIT, KIT[:200], f"{devkit.DEVKIT}: damaged or no archive"),
         (devkit.DEVKIT, tar_of({**NO_TABLE, f"x/data/{devkit.TRUTH}": b"1\n"}, "w:gz"), "meta.mat is not the kit's"),
         (devkit.DEVKIT, tar_of(NO_TABLE, "w:gz"), f"{devkit.DEVKIT}: holds no data/{devkit.TRUTH}"),
     ],
@@ -220,22 +216,21 @@ def test_classes_of_validation_images_that_are_missing_or_do_not_fit_are_named(
 # Damaged and hostile
 
 
-def without_a_header(second: bool) -> bytes:
-    """Four classes, the second's header zeros, which end a tar; or three, the second's header damaged."""
+def with_second_header(header: bytes) -> bytes:
+    """An archive of four classes, of which the second's header begins with other bytes."""
     files = {f"{i}.tar": tar_of({f"{i}.JPEG": os.urandom(600_000)}) for i in range(4)}
-    content = bytearray(tar_of(files))
     start = 512 + len(files["0.tar"])
-    content[start : start + 512] = bytes(512) if second else b"\xff" * 12 + content[start + 12 : start + 512]
-    return bytes(content)
+    content = tar_of(files)
+    return content[:start] + header + content[start + len(header) :]
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        *((train_tar()[: int(part * len(train_tar()))], ": 'n0") for part in (0.2, 0.5, 0.9)),
-        (tar_of({f"{CLASSES[1]}.tar": of_class(CLASSES[1])[:-12000]}), f": {CLASSES[1]}.tar: '{CLASSES[1]}_"),
-        (without_a_header(second=False), ": damaged after '0.tar'"),
-        (without_a_header(second=True), ": damaged after '0.tar' (it ends 1,"),
+        *((PUBLISHED[: int(part * len(PUBLISHED))], ": 'n0") for part in (0.2, 0.5, 0.9)),
+        (tar_of({"n0.tar": CLASS_TARS[f"{CLASSES[1]}.tar"][:-12000]}), f": n0.tar: '{CLASSES[1]}_"),
+        (with_second_header(b"\xff" * 12), ": damaged after '0.tar'"),
+        (with_second_header(bytes(512)), ": damaged after '0.tar' (it ends 1,"),  # zeros end a tar
     ],
     ids=["cut off early", "in the middle", "late", "in a class", "damaged header", "zeros in the middle"],
 )

@@ -76,22 +76,16 @@ def test_the_hash_of_a_split_is_what_sha256sum_gives(drawn: Path) -> None:
 # Making it in place
 
 
-def test_a_data_set_that_is_there_is_left_alone(small: Path) -> None:
+def test_a_data_set_that_is_there_is_left_alone_and_a_damaged_one_made_again(small: Path) -> None:
     before = modified(small)
     assert make_tiny(small, SMALL) == (read_manifest(small), False)
     assert modified(small) == before
-
-
-@pytest.mark.parametrize("harm", ["missing", "shorter"])
-def test_a_damaged_data_set_is_made_again(small: Path, harm: str) -> None:
     damaged = small / "val/n90000000/val_00000001.JPEG"
     whole = damaged.read_bytes()
-    if harm == "missing":
-        damaged.unlink()
-    else:
-        damaged.write_bytes(whole[:100])
-    assert make_tiny(small, SMALL)[1]
-    assert damaged.read_bytes() == whole
+    for harm in (Path.unlink, lambda file: file.write_bytes(whole[:100])):
+        harm(damaged)
+        assert make_tiny(small, SMALL)[1]
+        assert damaged.read_bytes() == whole
 
 
 def test_another_request_or_another_drawing_code_replaces_the_data_set(small: Path) -> None:
@@ -121,26 +115,23 @@ def test_a_failure_on_the_way_leaves_the_old_data_set_and_nothing_else(
     assert list(small.parent.iterdir()) == [small]
 
 
-def test_a_folder_that_this_tool_did_not_make_is_never_replaced(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text('{"name": "some web page"}')
-    (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(UserError, match=r"holds files, but no manifest\.json of this tool"):
-        make_tiny(tmp_path, SMALL)
-    with pytest.raises(UserError, match="is a file; give a folder"):
-        make_tiny(tmp_path / "thesis.txt", SMALL)
-    assert (tmp_path / "thesis.txt").read_text() == "precious"
-
-
-def test_a_file_of_someone_else_in_the_data_set_stops_its_replacement(small: Path) -> None:
-    (small / "train/thesis.txt").write_text("precious")
+def test_nothing_is_replaced_that_this_tool_did_not_make(small: Path, tmp_path: Path) -> None:
+    page, thesis = tmp_path / "page/manifest.json", small / "train/thesis.txt"
+    page.parent.mkdir()
+    assert make_tiny(page.parent, ONE)[1]  # an empty folder may be filled
+    page.write_text('{"name": "some web page"}')
+    thesis.write_text("precious")
     assert make_tiny(small, SMALL)[1] is False  # nothing to replace, nothing in the way
-    with pytest.raises(UserError, match=r"holds train/thesis\.txt, which this tool did not make"):
-        make_tiny(small, ONE)
-    assert (small / "train/thesis.txt").read_text() == "precious"
-
-
-def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
-    assert make_tiny(tmp_path, ONE)[1] is True
+    before = modified(tmp_path)
+    refused = {
+        page.parent: r"holds files, but no manifest\.json of this tool",
+        thesis: "is a file; give a folder",
+        small: r"holds train/thesis\.txt, which this tool did not make",
+    }
+    for out, message in refused.items():
+        with pytest.raises(UserError, match=message):
+            make_tiny(out, ONE)
+    assert modified(tmp_path) == before
 
 
 def test_verify_names_every_difference(small: Path) -> None:
