@@ -1,1 +1,1 @@
-"""From a folder of images to batches."""
+"""The data: from archives, folders or drawings of images to batches."""

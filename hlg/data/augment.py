@@ -1,4 +1,4 @@
-"""Augment one training image, or crop one for evaluation; every random choice comes from an explicit generator.
+"""Augment a training image, or crop one for evaluation; every random choice comes from a generator that is given.
 
 The published run cropped and resized with MindSpore's C++ operators. What those do is done here by OpenCV and Pillow,
 which release the interpreter lock and need no MindSpore:
@@ -63,7 +63,7 @@ def crop_box(width: int, height: int, rng: np.random.Generator, crop_min: float)
 
 
 def _round(x: float) -> int:
-    """Halves away from zero, for x >= 0, as C++ rounds; Python's round takes them to even."""
+    """Round as C++ does, halves away from zero, for x >= 0; Python's round takes them to even."""
     return math.floor(x + 0.5)
 
 
@@ -71,20 +71,20 @@ def resize_bilinear(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     """Resize without antialiasing: every output pixel blends 2 x 2 input pixels, however much the image shrinks.
 
     Pillow's `resize` would average all of them instead, and its `transform` truncates, which darkens by 0.4 of
-    a gray level. It is the function that MindSpore's operator calls, and the same release of it.
+    a gray level. MindSpore's operator calls the same function, of the same release.
     """
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def eval_resize_short(image_size: int) -> int:
-    """Pixels of the short side before the center crop, as published: 256 for 224, 128 for 112."""
+    """Compute the pixels of the short side before the center crop, as published: 256 for 224, 128 for 112."""
     return int(int(image_size / 0.875 / 16 + 0.5) * 16)
 
 
 class Operation(NamedTuple):
-    """`apply(pixels, magnitude)`; the sign of a signed operation's magnitude is drawn."""
+    """An operation of AutoAugment; if it is signed, the sign of its magnitude is drawn."""
 
-    apply: Callable[[np.ndarray, float], np.ndarray]
+    apply: Callable[[np.ndarray, float], np.ndarray]  # (pixels, magnitude)
     magnitudes: tuple[float, ...] = (0.0,) * 10  # by the policy's index 0 to 9
     signed: bool = False
 
@@ -107,7 +107,7 @@ def _enhancement(kind: Callable[[Image.Image], Any]) -> Operation:
 
 
 def _by_table(tables_of: Callable[[np.ndarray], np.ndarray]) -> Operation:
-    """Each channel through a table of its own: histograms (256, 3) int64 -> tables (256, 3)."""
+    """Map each channel by a table of its own: histograms (256, 3) int64 -> tables (256, 3)."""
 
     def apply(pixels: np.ndarray, _: float) -> np.ndarray:
         histograms = [cv2.calcHist([pixels], [c], None, [256], [0, 256]) for c in range(3)]
@@ -121,7 +121,7 @@ IDENTITY = np.arange(256)[:, None]
 
 
 def _stretched(histograms: np.ndarray) -> np.ndarray:
-    """Darkest to 0, brightest to 255, in Pillow's floating-point steps."""
+    """Stretch the darkest level to 0 and the brightest to 255, in Pillow's floating-point steps."""
     filled = histograms > 0
     low, high = filled.argmax(0), 255 - filled[::-1].argmax(0)
     scale = 255.0 / np.maximum(high - low, 1)
@@ -129,7 +129,7 @@ def _stretched(histograms: np.ndarray) -> np.ndarray:
 
 
 def _equalized(histograms: np.ndarray) -> np.ndarray:
-    """Pillow's integer form of histogram equalization."""
+    """Equalize a histogram, in Pillow's integer steps."""
     below = histograms.cumsum(0) - histograms
     step = np.where(histograms > 0, below, 0).max(0) // 255
     return np.where(step > 0, (step // 2 + below) // np.maximum(step, 1), IDENTITY)
@@ -198,7 +198,7 @@ def auto_augment(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def train_image(
     pixels: np.ndarray, rng: np.random.Generator, size: int, crop_min: float, autoaugment: bool
 ) -> np.ndarray:
-    """Random resized crop, flip and AutoAugment -> (size, size, 3) uint8."""
+    """Crop at random, resize, flip and, if asked to, AutoAugment -> (size, size, 3) uint8."""
     height, width, _ = pixels.shape
     box = crop_box(width, height, rng, crop_min)
     crop = pixels[box.top : box.top + box.height, box.left : box.left + box.width]
@@ -209,7 +209,7 @@ def train_image(
 
 
 def eval_image(pixels: np.ndarray, size: int) -> np.ndarray:
-    """The short side to `eval_resize_short(size)` pixels, then the center -> (size, size, 3) uint8.
+    """Resize the short side to `eval_resize_short(size)` pixels and crop the center -> (size, size, 3) uint8.
 
     Lengths are rounded down, as MindSpore's `Resize` and `CenterCrop` do.
     """

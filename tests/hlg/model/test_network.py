@@ -60,7 +60,7 @@ def test_a_map_regrouped_and_back_is_its_tokens(regroup: tuple, batch: int, wind
     assert (ungroup(windowed, grid) == x.reshape(batch, channels, grid * grid).transpose(0, 2, 1)).all()
 
 
-def test_a_local_window_holds_neighbours_and_a_dilated_one_spans_the_grid() -> None:
+def test_a_local_window_holds_neighbors_and_a_dilated_one_spans_the_grid() -> None:
     rows = np.repeat(np.arange(14), 14).reshape(1, 1, 14, 14)  # each token knows its row, on a 14 x 14 grid
     assert sorted(set(group_local(rows, 14)[0].ravel())) == [0, 1, 2, 3, 4, 5, 6]
     assert sorted(set(group_dilated(rows, 14)[0].ravel())) == [0, 2, 4, 6, 8, 10, 12]
