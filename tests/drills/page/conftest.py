@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from repro.report.__main__ import main
 from tests.support import ROOT
 from tests.support.hostile import hostile_runs
+from tests.support.reports import run_report
 
-PUBLISHED = str(ROOT / "results" / "published")
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 Open = Callable[..., Page]
 
@@ -39,8 +38,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     hostile_runs(root / "hostile" / "runs")
     (root / "empty" / "runs").mkdir(parents=True)
     for name in ("kept", "hostile", "empty"):
-        options = ["--runs", str(root / name / "runs"), "--out", str(root / name / "report.md")]
-        assert main([*options, "--published", PUBLISHED]) == 0
+        assert run_report(root / name / "runs", root / name / "report.md") == 0
     return {name: root / name / "report.html" for name in ("kept", "hostile", "empty")}
 
 

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -14,27 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from repro.published.compare import compare_runs
-from repro.published.figures import read_published, verify_published
 from repro.records.run_folder import read_run
 from repro.records.schema import Run
-from repro.report import html_page
-from repro.report.__main__ import main
 from repro.report.charts.build import PageChart, PageCharts
-from repro.report.charts.curves import newest_trainings
-from repro.report.charts.curves import training_charts as curves
+from repro.report.charts.curves import newest_trainings, training_charts
 from repro.report.charts.description import describe_chart
-from repro.report.html_page import breakable, readable
+from repro.report.html_page import breakable, html_report, readable
 from repro.report.run_facts import fact_text, page_link
 from tests.support import ROOT
-from tests.support.folders import resume, tiny_eval_run, tiny_train_run, train_run
+from tests.support.folders import resume, tiny_train_run, train_run
 from tests.support.hostile import IMG, hostile_runs
+from tests.support.processes import run_module
+from tests.support.reports import FIGURES, LOGS, PUBLISHED, claims_of, files_below, run_report
 
-PUBLISHED = str(ROOT / "results" / "published")
-FIGURES = read_published()
-LOGS = verify_published(FIGURES, Path(PUBLISHED))
 VOID = {"meta", "link", "br", "wbr", "img", "hr", "input"}
-Report = Callable[..., "Page"]
+ODD_NAME = "20261123T080000Z_a b%20#?é&_x_1"
 
 
 class Page(HTMLParser):
@@ -71,25 +64,24 @@ class Page(HTMLParser):
         return " ".join("".join(self.words).split())
 
 
-@pytest.fixture
-def report(tmp_path: Path, runs: Path) -> Report:
-    """Runs the program and reads its page."""
-
-    def call(*arguments: object) -> Page:
-        out = tmp_path / "results" / "report.md"
-        assert main(["--runs", str(runs), "--published", PUBLISHED, "--out", str(out), *map(str, arguments)]) == 0
-        return Page(out.with_suffix(".html").read_text(encoding="utf-8"))
-
-    return call
+def written(root: Path) -> Page:
+    """The page of the runs below `root`, written by the program, with its charts."""
+    assert run_report(root / "runs", root / "report.md") == 0
+    return Page((root / "report.html").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Page:
-    """The page of the kept runs."""
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the page of the kept runs and of one with an odd name lies."""
     root = tmp_path_factory.mktemp("kept")
     shutil.copytree(ROOT / "tests/repro/fixtures/runs", root / "runs")
-    assert main(["--runs", str(root / "runs"), "--published", PUBLISHED, "--out", str(root / "report.md")]) == 0
-    return Page((root / "report.html").read_text(encoding="utf-8"))
+    tiny_train_run(root / "runs", name=ODD_NAME)
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(root: Path) -> Page:
+    return written(root)
 
 
 @pytest.fixture(scope="module")
@@ -97,50 +89,42 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The page of runs whose every text is an attack."""
     root = tmp_path_factory.mktemp("hostile")
     hostile_runs(root / "runs")
-    assert main(["--runs", str(root / "runs"), "--published", PUBLISHED, "--out", str(root / "report.md")]) == 0
-    return Page((root / "report.html").read_text(encoding="utf-8"))
+    return written(root)
 
 
-def plain(*runs: Run | Path, charts: PageCharts | None = None) -> Page:
+def plain(*runs: Run, charts: PageCharts | None = None) -> Page:
     """The page of these runs without charts, which take seconds."""
-    read = [read_run(run) if isinstance(run, Path) else run for run in runs]
-    claims = compare_runs(FIGURES, read)
-    target = read[0].folder.parents[1] / "report.html"
-    return Page(html_page.html_report(claims, read, [], LOGS, target, charts or PageCharts(), []))
+    target = runs[0].folder.parents[1] / "report.html" if runs else Path("report.html")
+    return Page(html_report(claims_of(*runs), runs, [], LOGS, target, charts or PageCharts(), []))
 
 
 # ------------------------------------------------------------------------------------------------- what it tells
 
 
-def test_it_tells_every_figure_its_verdict_and_the_reasons(kept: Page) -> None:
+def test_it_tells_every_figure_its_verdict_and_the_reasons(page: Page) -> None:
     for figure in FIGURES:
-        assert figure.title in kept.told
-        assert figure.source in kept.told
-    assert kept.told.count("incomparable") == 12 + 2  # in the headline, and where the verdicts are explained
-    assert "1,280 training images of 10 classes, published 1,281,167 of 1,000" in kept.told
-    assert "1 training and 1 evaluation on 1 x CPU (AMD EPYC), with MindSpore 2.10.0." in kept.told
-    assert "nothing here confirms a published figure, or refutes one" in kept.told
+        assert figure.title in page.told
+        assert figure.source in page.told
+    assert page.told.count("incomparable") == 12 + 2  # in the headline, and where the verdicts are explained
+    assert "1,280 training images of 10 classes, published 1,281,167 of 1,000" in page.told
+    assert "nothing here confirms a published figure, or refutes one" in page.told
+    count = "2 trainings and 1 evaluation on 1 x CPU (Intel Xeon) and on 1 x CPU (AMD EPYC), with MindSpore 2.10.0."
+    assert count in page.told
 
 
-def test_comparable_figures_are_counted_in_the_headline(runs: Path) -> None:
-    told = plain(train_run(runs)).told
+def test_comparable_figures_are_counted_and_a_run_as_published_differs_in_nothing(runs: Path) -> None:
+    told = plain(read_run(train_run(runs))).told
     assert "7 of 12 published figures were measured in a way that can be compared with them." in told
+    assert "No difference from the published training on 8 x Ascend 910 (MindSpore 1.5.1)" in told
 
 
-def test_a_page_without_runs_says_so_and_draws_nothing(report: Report, tmp_path: Path) -> None:
-    page = report()
+def test_a_page_without_runs_says_so_and_draws_nothing(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    page = written(tmp_path)
     assert "No finished run: nothing was measured." in page.told
     assert "No published figure was measured." in page.told
     assert not page.values("svg", "role")
-    assert not (tmp_path / "results/report/figures").exists()
-
-
-def test_every_note_that_a_verdict_names_is_there(kept: Page) -> None:
-    targets = {href.removeprefix("#") for href in kept.values("a", "href") if href.startswith("#")}
-    ids = [found["id"] for _, found in kept.tags if "id" in found]
-    assert len(ids) == len(set(ids))
-    assert targets <= set(ids)
-    assert "note-1" in targets
+    assert not (tmp_path / "report/figures").exists()
 
 
 def test_the_environment_of_a_run_is_told_and_what_is_missing_makes_it_partial(runs: Path) -> None:
@@ -151,7 +135,7 @@ def test_the_environment_of_a_run_is_told_and_what_is_missing_makes_it_partial(r
         "missing": ["version of pillow"],
         "argv": ["/home/somebody/secret.py"],
     }
-    told = plain(tiny_train_run(runs, env=facts)).told
+    told = plain(read_run(tiny_train_run(runs, env=facts))).told
     for text in ("535.1", "9.1.0", "HLG_IMAGE_DIGEST sha256:abc", "content:sha256:33", "Python3.11.7", "6,147,657"):
         assert text in told
     assert told.count("partial") == 2
@@ -159,17 +143,18 @@ def test_the_environment_of_a_run_is_told_and_what_is_missing_makes_it_partial(r
     assert "somebody" not in told
 
 
-def test_a_patch_of_the_code_is_linked_and_a_path_out_of_the_folder_is_not(runs: Path) -> None:
-    folder = tiny_train_run(runs, env={"patch": "config.yml", "dirty": True})
-    other = tiny_train_run(runs, name="20261123T110000Z_b_c_d", env={"patch": "../" + folder.name, "dirty": True})
-    hrefs = plain(folder, other).values("a", "href")
-    assert hrefs.count(f"runs/{folder.name}/config.yml") == 2
+def test_a_patch_of_the_code_is_linked_and_a_path_out_of_the_folder_is_not(run: Run) -> None:
+    linked, outside = (
+        replace(run, env=replace(run.env, facts={"patch": patch})) for patch in ("config.yml", f"../{run.folder.name}")
+    )
+    hrefs = plain(linked, outside).values("a", "href")
+    assert hrefs.count(f"runs/{run.folder.name}/config.yml") == 3  # of each run its own, and once as its patch
     assert not [href for href in hrefs if ".." in href]
 
 
 def test_resumptions_and_skipped_images_are_deviations(runs: Path) -> None:
     resumed = [resume(4, changed=["lr_max 0.1 -> 0.001"])]
-    told = plain(tiny_train_run(runs, resumed=resumed, skipped_images=3)).told
+    told = plain(read_run(tiny_train_run(runs, resumed=resumed, skipped_images=3))).told
     assert "resumed at step 4 (epoch 4) from hlg_mobile-0004.ckpt" in told
     assert "changed: lr_max 0.1 -> 0.001" in told
     assert "3 unreadable images were skipped" in told
@@ -177,58 +162,61 @@ def test_resumptions_and_skipped_images_are_deviations(runs: Path) -> None:
 
 def test_runs_with_the_same_deviations_are_told_of_together_and_seeds_as_a_group(runs: Path) -> None:
     names = [(hour, f"20261123T0{hour}0000Z_tiny_cpux1_1a2b3c4d") for hour in (8, 9)]
-    told = plain(*(tiny_train_run(runs, name=name, seed=hour) for hour, name in names)).told
+    told = plain(*(read_run(tiny_train_run(runs, name=name, seed=hour)) for hour, name in names)).told
     assert told.count("differences from the published training on 8 x Ascend 910") == 1
     assert "Seed 8: 20261123T080000Z_tiny_cpux1_1a2b3c4d, Seed 9: 20261123T090000Z_tiny_cpux1_1a2b3c4d." in told
 
 
-def test_a_run_as_published_differs_in_nothing(runs: Path) -> None:
-    told = plain(train_run(runs)).told
-    assert "No difference from the published training on 8 x Ascend 910 (MindSpore 1.5.1)" in told
-
-
 def test_older_runs_that_are_not_drawn_are_counted(run: Run) -> None:
     (one,), _ = newest_trainings([run])
-    (chart, *_) = curves([one], FIGURES, LOGS)
+    (chart, *_) = training_charts([one], FIGURES, LOGS)
     part = PageChart("loss", "Training loss", "", Markup("<svg></svg>"), describe_chart(chart))
     told = plain(run, charts=PageCharts((part,), None, ((one.series.label, run),), more=2)).told
     assert "These are the newest training runs; 2 older ones are not drawn." in told
     assert "A tiny_cpux1, seed 1" in told
 
 
-def test_unfinished_runs_are_named(report: Report, runs: Path) -> None:
-    (tiny_eval_run(runs) / "SHA256SUMS").unlink()
-    assert "Without a seal, and therefore not judged: 20261123T090000Z_tiny_cpux1_nogit" in report().told
+def test_facts_that_are_an_inventory_or_too_deep_are_not_told() -> None:
+    assert fact_text({"used": ["a"] * 500, "sha256": "12"}) == "sha256 12"
+    nested: object = "x"
+    for _ in range(10_000):
+        nested = [nested]
+    assert fact_text(nested) == ""
+    assert fact_text({"a": None, "b": "", "c": [1, True, 2.5]}) == "c 1, True, 2.5"
 
 
 # ------------------------------------------------------------------------------------------------- links and files
 
 
-def test_links_lead_from_the_page_to_folders_and_files_that_are_there(
-    report: Report, runs: Path, tmp_path: Path
+def test_links_lead_to_notes_folders_and_files_that_are_there_and_every_file_beside_the_page_is_offered(
+    page: Page, root: Path
 ) -> None:
-    tiny_train_run(runs, name="20261123T080000Z_a b%20#?é&_x_1")
-    links = [href for href in report().values("a", "href") if not href.startswith("#")]
-    assert len(links) > 20
+    hrefs = page.values("a", "href")
+    ids = [found["id"] for _, found in page.tags if "id" in found]
+    assert len(ids) == len(set(ids))
+    assert {"note-1"} < {href.removeprefix("#") for href in hrefs if href.startswith("#")} <= set(ids)
+    links = [href for href in hrefs if not href.startswith("#")]
+    assert any("a%20b%2520%23%3F%C3%A9%26" in href for href in links)
     for href in links:
         assert re.fullmatch(r"[A-Za-z0-9._~/%-]+", href)
-        assert (tmp_path / "results" / unquote(href)).exists(), href
-
-
-def test_every_file_beside_the_page_is_offered(report: Report, runs: Path, tmp_path: Path) -> None:
-    tiny_train_run(runs)
-    offered = {unquote(href) for href in report().values("a", "href") if href.startswith("report/")}
-    written = {path for path in (tmp_path / "results/report").rglob("*") if path.is_file()}
-    assert {tmp_path / "results" / href for href in offered} == written
-    assert len([path for path in written if path.parent.name == "figures"]) == 10
+        assert (root / unquote(href)).exists(), href
+    offered = {unquote(href).removeprefix("report/") for href in links if href.startswith("report/")}
+    assert offered == set(files_below(root / "report"))
+    assert len([path for path in offered if path.startswith("figures/")]) == 10
 
 
 def test_a_folder_whose_name_is_no_text_is_linked_byte_by_byte() -> None:
-    found = page_link(Path("results/runs/x\udcff"), Path("results/report.html"))
-    assert found.href == "runs/x%FF"
+    assert page_link(Path("results/runs/x\udcff"), Path("results/report.html")).href == "runs/x%FF"
 
 
-# ------------------------------------------------------------------------------------------------- harmless and alike
+def test_the_same_records_give_the_same_files_in_another_process(page: Page, root: Path) -> None:
+    before = files_below(root)
+    options = ("--runs", root / "runs", "--published", PUBLISHED, "--out", root / "report.md")
+    assert run_module("repro.report", *options, env={"PYTHONHASHSEED": "7"}).stderr == ""
+    assert files_below(root) == before
+
+
+# ------------------------------------------------------------------------------------------------- harmless
 
 
 def test_no_text_of_a_run_becomes_markup(hostile: Page) -> None:
@@ -249,25 +237,11 @@ def test_what_turns_or_hides_text_is_replaced(hostile: Page) -> None:
     assert "\ufffdright to left\ufffd" in hostile.told
 
 
-def test_it_allows_nothing_but_its_own_style(kept: Page) -> None:
-    policy = next(found["content"] for _, found in kept.tags if found.get("http-equiv") == "Content-Security-Policy")
+def test_it_allows_nothing_but_its_own_style_and_names_no_place_on_somebodys_disk(page: Page) -> None:
+    policy = next(found["content"] for _, found in page.tags if found.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:")
-    assert not [found for _, found in kept.tags if "src" in found or "srcset" in found]
-    assert not re.search(r"@import|url\(\s*['\"]?(?!#)", kept.text)
-
-
-def test_no_place_on_somebodys_disk_is_in_it(kept: Page) -> None:
-    assert not re.search(r"/tmp/|/work/|/home/|/root/", kept.text)
-
-
-def test_the_same_records_give_the_same_files(report: Report, runs: Path, tmp_path: Path) -> None:
-    tiny_train_run(runs)
-
-    def files() -> dict[Path, bytes]:
-        report()
-        return {path: path.read_bytes() for path in sorted((tmp_path / "results").rglob("*")) if path.is_file()}
-
-    assert files() == files()
+    assert not [found for _, found in page.tags if "src" in found or "srcset" in found]
+    assert not re.search(r"@import|url\(\s*['\"]?(?!#)|/tmp/|/work/|/home/|/root/", page.text)
 
 
 @given(st.text())
@@ -288,86 +262,25 @@ def test_any_names_give_a_page_that_is_balanced(run: Run, name: str, device: str
     assert plain(replace(run, env=env, folder=folder)).told.count("incomparable") == 10
 
 
-def test_facts_that_are_an_inventory_or_too_deep_are_not_told() -> None:
-    assert fact_text({"used": ["a"] * 500, "sha256": "12"}) == "sha256 12"
-    nested: object = "x"
-    for _ in range(10_000):
-        nested = [nested]
-    assert fact_text(nested) == ""
-    assert fact_text({"a": None, "b": "", "c": [1, True, 2.5]}) == "c 1, True, 2.5"
-
-
 # ------------------------------------------------------------------------------------------------- for everybody
 
 
-def test_headings_come_in_order_and_sections_are_named(kept: Page) -> None:
-    levels = [int(tag[1]) for tag, _ in kept.tags if re.fullmatch("h[1-6]", tag)]
-    assert levels[0] == 1
-    assert levels.count(1) == 1
+def test_headings_come_in_order_and_sections_are_named(page: Page) -> None:
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert (levels[0], levels.count(1)) == (1, 1)
     assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
-    kinds = [tag for tag, _ in kept.tags]
+    kinds = [tag for tag, _ in page.tags]
     assert [kinds.count(kind) for kind in ("header", "nav", "main", "footer")] == [1, 1, 1, 1]
-    assert kept.values("html", "lang") == ["en-GB"]
-    assert len(kept.values("section", "aria-labelledby")) == kinds.count("section") == 9
+    assert page.values("html", "lang") == ["en-GB"]
+    assert len(page.values("section", "aria-labelledby")) == kinds.count("section") == 9
 
 
-def test_tables_have_captions_and_scopes_and_scroll_in_regions_of_their_own(kept: Page) -> None:
-    kinds = [tag for tag, _ in kept.tags]
+def test_tables_and_figures_have_names_and_tables_scroll_in_regions_of_their_own(page: Page) -> None:
+    kinds = [tag for tag, _ in page.tags]
     assert kinds.count("table") == kinds.count("caption") == 8
-    assert len(kept.values("th", "scope")) == kinds.count("th")
-    regions = [found for _, found in kept.tags if found.get("role") == "region"]
-    assert len(regions) == 8
-    assert {found["tabindex"] for found in regions} == {"0"}
+    assert len(page.values("th", "scope")) == kinds.count("th")
+    regions = [found for _, found in page.tags if found.get("role") == "region"]
+    assert [found["tabindex"] for found in regions] == ["0"] * 8
     assert len({found["aria-label"] for found in regions}) == 8
-
-
-def test_figures_have_names_and_their_numbers_in_a_table(kept: Page) -> None:
-    figures = [found for tag, found in kept.tags if tag == "svg"]
-    assert len(figures) == 5
-    assert {found["role"] for found in figures} == {"img"}
-    assert kept.told.count("The numbers of this chart") == 5
-
-
-# ------------------------------------------------------------------------------------------------- the program
-
-
-def test_a_broken_run_leaves_an_older_report_as_it_was(
-    report: Report, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tiny_train_run(runs)
-    before = report().text
-    (folder / "train.log").write_text("")
-    out = tmp_path / "results" / "report.md"
-    assert main(["--runs", str(runs), "--published", PUBLISHED, "--out", str(out)]) == 2
-    assert out.with_suffix(".html").read_text() == before
-
-
-def test_a_check_writes_nothing(report: Report, runs: Path, tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("<!-- table: results -->\n<!-- end -->\n")
-    report("--update", readme)
-    before = sorted(tmp_path.rglob("*"))
-    out = tmp_path / "elsewhere" / "report.md"
-    code = main(["--runs", str(runs), "--published", PUBLISHED, "--out", str(out), "--check", str(readme)])
-    assert (code, sorted(tmp_path.rglob("*"))) == (0, before)
-
-
-@pytest.mark.parametrize("name", ["report", "report.html", "results/"])
-def test_a_page_with_another_ending_is_an_error(
-    name: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["--runs", str(runs), "--published", PUBLISHED, "--out", str(tmp_path / name)]) == 2
-    assert "expected the name of a page that ends with .md" in capsys.readouterr().err
-
-
-def test_no_half_of_a_file_is_left_where_the_disk_is_full(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(self: Path, content: bytes) -> int:
-        self.touch()
-        raise OSError(28, "No space left on device", str(self))
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    out = tmp_path / "new" / "report.md"
-    assert main(["--runs", str(runs), "--published", PUBLISHED, "--out", str(out)]) == 2
-    assert not list(out.parent.iterdir())
+    assert page.values("svg", "role") == ["img"] * 5
+    assert page.told.count("The numbers of this chart") == 5

@@ -18,11 +18,10 @@ from repro.report import __main__ as report
 from repro.report.charts import painter
 from repro.report.charts.curves import Chart
 from repro.report.charts.painter import Order, Painter, Picture
-from tests.support import ROOT
 from tests.support.long_run import long_run
+from tests.support.reports import files_below, run_report
 
 ORDER = Chart("loss", "Loss", "Loss", ".3f", "", (), np.ones(1), np.ones(1)), ""
-Report = Callable[[Path, Path], int]
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +37,6 @@ def aside(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def run_report(runs: Path, out: Path) -> int:
-    return report.main(["--runs", str(runs), "--published", str(ROOT / "results/published"), "--out", f"{out}/r.md"])
-
-
-def written(out: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
-
-
 def draw_elsewhere(here: int, draw: Callable[[Order], Picture], order: Order) -> Picture:
     assert os.getpid() != here
     return draw(order)
@@ -55,10 +46,10 @@ def test_charts_that_are_drawn_aside_are_the_same_to_the_byte(
     folder: Path, tmp_path: Path, aside: pytest.MonkeyPatch
 ) -> None:
     aside.setattr(painter, "_draw", partial(draw_elsewhere, os.getpid(), painter._draw))
-    assert run_report(folder.parent, tmp_path / "aside") == 0
+    assert run_report(folder.parent, tmp_path / "aside" / "r.md") == 0
     aside.undo()
-    assert run_report(folder.parent, tmp_path / "here") == 0
-    assert written(tmp_path / "aside") == written(tmp_path / "here")
+    assert run_report(folder.parent, tmp_path / "here" / "r.md") == 0
+    assert files_below(tmp_path / "aside") == files_below(tmp_path / "here")
     assert len(list(tmp_path.glob("here/r/figures/*.png"))) == 5
 
 
@@ -66,8 +57,8 @@ def test_an_unfinished_run_of_many_steps_is_a_report_without_charts(
     folder: Path, tmp_path: Path, aside: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(folder, tmp_path / "runs" / folder.name, ignore=shutil.ignore_patterns(SEAL))
-    assert run_report(tmp_path / "runs", tmp_path / "out") == 0
-    made = written(tmp_path / "out")
+    assert run_report(tmp_path / "runs", tmp_path / "out" / "r.md") == 0
+    made = files_below(tmp_path / "out")
     assert folder.name in made["r.md"].decode()
     assert not [name for name in made if "figures" in name]
     assert capfd.readouterr().err == ""
@@ -100,7 +91,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_behind(
     folder: Path, tmp_path: Path, aside: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     aside.setattr(report, "build_charts", ctrl_c)
-    assert run_report(folder.parent, tmp_path / "out") == 130
+    assert run_report(folder.parent, tmp_path / "out" / "r.md") == 130
     assert capfd.readouterr().err == (
         "stopped by Ctrl-C: every file of the report is the older one or the new one, as a whole\n"
     )
@@ -125,6 +116,6 @@ def test_a_helper_that_dies_is_an_error_in_one_line(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     aside.setattr(painter, what, death)
-    assert run_report(folder.parent, tmp_path / "out") == 2
+    assert run_report(folder.parent, tmp_path / "out" / "r.md") == 2
     assert capfd.readouterr().err == f"error: the process that draws the charts ended with {code}\n"
     assert not (tmp_path / "out").exists()

@@ -1,0 +1,192 @@
+"""Runs as rows of the tables of timm, MindCV and github-action-benchmark, and the files that hold them."""
+
+import csv
+import io
+import json
+import math
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hlg.data.augment import eval_resize_short
+from repro.published.schema import Claim, Measured
+from repro.records.run_folder import read_run
+from repro.records.schema import Run
+from repro.report.exports.files import export_files, file_names
+from repro.report.exports.github_benchmark import benchmark_text
+from repro.report.exports.mindcv import mindcv_text
+from repro.report.exports.timm import crop_pct, timm_training, timm_validation
+from tests.support.folders import eval_run, train_run
+from tests.support.reports import claims_of
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """The published training and evaluation, as if they had been run here."""
+    root = tmp_path_factory.mktemp("published")
+    return [read_run(train_run(root, env={"recipe": "hlg_mobile"})), read_run(eval_run(root))]
+
+
+# ------------------------------------------------------------------------------------------------- timm
+
+
+def test_an_evaluation_is_a_row_of_timms_validation_results(kept: list[Run]) -> None:
+    text = timm_validation(kept)
+    assert text
+    assert text.startswith("model,img_size,top1,top1_err,top5,top5_err,param_count,crop_pct,interpolation,")
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert (row["model"], row["img_size"], row["param_count"]) == ("hlg_mobile", "112", "5.61")
+    assert (row["top1"], row["top1_err"], row["top5"], row["top5_err"]) == ("92.812", "7.188", "100.0", "0.0")
+    assert (row["crop_pct"], row["interpolation"]) == ("0.875", "bilinear")
+    assert (row["images"], row["classes"], row["hardware"]) == ("320", "10", "1 x CPU (AMD EPYC)")
+
+
+def test_a_training_is_a_row_of_timms_benchmark_of_training(published: list[Run]) -> None:
+    text = timm_training(published)
+    assert text
+    assert text.startswith("model,train_samples_per_sec,train_step_time,train_batch_size,train_img_size,param_count,")
+    row = pandas.read_csv(io.StringIO(text)).loc[0]
+    images_per_s, step_ms, batch = row[["train_samples_per_sec", "train_step_time", "train_batch_size"]]
+    assert (images_per_s, step_ms, batch) == (2744.82, 373.1, 1024)
+    assert images_per_s == pytest.approx(1000 * batch / step_ms, rel=1e-3)  # as in timm's own files
+
+
+def test_crop_pct_is_what_the_evaluation_crops_and_for_the_published_size_that_of_timm() -> None:
+    for size in range(16, 513, 16):
+        assert crop_pct(size) == round(size / eval_resize_short(size), 3)
+    assert crop_pct(224) == 0.875
+
+
+# ------------------------------------------------------------------------------------------------- MindCV
+
+
+def test_a_training_is_a_row_of_mindcvs_table(published: list[Run]) -> None:
+    text = mindcv_text(published)
+    assert text
+    header, _, row = (line for line in text.splitlines() if line.startswith("|"))
+    assert header == (
+        "| model name | params(M) | cards | batch size | resolution | jit level | graph compile | ms/step | img/s "
+        "| acc@top1 | acc@top5 | recipe | weight |"
+    )
+    assert row == (
+        "| hlg_mobile | 6.15 | 8 | 128 | 224x224 | - | 17s | 373.10 | 2744.82 | 75.50 | - | hlg_mobile | - |"
+    )
+
+
+def test_mindcvs_table_says_of_what_its_rows_are_and_no_name_of_a_run_breaks_it(trained: Run) -> None:
+    text = mindcv_text([replace(trained, config={**trained.config, "backbone": "a | b\n| c `<b>"})])
+    assert text
+    assert "1. 20261123T084003Z_tiny_cpux1_4b71f366: 1 x CPU (AMD EPYC), MindSpore 2.10.0, train: 1,280 images" in text
+    assert "| a \\| b \\| c \\`&lt;b&gt; | 5.61 |" in text
+
+
+# ------------------------------------------------------------------------------------------------- the benchmark action
+
+
+def benchmark(claims: list[Claim], better: str) -> dict[str, dict[str, Any]]:
+    """The entries for the action by their figures, after what the action asks of them."""
+    entries = json.loads(benchmark_text(claims, better) or "[]")
+    for entry in entries:
+        assert {"name", "unit", "value", "extra"} <= set(entry) <= {"name", "unit", "value", "extra", "range"}
+        assert isinstance(entry["value"], float)
+        assert all(isinstance(entry[key], str) for key in entry if key != "value")
+    found = {entry["name"].partition(" (")[0]: entry for entry in entries}
+    assert len(found) == len(entries) > 0
+    return found
+
+
+def test_figures_are_parted_by_the_direction_that_is_better(kept: list[Run]) -> None:
+    lower, higher = (set(benchmark(claims_of(*kept), better)) for better in ("lower", "higher"))
+    assert {"Time of a training step", "Evaluation time"} <= lower
+    assert {"Top-1 accuracy, last epoch", "Images per second, last epochs"} <= higher
+    assert not lower & higher
+    assert "Parameters" not in lower | higher
+
+
+def test_an_entry_says_what_was_published_and_that_it_cannot_be_compared(kept: list[Run]) -> None:
+    entry = benchmark(claims_of(*kept), "lower")["Time of a training step"]
+    assert entry["name"] == "Time of a training step (recipe not recorded, 1 x CPU (AMD EPYC))"
+    assert (entry["unit"], entry["value"]) == ("ms", 746.35)
+    lines = entry["extra"].split("\n")
+    assert lines[0] == "published: 373 ms (8 x Ascend 910)"
+    assert lines[1].startswith("verdict: incomparable: hardware, data, model")
+    assert "run: 20261123T084003Z_tiny_cpux1_4b71f366" in lines
+
+
+@pytest.mark.parametrize(("spread", "expected"), [(1.234, "± 1.23"), (None, None), (math.nan, None)])
+def test_the_range_is_the_spread_over_epochs(published: list[Run], spread: float | None, expected: str | None) -> None:
+    claim = next(claim for claim in claims_of(*published) if claim.figure.key == "train_step_time")
+    found = benchmark([replace(claim, measured=Measured(373.1, "n = 1 run", spread, 4))], "lower")
+    assert found["Time of a training step"].get("range") == expected
+
+
+def test_a_value_that_is_not_finite_is_left_out_since_the_action_refuses_it(tmp_path: Path) -> None:
+    run = read_run(train_run(tmp_path, step_time_s=math.nan))
+    assert "Time of a training step" not in benchmark(claims_of(run), "lower")
+
+
+# ------------------------------------------------------------------------------------------------- files
+
+
+def test_the_kept_runs_have_every_file(kept: list[Run], of_seeds: list[Run]) -> None:
+    names = {"timm_validation.csv", "timm_train.csv", "mindcv.md"}
+    names |= {f"benchmark_{direction}_is_better.json" for direction in ("smaller", "bigger")}
+    names |= {f"mllog/{kept[0].folder.name}.log", f"dllogger/{kept[0].folder.name}.json"}
+    found = export_files(claims_of(*kept), kept)
+    assert {path for path in found if path.startswith("formats/")} == {f"formats/{name}" for name in names}
+    assert all(found.values())
+    found = export_files(claims_of(*of_seeds), of_seeds)
+    assert [path for path in found if "mllog" in path] == [f"formats/mllog/{run.folder.name}.log" for run in of_seeds]
+    assert "formats/timm_validation.csv" not in found  # no evaluation among them
+
+
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        (["a", "a", "A"], ["a", "a-2", "A-3"]),
+        (["../../etc/passwd", "..", "", "."], ["_.._etc_passwd", "run", "run-2", "run-3"]),
+        (["20261123T084003Z_tiny cpu\n<é>.log", "a/b", "a\\b"], ["20261123T084003Z_tiny_cpu____.log", "a_b", "a_b-2"]),
+    ],
+)
+def test_folder_names_become_names_of_files(folders: list[str], expected: list[str]) -> None:
+    assert list(file_names(folders)) == expected
+
+
+@given(st.lists(st.text() | st.sampled_from(["..", "a", "A", "a-2", "x" * 300, "\ud800", "con\0"])))
+def test_any_folder_name_gives_a_file_of_its_own_inside_the_folder(folders: list[str]) -> None:
+    found = list(file_names(folders))
+    assert len({name.lower() for name in found}) == len(folders)
+    for name in found:
+        assert PurePosixPath(name).name == name
+        assert name not in ("", ".", "..")
+        assert len(name.encode()) < 200
+
+
+HOSTILE = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates() | st.lists(st.text())
+KEYS = ("backbone", "opt", "seed", "batch_size", "eval_batch_size", "train_image_size", "eval_image_size", "amp_level")
+FACTS = ("recipe", "variables", "started")
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), HOSTILE), st.dictionaries(st.sampled_from(FACTS), HOSTILE), st.text())
+def test_whatever_a_record_holds_its_files_can_be_written(
+    kept: list[Run], config: dict[str, Any], facts: dict[str, Any], name: str
+) -> None:
+    for run in kept:
+        env = replace(run.env, facts={**run.env.facts, **facts})
+        hostile = replace(run, config={**run.config, **config}, env=env, folder=Path("/") / name)
+        for path, text in export_files(claims_of(hostile), [hostile]).items():
+            assert text.encode()
+            if path.endswith(".json") and "dllogger" not in path:
+                json.loads(text)
+
+
+def test_the_published_figures_themselves_are_a_match_in_every_table(published: list[Run]) -> None:
+    claims = claims_of(*published)
+    found = export_files(claims, published)
+    assert {row["verdict"] for row in json.loads(found["tables/results.json"])} == {"match", "incomparable"}
+    assert any("verdict: match" in entry["extra"] for entry in benchmark(claims, "lower").values())

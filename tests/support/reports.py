@@ -1,0 +1,29 @@
+"""Reports of run folders, with the published figures and logs that they are set beside."""
+
+from pathlib import Path
+
+from repro.published.compare import compare_runs
+from repro.published.figures import read_published, verify_published
+from repro.published.schema import Claim
+from repro.records.schema import Run
+from repro.report.__main__ import main
+from tests.support import ROOT
+
+PUBLISHED = ROOT / "results/published"
+FIGURES = read_published()
+LOGS = verify_published(FIGURES, PUBLISHED)
+
+
+def run_report(runs: Path, out: Path, *options: object) -> int:
+    """Run the program as `make report` does; returns its exit code."""
+    return main(["--runs", str(runs), "--published", str(PUBLISHED), "--out", str(out), *map(str, options)])
+
+
+def claims_of(*runs: Run) -> list[Claim]:
+    """One claim for each published figure, by these runs."""
+    return compare_runs(FIGURES, runs)
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """The content of every file below a folder, by its path there."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
