@@ -41,7 +41,7 @@ def predict(config: Config, images: Sequence[str], path: Path) -> None:
     Raises:
         UserError: an image that can't be read, or a checkpoint at ``path`` that does not fit.
     """
-    classes, names = _classes(config)
+    classes, names = read_label_names(config)
     device.start(config)
     network = build_network(config.class_num, config.eval_image_size, config.amp_level)
     print(load_weights(path, network))
@@ -59,8 +59,12 @@ def predict(config: Config, images: Sequence[str], path: Path) -> None:
                 print(f"  {100 * probabilities[label]:6.2f} %  {folder}  {names.get(folder, '')}".rstrip())
 
 
-def _classes(config: Config) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The class folders in label order, and the names of those that have one."""
+def read_label_names(config: Config) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Find the class folders in label order, and the names of those that have one.
+
+    Raises:
+        UserError: there are more names than the network has outputs.
+    """
     if Path(config.eval_path or " ").is_dir():
         index = scan(config.eval_path, config.class_num)
         return index.classes, class_names(config.class_names, index.root)

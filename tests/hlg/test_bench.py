@@ -1,122 +1,97 @@
 """Measuring one thing: what is written, and what is refused. No time is judged."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from mindspore.profiler import ProfilerActivity
 
 from hlg.bench import __main__ as bench
-from hlg.bench import run
-from hlg.bench.works import Work
-from hlg.runtime import profiler
+from hlg.bench import run, works
+from hlg.config import Config
+from hlg.runtime.device import Device
 from tests.support.processes import Done, run_module
 
-SMALL = ["--batch_size=2", "--train_image_size=112", "--eval_image_size=112", "--class_num=7"]
-RATES = {
-    "median_s",
-    "quartiles_s",
-    "images_per_s",
-    "flops_per_s",
-    "product_flops_per_s",
-    "share_of_product",
-    "environment",
-}
+RATES = {"median_s", "quartiles_s", "images_per_s", "flops_per_s", "product_flops_per_s", "share_of_product"}
 
 
-def measured(*options: str, standard_input: str = "") -> Done:
-    return run_module("tests.support.narrow", "hlg.bench", *options, *SMALL, stdin=standard_input)
+@pytest.fixture
+def nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is what is measured."""
+    work = works.Work(lambda: None, images=6, flops_per_image=10, facts=lambda: {"drawn": True})
+    monkeypatch.setitem(works.WORKS, "forward", lambda config, closing: work)
+    monkeypatch.setattr(run.device, "start", lambda config: Device("CPU", "x86_64"))
+    monkeypatch.setattr(run, "product_rate", lambda config: 40.0)
 
 
-@pytest.mark.parametrize("what", ["forward", "step", "evaluate"])
-def test_times_rates_and_environment_are_written(what: str, tmp_path: Path) -> None:
-    done = measured(what, "--steps=3", f"--json={tmp_path}/new/found.json")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{what}: ")
+def measured(*options: str, stdin: str = "") -> Done:
+    """The forward pass of the narrow network in a process of its own."""
+    small = ("--batch_size=2", "--train_image_size=112", "--class_num=7")
+    return run_module("tests.support.narrow", "hlg.bench", "forward", *options, *small, stdin=stdin)
+
+
+@pytest.mark.usefixtures("nothing")
+def test_times_rates_facts_and_environment_are_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["forward", "--steps=3", f"--json={tmp_path}/new/found.json"]) == 0
     found = json.loads((tmp_path / "new/found.json").read_text())
-    assert found.keys() >= RATES
+    assert found.keys() >= RATES | {"drawn", "peak_memory_bytes"}
     assert len(found["times_s"]) == found["steps"] == 3
-    assert found["images_per_s"] * found["median_s"] == pytest.approx(8 if what == "evaluate" else 2)
-    assert found["share_of_product"] == pytest.approx(found["flops_per_s"] / found["product_flops_per_s"])
     assert found["environment"]["packages"]["mindspore"]
+    assert capfd.readouterr().out.startswith("forward: ")
 
 
-def test_input_stands_beside_bare_decoding(tmp_path: Path) -> None:
-    done = measured("input", "--steps=1", "--train_num_workers=2", f"--json={tmp_path}/found.json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "found.json").read_text())
-    assert found["flops_per_s"] is None
-    assert found["share_of_decoding"] == pytest.approx(
-        found["images_per_s_per_core"] / found["decoded_per_s_per_core"], rel=1e-6
-    )
-
-
-def test_a_file_that_cannot_be_written_is_named_and_no_half_of_it_is_left(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    done = measured("forward", "--steps=1", f"--json={tmp_path}/file/found.json")
-    assert done.returncode == 2
-    assert f"error: {tmp_path}/file/found.json: can't be written: File exists" in done.stderr
-    assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]
-
-
-def test_paced_it_says_ready_and_answers_each_line_with_seconds_and_nothing_else() -> None:
-    done = measured("forward", "--paced", standard_input="go\ngo\n")
+def test_paced_it_says_ready_and_answers_each_line_with_seconds_and_nothing_else(tmp_path: Path) -> None:
+    done = measured("--paced", f"--json={tmp_path}/found.json", stdin="go\ngo\n")
     assert done.returncode == 0, done.stderr
     ready, *seconds = done.stdout.splitlines()
     assert ready == "ready"
-    assert len(seconds) == 2
-    assert all(float(text) > 0 for text in seconds)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [float(text) for text in seconds] == found["times_s"]
+    assert min(found["times_s"]) > 0
+    assert found["images_per_s"] * found["median_s"] == pytest.approx(2)
+    assert 0 < found["share_of_product"] < 1
 
 
-def test_a_profile_names_the_costliest_operators_and_is_never_mixed_with_another(tmp_path: Path) -> None:
-    done = measured("forward", "--steps=2", f"--profile={tmp_path}/profile")
+def test_an_evaluation_takes_some_batches_as_large_as_a_training_batch(
+    tiny_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(works, "evaluate", lambda step, loader: [batch.labels.size for batch in loader])
+    config = Config(class_num=3, eval_image_size=112, batch_size=2, eval_num_workers=1, eval_path=f"{tiny_data}/val")
+    work = works.evaluation_work(config, ExitStack())
+    assert (work.images, work.repeat()) == (8, [2, 2, 2, 2])
+    assert work.facts()["images"] == 9
+
+
+def test_input_stands_beside_bare_decoding(tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(works, "INPUT_IMAGES", 3)
+    monkeypatch.setattr(works, "DECODING_S", 0.1)
+    config = Config(train_image_size=112, batch_size=2, train_num_workers=2, dataset_path=f"{tiny_data}/train")
+    with ExitStack() as closing:
+        work = works.input_work(config, closing)
+        work.repeat()
+        found = work.facts()
+    assert (work.images, work.flops_per_image) == (4, 0)
+    rates = found["images_per_s_per_core"], found["decoded_per_s_per_core"]
+    assert found["share_of_decoding"] == pytest.approx(rates[0] / rates[1], rel=1e-6)
+
+
+@pytest.mark.usefixtures("nothing")
+def test_a_file_that_cannot_be_written_is_named_and_no_half_of_it_is_left(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert bench.main(["forward", "--steps=1", f"--json={tmp_path}/file/found.json"]) == 2
+    assert f"error: {tmp_path}/file/found.json: can't be written: File exists" in capfd.readouterr().err
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_profile_names_the_costliest_operators(tmp_path: Path) -> None:
+    done = measured("--steps=2", f"--profile={tmp_path}/profile")
     assert done.returncode == 0, done.stderr
     header, first, *_ = (tmp_path / "profile/operators.csv").read_text().splitlines()
     assert header == "operator,calls,total_ms,share_pct"
     assert first.split(",")[0] in done.stdout
-    again = measured("forward", "--steps=2", f"--profile={tmp_path}/profile")
-    assert again.returncode == 2
-    assert "is not empty" in again.stderr
-    assert "Traceback" not in again.stderr
-
-
-@pytest.mark.parametrize(("target", "asked"), [("CPU", ["CPU"]), ("GPU", ["CPU", "GPU"]), ("Ascend", ["CPU", "NPU"])])
-def test_of_a_device_its_own_activities_are_profiled(
-    target: str, asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Profiled by a profiler that leaves a table of one operator, as MindSpore's does."""
-    found: list[str] = []
-
-    @contextmanager
-    def profile(activities: list[ProfilerActivity], on_trace_ready: object) -> Iterator[None]:
-        found.extend(activity.name for activity in activities)
-        yield
-        table = "op_type,op_occurrences,op_total_time(ms)\nMatMul,1,2.0\n"
-        (tmp_path / "cpu_op_detail_info_0.csv").write_text(table)
-
-    monkeypatch.setattr(profiler, "profile", profile)
-    with profiler.profiled(tmp_path, target):
-        pass
-    assert found == asked
-
-
-def test_the_long_name_of_a_fused_kernel_is_cut_on_a_terminal(tmp_path: Path) -> None:
-    name = f"GraphKernel_{'Mul_Add_' * 20}fusion"
-    (tmp_path / "operators.csv").write_text(f"operator,calls,total_ms,share_pct\n{name},20,50.0,99.5\nAdd,2,0.2,0.50\n")
-    header, fused, plain, _ = profiler.costliest(tmp_path, steps=2).splitlines()
-    assert fused.split() == [f"{name[:15]}…{name[-16:]}", "10", "25.00", "99.5", "%"]
-    assert len(header) < len(fused) == len(plain) < 80
-
-
-@pytest.mark.parametrize("options", [["nothing"], ["step", "--steps=0"], ["step", "--steps=many"]])
-def test_what_cannot_be_measured_is_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        bench.main(options)
-    assert end.value.code == 2
-    assert "error: argument" in capsys.readouterr().err
 
 
 def test_ctrl_c_is_one_line_and_no_file(
@@ -134,8 +109,7 @@ def test_ctrl_c_is_one_line_and_no_file(
 
 
 def test_quartiles_are_those_of_the_times() -> None:
-    found = run.summarize_times(
-        [3.0, 1.0, 2.0, 5.0, 4.0], Work(lambda: None, images=6, flops_per_image=10), product=40.0
-    )
+    work = works.Work(lambda: None, images=6, flops_per_image=10)
+    found = run.summarize_times([3.0, 1.0, 2.0, 5.0, 4.0], work, product=40.0)
     assert (found["median_s"], found["quartiles_s"]) == (3.0, [2.0, 4.0])
     assert (found["images_per_s"], found["flops_per_s"], found["share_of_product"]) == (2.0, 20.0, 0.5)

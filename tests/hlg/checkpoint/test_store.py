@@ -125,3 +125,10 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
         _save(tmp_path, 2)
     assert path.read_bytes() == before
     assert _names(tmp_path) == ["hlg_mobile-0001.ckpt", "hlg_mobile-0001.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\xff" * 100])
+def test_a_damaged_file_of_safetensors_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match=r"x\.safetensors: damaged"):
+        store.read_checkpoint(tmp_path / "x.safetensors")
