@@ -17,7 +17,7 @@ from hlg.model.network import HLG, build_network
 from hlg.model.normalize import Normalize
 from hlg.runtime import device
 from hlg.training.build import build_eval_loader
-from hlg.training.confusion import title
+from hlg.training.confusion import class_title
 
 TOP = 5
 
@@ -55,7 +55,7 @@ def predict(config: Config, images: Sequence[str], path: Path) -> None:
         for probabilities in step(Tensor(batch.images)).asnumpy()[batch.indices >= 0]:
             print(next(left))
             for label in np.argsort(-probabilities, kind="stable")[:TOP]:
-                folder = title(classes, int(label))
+                folder = class_title(classes, int(label))
                 print(f"  {100 * probabilities[label]:6.2f} %  {folder}  {names.get(folder, '')}".rstrip())
 
 

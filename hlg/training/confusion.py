@@ -1,18 +1,18 @@
-"""Which classes a network gets right, and what it takes the others for."""
+"""Count correct and mistaken images, class by class."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-PAIRS = 100  # of the pairs that are confused most, so many are kept
+PAIRS = 100  # how many of the most confused pairs are kept
 
 
 class Confusion:
-    """Counts of one evaluation, class by class, which add up over ranks.
+    """Counts of one evaluation for each class; those of several ranks can be added up.
 
-    ``counts`` is int64 (C, outputs + 2): how many images of a class were wrongly taken for each output, how many were
-    right, and how many were right among the five likeliest.
+    ``counts`` is int64 (C, outputs + 2): the number of images of a class that were mistaken for each output, that were
+    right (top-1), and that were right among the top 5.
     """
 
     def __init__(self, classes: Sequence[str], outputs: int) -> None:
@@ -20,14 +20,20 @@ class Confusion:
         self.counts = np.zeros((len(classes), outputs + 2), np.int64)
 
     def add(self, labels: np.ndarray, places: np.ndarray, highest: np.ndarray) -> None:
-        """Take in images: (B,) each, the class, how many outputs scored higher, and the one that scored highest."""
+        """Count a batch of images.
+
+        Args:
+            labels: (B,), the class of each image.
+            places: (B,), how many outputs scored higher than that class.
+            highest: (B,), the output that scored highest.
+        """
         right = self.counts.shape[1] - 2
         np.add.at(self.counts, (labels, np.where(places == 0, right, highest)), 1)
         top5 = labels[places < 5]
         np.add.at(self.counts, (top5, np.full_like(top5, right + 1)), 1)
 
     def facts(self, names: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
-        """As kept in ``eval.json``: every class, and the pairs that are confused most; ``names`` by class folder."""
+        """The facts for ``eval.json``: every class, and the most confused pairs; ``names`` by class folder."""
         taken, right, top5 = self.counts[:, :-2], self.counts[:, -2], self.counts[:, -1]
         images = taken.sum(1) + right
         classes = [
@@ -43,13 +49,17 @@ class Confusion:
         order = np.argsort(-taken, axis=None, kind="stable")[:PAIRS]
         pairs = [tuple(map(int, np.unravel_index(place, taken.shape))) for place in order]
         confused = [
-            {"class": self.classes[label], "taken_for": title(self.classes, other), "images": int(taken[label, other])}
+            {
+                "class": self.classes[label],
+                "taken_for": class_title(self.classes, other),
+                "images": int(taken[label, other]),
+            }
             for label, other in pairs
-            if taken[label, other] and label != other  # a class taken for itself scored nan
+            if taken[label, other] and label != other  # a class mistaken for itself scored nan
         ]
         return {"classes": classes, "confused": confused}
 
 
-def title(classes: Sequence[str], label: int) -> str:
-    """The class folder of an output; the published network has one output more than there are classes."""
+def class_title(classes: Sequence[str], label: int) -> str:
+    """Return the class folder of an output; the published network has one output more than there are classes."""
     return classes[label] if label < len(classes) else f"output {label}"

@@ -1,4 +1,4 @@
-"""One training step and one evaluation step as graphs.
+"""The training step and the evaluation step, each as one graph.
 
 Shapes: B images of S x S pixels, C classes. ``auto_prefix=False`` keeps the network's parameters under their own names.
 """
@@ -15,7 +15,7 @@ from hlg.runtime.collective import Average
 
 
 class Objective(nn.Cell):
-    """Network and loss, scaled: what the gradient is taken of."""
+    """Network and loss, scaled: the function that is differentiated."""
 
     def __init__(self, network: HLG, loss: CrossEntropy, loss_scale: float) -> None:
         super().__init__(auto_prefix=False)
@@ -30,8 +30,6 @@ class Objective(nn.Cell):
 # Functions over all gradients at once: a loop over 245 parameters in Python compiles half a minute longer.
 _scale = composite.MultitypeFuncGraph("scale")
 _total = composite.MultitypeFuncGraph("total")
-
-
 _assign = composite.MultitypeFuncGraph("assign")
 
 
@@ -52,10 +50,11 @@ def _assign_one(parameter: Parameter, value: Tensor) -> Tensor:
 
 
 class Gradients(nn.Cell):
-    """Loss and gradients for normalised images x (B, 3, S, S), both freed from the loss scale.
+    """Loss and gradients for normalized images x (B, 3, S, S), with the loss scale divided out.
 
-    Of several ranks both are the mean, and so are the moving statistics of batch norm afterwards: every parameter stays
-    the same on all ranks, bit for bit. (The statistics that normalise a batch are those of the rank's own images.)
+    With several ranks both are means over the ranks, and so are the moving statistics of batch norm afterwards: every
+    parameter stays the same on all ranks, bit for bit. (A batch is normalized by the statistics of the rank's own
+    images.)
 
     Returns:
         loss (), the gradients in the order of ``network.trainable_params()``, and whether any of them is not finite.
@@ -89,7 +88,7 @@ class Gradients(nn.Cell):
 
 
 class Update(nn.Cell):
-    """Forward, backward and optimiser for normalised images. A step whose gradients overflow changes nothing."""
+    """Forward, backward and optimizer for normalized images; a step whose gradients overflow changes nothing."""
 
     def __init__(
         self, network: HLG, loss: CrossEntropy, optimizer: AdamW, loss_scale: float = 1.0, ranks: int = 1
@@ -101,13 +100,13 @@ class Update(nn.Cell):
     def construct(
         self, x: Tensor, labels: Tensor, mixed: Tensor, lam: Tensor, scales: Tensor | None, lr: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """As :class:`Gradients`, with the learning rate float32 (). Returns the loss and whether it overflowed."""
+        """Take a step as :class:`Gradients` does, with lr float32 (); returns the loss and whether it overflowed."""
         loss, gradients, overflow = self.gradients(x, labels, mixed, lam, scales)
         return ops.depend(loss, self.optimizer(gradients, lr, overflow)), overflow
 
 
 class TrainStep(nn.Cell):
-    """A whole training step from uint8 images, in one graph: normalise, mix, update."""
+    """A whole training step from uint8 images, in one graph: normalize, mix, update."""
 
     def __init__(
         self, network: HLG, loss: CrossEntropy, optimizer: AdamW, loss_scale: float = 1.0, ranks: int = 1
@@ -121,20 +120,20 @@ class TrainStep(nn.Cell):
     def construct(
         self, images: Tensor, labels: Tensor, partner: Tensor, lam: Tensor, scales: Tensor, lr: Tensor, stop: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """One step.
+        """Take one step.
 
         Args:
             images: uint8 (B, S, S, 3).
             labels: int32 (B,).
-            partner: int32 (B,), the place in the batch of the image that each one is mixed with.
+            partner: int32 (B,), the place in the batch of the image that each image is mixed with.
             lam: float32 (), the share of the image itself.
             scales: float32 (B, columns), factors of stochastic depth (:func:`hlg.data.streams.draw_drop_scales`).
             lr: float32 (), the learning rate of this step.
-            stop: float32 (), not 0 where this rank wants the run to stop after this step.
+            stop: float32 (), not 0 where this rank asks the run to stop after this step.
 
         Returns:
-            loss float32 (), whether the gradients overflowed, bool (), and the sum of ``stop`` over all ranks: the
-            same three on every rank.
+            Loss float32 (), whether the gradients overflowed, bool (), and the sum of ``stop`` over all ranks; all
+            three are the same on every rank.
         """
         x = self.normalize(images)
         x = x * lam + x[partner] * (1.0 - lam)

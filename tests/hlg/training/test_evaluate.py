@@ -14,19 +14,15 @@ from hlg.training.step import EvalStep
 
 
 class Fixed(nn.Cell):
-    """A network whose logits are given: image i has its row number as its grey value."""
+    """A network whose logits are given: the gray value of image i is its row number."""
 
     def __init__(self, logits: np.ndarray) -> None:
         super().__init__()
         self.table = Tensor(logits, ms.float32)
 
     def construct(self, x: Tensor) -> Tensor:
-        grey = x[:, 0, 0, 0] * STD[0] + MEAN[0]
-        return self.table[ops_round(grey)]
-
-
-def ops_round(x: Tensor) -> Tensor:
-    return (x + 0.5).astype(ms.int32)
+        gray = x[:, 0, 0, 0] * STD[0] + MEAN[0]
+        return self.table[(gray + 0.5).astype(ms.int32)]  # rounded
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +57,7 @@ def test_top1_and_top5_are_exact_for_any_set_and_batch_size(batch_size: int) -> 
     assert result.top1_pct == pytest.approx(100 * result.correct_top1 / 53)
 
 
-def test_every_class_is_counted_and_what_it_is_taken_for() -> None:
+def test_every_class_is_counted_and_what_it_is_mistaken_for() -> None:
     rng = np.random.default_rng(1)
     logits, labels = rng.standard_normal((200, 9)), rng.integers(0, 8, 200)  # an output more than there are classes
     confusion = Confusion([f"n{i}" for i in range(8)], 9)
@@ -86,7 +82,7 @@ def test_every_class_is_counted_and_what_it_is_taken_for() -> None:
     assert list(found.values()) == sorted(found.values(), reverse=True)
 
 
-def test_a_class_that_scores_nan_is_not_taken_for_itself() -> None:
+def test_a_class_that_scores_nan_is_not_mistaken_for_itself() -> None:
     logits = np.array([[np.nan, 0.0, 1.0]])
     confusion = Confusion(["a", "b", "c"], 3)
     evaluate(EvalStep(Fixed(logits)), _batches(np.array([0]), 1), confusion=confusion)
@@ -121,7 +117,7 @@ def test_logits_that_are_not_numbers_never_hit() -> None:
     assert (result.images, result.correct_top1, result.correct_top5) == (1, 0, 0)
 
 
-def test_normalisation_takes_imagenets_mean_and_deviation_channel_by_channel() -> None:
+def test_normalization_takes_imagenets_mean_and_deviation_channel_by_channel() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 3), dtype=np.uint8)
     expected = ((images / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]).transpose(0, 3, 1, 2)
     np.testing.assert_allclose(Normalize()(Tensor(images)).asnumpy(), expected, atol=1e-5)
