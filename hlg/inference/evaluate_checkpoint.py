@@ -73,12 +73,11 @@ def evaluate_checkpoint(config: Config, stem: str, path: Path) -> None:
             counts = {"correct_top1": result.correct_top1, "correct_top5": result.correct_top5}
             run.write("eval.json", {**scores, **counts, **each})
             line = run.log(eval_line(result.accuracy, result.total_time_s / result.steps, result.total_time_s), False)
-    if on.rank > 0:
-        return
-    print(*index.warnings, loaded, line, sep="\n")
-    for name in skipped:
-        print(f"skipped, unreadable: {name}")
-    for pair in each["confused"][:SHOWN]:
-        shown = (f"{folder} {names.get(folder, '')}".rstrip() for folder in (pair["class"], pair["taken_for"]))
-        print(f"{' mistaken for '.join(shown)}: {pair['images']} images")
-    print(f"{result.correct_top1} of {result.images} images right, top-5 {result.top5_pct:.2f} %: {run.path}")
+    if on.rank == 0:
+        print(*index.warnings, loaded, line, sep="\n")
+        for name in skipped:
+            print(f"skipped, unreadable: {name}")
+        for pair in each["confused"][:SHOWN]:
+            shown = (f"{folder} {names.get(folder, '')}".rstrip() for folder in (pair["class"], pair["taken_for"]))
+            print(f"{' mistaken for '.join(shown)}: {pair['images']} images")
+        print(f"{result.correct_top1} of {result.images} images right, top-5 {result.top5_pct:.2f} %: {run.path}")

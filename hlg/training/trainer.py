@@ -129,7 +129,7 @@ class Trainer:
             return StoppedError(f"stopped by {by.name} {after}; nothing is saved (save_checkpoint=0)", 128 + by)
         self.journal.line(f"stopped by {by.name} {after}")
         return StoppedError(
-            f"stopped by {by.name} {after}; all steps are saved. Go on with the same command and "
+            f"stopped by {by.name} {after}; all steps are saved. Resume with the same command and "
             f"RESUME={self.journal.run.path} (or --resume)",
             RESUME_ME if by is signal.SIGTERM else 128 + by,
         )

@@ -143,7 +143,7 @@ def test_ctrl_c_saves_and_leaves_a_readable_unsealed_folder(tiny_data: Path, gra
     assert steps >= 2
     said = errors.strip().splitlines()[-1]
     assert said.startswith((f"stopped by SIGINT after {steps} steps;", "stopped by SIGINT in an evaluation"))
-    assert said.endswith(f"all steps are saved. Go on with the same command and RESUME={folder} (or --resume)")
+    assert said.endswith(f"all steps are saved. Resume with the same command and RESUME={folder} (or --resume)")
     assert store.read_state(folder / "checkpoints/last.ckpt").step == steps
     assert not (folder / "SHA256SUMS").exists()
 

@@ -38,9 +38,9 @@ def slow_step() -> AbstractContextManager[object]:
     """Every step takes several times as long."""
     inputs: Callable[..., Any] = Job.inputs
 
-    def slow(job: Job, *arguments: Any) -> Any:
+    def slow(job: Job, *arguments: Any, **stop: Any) -> Any:
         time.sleep(SLOWER_S)
-        return inputs(job, *arguments)
+        return inputs(job, *arguments, **stop)
 
     return patch.object(Job, "inputs", slow)
 
