@@ -15,7 +15,6 @@ from hlg.fingerprint.golden import read_golden
 from hlg.fingerprint.report import conclusion, exit_code, fingerprint_table
 from hlg.fingerprint.rows import FingerprintRow, exact_row, undone_row
 from tests.conftest import FIXTURES
-from tests.support.processes import run_module
 
 GOLDEN = read_golden(FIXTURES / "golden.npz")
 ROWS = [
@@ -105,22 +104,3 @@ def test_what_is_no_whole_golden_file_is_one_clear_error(left_out: str | bytes, 
         np.savez(path, **{key: value for key, value in GOLDEN.items() if key != left_out})
     with pytest.raises(UserError, match=f"^golden file {path}: {said}"):
         read_golden(path)
-
-
-@pytest.mark.parametrize(
-    ("option", "code", "said"),
-    [
-        ("--help", 0, "first row out"),
-        ("--amp_level=O1", 2, "--amp_level"),
-        ("--only=everything", 2, "--only"),
-        ("--batch_size=4", 2, "--batch_size"),
-        ("--golden=missing.npz", 2, "error: golden file missing.npz: no such file"),
-    ],
-)
-def test_a_mistake_is_found_and_help_given_before_mindspore_is_imported(
-    option: str, code: int, said: str, tmp_path: Path
-) -> None:
-    (tmp_path / "mindspore.py").write_text("raise SystemExit('imported')")
-    done = run_module("hlg.fingerprint", option, env={"PYTHONPATH": str(tmp_path)})
-    assert done.returncode == code
-    assert said in done.stdout + done.stderr
