@@ -14,19 +14,6 @@ import pytest
 from tests.support.clusters import IMAGE, ODD, PYTHON, ROOT, make, render, split
 from tests.support.processes import run_command, wait_for
 
-# The long options of sbatch 22.05 that have a directive, without those that make no sense in one.
-SBATCH = frozenset(
-    """account acctg-freq array batch begin chdir clusters comment constraint contiguous core-spec cores-per-socket
-    cpu-freq cpus-per-gpu cpus-per-task deadline delay-boot dependency distribution error exclude exclusive export
-    export-file extra-node-info get-user-env gid gpu-bind gpu-freq gpus gpus-per-node gpus-per-socket gpus-per-task gres
-    gres-flags hold input job-name kill-on-invalid-dep licenses mail-type mail-user mcs-label mem mem-per-cpu
-    mem-per-gpu mincpus network nice no-kill no-requeue nodefile nodelist nodes ntasks ntasks-per-core ntasks-per-node
-    ntasks-per-socket open-mode output overcommit oversubscribe parsable partition power priority profile propagate qos
-    quiet reboot requeue reservation signal sockets-per-node spread-job switches thread-spec threads-per-core time
-    time-min tmp uid use-min-nodes verbose wait wait-all-nodes wckey""".split()  # noqa: SIM905
-)
-
-
 # Slurm's programs: srun starts a task a node and ends with the highest code, and dies of a signal with its tasks.
 PROGRAMS = {
     "scontrol": """
@@ -96,7 +83,7 @@ class Slurm:
     def wait_for(self, *names: str) -> None:
         wait_for(lambda: all((self.out / name).exists() for name in names), f"{names}")
 
-    def began(self, *, checkpoint: bool = True, finished: bool = False) -> Path:
+    def began(self, *, checkpoint: bool = True) -> Path:
         """A run that this job began before it was queued again."""
         run = self.runs / "20260101T000000Z_it"
         (run / "checkpoints").mkdir(parents=True)
@@ -105,8 +92,6 @@ class Slurm:
         (logs / "run_folder").write_text(f"{run}\n")
         if checkpoint:
             (run / "checkpoints/last.ckpt").touch()
-        if finished:
-            (run / "SHA256SUMS").touch()
         return run
 
 
@@ -142,9 +127,8 @@ def directives(text: str) -> dict[str, str]:
     return found
 
 
-def test_the_directives_are_options_of_sbatch() -> None:
+def test_the_directives_are_these_options_of_sbatch() -> None:
     found = directives(render("--queue", "big", "--time", "1-12:00:00")["slurm.sh"])
-    assert not set(found) - set(SBATCH)
     assert found == {
         "job-name": "hlg-mobile",
         "output": "hlg-mobile-%j.log",
@@ -192,10 +176,15 @@ def test_each_node_runs_what_the_makefile_would(device: str, slurm: Slurm) -> No
     assert not slurm.said("scontrol")
 
 
-def test_a_container_is_given_the_recipe_the_data_and_the_runs_and_no_more() -> None:
-    text = render("--runs", "/my results")["slurm.sh"]
+def container(*more: str) -> list[str]:
+    """The words that start Python in a container."""
+    text = render(*more)["slurm.sh"]
     (line,) = [line for line in text.splitlines() if line.startswith("python=(")]
-    assert shlex.split(line.removeprefix("python=(").removesuffix(")")) == [
+    return shlex.split(line.removeprefix("python=(").removesuffix(")"))
+
+
+def test_a_container_is_given_the_recipe_the_data_and_the_runs_and_no_more() -> None:
+    assert container("--runs", "/my results") == [
         *("docker/run.sh", "--devices", "8", "--nodes", "2", "--write", "/my results"),
         *("--read", "configs/hlg_mobile.yml", "--read", "/data/imagenet/train", "--read", "/data/imagenet/val"),
         *("ascend", "python"),
@@ -204,10 +193,7 @@ def test_a_container_is_given_the_recipe_the_data_and_the_runs_and_no_more() -> 
 
 @pytest.mark.skipif(shutil.which("docker") is None and shutil.which("podman") is None, reason="no container engine")
 def test_the_container_is_one_that_run_sh_knows_how_to_start() -> None:
-    text = render("--device", "cpu")["slurm.sh"]
-    (line,) = [line for line in text.splitlines() if line.startswith("python=(")]
-    command = [*shlex.split(line.removeprefix("python=(").removesuffix(")")), "-m", "hlg.launch"]
-    done = run_command(*command, env={"DRY_RUN": "1", "IMAGE": IMAGE})
+    done = run_command(*container("--device", "cpu"), "-m", "hlg.launch", env={"DRY_RUN": "1", "IMAGE": IMAGE})
     if "no container engine answers" in done.stderr:
         pytest.skip("no container engine answers")
     assert done.returncode == 0, done.stderr
@@ -223,77 +209,63 @@ def test_odd_paths_and_keys_reach_the_program_unchanged(slurm: Slurm) -> None:
     assert keys["save_checkpoint_path"] == str(slurm.runs)
     assert keys["dataset_path"] == f"{ODD}/train"
     assert slurm.words(1)[-1] == key
+    assert json.loads((slurm.out / "words-1").read_text())[1] == IMAGE
     assert not (ROOT / "injected").exists()
 
 
-def test_the_image_reaches_the_engine(slurm: Slurm) -> None:
-    slurm.run()
-    assert json.loads((slurm.out / "words-0").read_text())[1] == IMAGE
-
-
-def test_a_signal_to_the_script_is_passed_on_and_the_job_queued_again(slurm: Slurm) -> None:
-    script = slurm.start(SECONDS_TO_RUN="60")
+@pytest.mark.parametrize(
+    ("code_stopped", "code", "said", "requeued"),
+    [("75", 75, "stopped and saved, queued again\n", "requeue 17\n"), ("2", 2, "", "")],
+    ids=["it saves", "it fails while it saves"],
+)
+def test_a_signal_to_the_script_is_passed_on_and_a_job_that_saves_is_queued_again(
+    code_stopped: str, code: int, said: str, requeued: str, slurm: Slurm
+) -> None:
+    script = slurm.start(SECONDS_TO_RUN="60", CODE_STOPPED=code_stopped)
     slurm.wait_for("words-0", "words-1")
     script.send_signal(signal.SIGTERM)
-    out, err = script.communicate(timeout=30)
-    assert (script.returncode, out, err) == (75, "stopped and saved, queued again\n", "hostnames\n")
+    assert script.communicate(timeout=30) == (said, "hostnames\n")
+    assert script.returncode == code
     assert slurm.said("signal-0") == slurm.said("signal-1") == "SIGTERM"
     assert slurm.said("scancel") == "--quiet --signal=TERM 17\n"
-    assert slurm.said("scontrol") == "requeue 17\n"
+    assert slurm.said("scontrol") == requeued
 
 
-def test_a_job_whose_tasks_alone_were_signalled_as_at_preemption_is_queued_again(slurm: Slurm) -> None:
-    assert slurm.run(CODE="75")[0] == 75
-    assert slurm.said("scontrol") == "requeue 17\n"
+@pytest.mark.parametrize(
+    ("variables", "requeued"),
+    [
+        ({"CODE": "75"}, True),  # its tasks alone were signalled, as at preemption
+        ({"CODE": "75", "STATE": "COMPLETING"}, False),  # somebody cancelled it
+        *(({"CODE": code}, False) for code in ("1", "2", "3", "137")),  # it failed
+    ],
+)
+def test_only_a_job_that_was_stopped_is_queued_again(variables: dict[str, str], requeued: bool, slurm: Slurm) -> None:
+    assert slurm.run(**variables)[0] == int(variables["CODE"])
+    assert slurm.said("scontrol") == ("requeue 17\n" if requeued else "")
 
 
-def test_a_job_that_somebody_cancelled_is_not_queued_again(slurm: Slurm) -> None:
-    assert slurm.run(CODE="75", STATE="COMPLETING")[0] == 75
-    assert not slurm.said("scontrol")
-
-
-@pytest.mark.parametrize("code", [1, 2, 3, 137])
-def test_a_job_that_failed_is_not_queued_again(code: int, slurm: Slurm) -> None:
-    assert slurm.run(CODE=str(code))[0] == code
-    assert not slurm.said("scontrol")
-
-
-def test_a_job_that_fails_while_it_saves_is_not_queued_again(slurm: Slurm) -> None:
-    script = slurm.start(SECONDS_TO_RUN="60", CODE_STOPPED="2")
-    slurm.wait_for("words-0", "words-1")
-    script.send_signal(signal.SIGTERM)
-    script.communicate(timeout=30)
-    assert script.returncode == 2
-    assert not slurm.said("scontrol")
-
-
-def test_a_job_that_was_queued_again_goes_on_with_its_own_run(slurm: Slurm) -> None:
+def test_a_job_that_was_queued_again_goes_on_with_its_own_run_until_that_is_finished(slurm: Slurm) -> None:
     run = slurm.began()
     assert slurm.run(SLURM_RESTART_COUNT="1")[0] == 0
     for node in range(2):
         keys = split(slurm.words(node))[1]
         assert keys["resume"] == str(run)
         assert "config_path" not in keys  # the run brings its own
-
-
-def test_a_job_that_was_queued_again_before_its_first_checkpoint_starts_anew(slurm: Slurm) -> None:
-    slurm.began(checkpoint=False)
-    assert slurm.run(SLURM_RESTART_COUNT="1")[0] == 0
-    keys = split(slurm.words(0))[1]
-    assert keys["config_path"] == "configs/hlg_mobile.yml"
-    assert "resume" not in keys
-
-
-def test_a_job_that_was_queued_again_after_its_end_trains_no_more(slurm: Slurm) -> None:
-    run = slurm.began(finished=True)
+    (slurm.out / "words-0").unlink()
+    (run / "SHA256SUMS").touch()
     assert slurm.run(SLURM_RESTART_COUNT="1") == (0, f"{run} is finished\nhostnames\n")
     assert not slurm.said("words-0")
 
 
-def test_a_new_job_with_the_number_of_an_old_one_starts_anew(slurm: Slurm) -> None:
-    slurm.began()
-    assert slurm.run()[0] == 0
-    assert "resume" not in split(slurm.words(0))[1]
+@pytest.mark.parametrize(("checkpoint", "restarts"), [(False, {"SLURM_RESTART_COUNT": "1"}), (True, {})])
+def test_a_job_without_a_checkpoint_or_with_the_number_of_an_old_one_starts_anew(
+    checkpoint: bool, restarts: dict[str, str], slurm: Slurm
+) -> None:
+    slurm.began(checkpoint=checkpoint)
+    assert slurm.run(**restarts)[0] == 0
+    keys = split(slurm.words(0))[1]
+    assert keys["config_path"] == "configs/hlg_mobile.yml"
+    assert "resume" not in keys
 
 
 def test_a_run_can_be_named_to_go_on_with(slurm: Slurm) -> None:
