@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
-
-import pytest
 
 from repro.bootstrap import STAMP
 from repro.doctor import __main__ as doctor
-from repro.doctor import host, storage
 from repro.doctor.machine import Machine
 
 NVIDIA_SMI = """case "$*" in
@@ -16,6 +15,8 @@ NVIDIA_SMI = """case "$*" in
 *compute_cap*) {capable} ;;
 *) {plain} ;;
 esac"""
+CUDA = ("cudart.so.11.0", "cublas.so.11", "cudnn.so.8", "cufft.so.10", "curand.so.10")
+CUDA += ("cusolver.so.11", "cusparse.so.11", "nvrtc.so.11.2")
 RULE = "+======+======+======+"
 HEADER = """| npu-smi 25.5.0                   Version: 25.5.0 |
 | NPU   Name    | Health | Power(W)    Temp(C)           Hugepages-Usage(page) |
@@ -29,7 +30,7 @@ def say(text: str, code: int = 0) -> str:
     return f"printf '%s\\n' {lines}; exit {code}"
 
 
-class Fake:
+class FakeMachine:
     """A machine that a test builds up; ``machine`` is what the checks get."""
 
     def __init__(self, folder: Path) -> None:
@@ -39,11 +40,19 @@ class Fake:
         self.write("/proc/meminfo", "MemTotal: 999 kB\nMemAvailable:   800000000 kB\n")
         self.environment = {"PATH": str(self.bin)}
         self.timeout_s = 5.0
+        self.device = "cpu"
         self.install("2.10.0")
 
     @property
     def machine(self) -> Machine:
         return Machine(self.root, self.environment, self.timeout_s)
+
+    def diagnose(self, *options: object) -> "Said":
+        """What doctor says of it, asked for the device that it has unless the options say otherwise."""
+        argv = ["--device", self.device, "--runs", f"{self.root}/runs", "--venv", str(self.venv), *map(str, options)]
+        with redirect_stdout(StringIO()) as said:
+            code = doctor.main(argv, self.machine)
+        return Said(said.getvalue(), code)
 
     def write(self, path: str, text: str = "") -> None:
         """A file of the system."""
@@ -51,10 +60,10 @@ class Fake:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
-    def tool(self, name: str, script: str) -> None:
-        """A command on the machine's PATH."""
+    def tool(self, name: str, script: str | bytes) -> None:
+        """A command on the machine's PATH: a script, or a program."""
         file = self.bin / name
-        file.write_text(f"#!/bin/sh\n{script}\n")
+        file.write_bytes(script if isinstance(script, bytes) else f"#!/bin/sh\n{script}\n".encode())
         file.chmod(0o755)
 
     def install(self, mindspore: str) -> None:
@@ -65,46 +74,36 @@ class Fake:
 
     def gpus(
         self,
-        count: int,
+        count: int = 1,
         driver: str = "550.54.15",
         used: dict[int, int] | None = None,
         apps: str = "",
-        name: str = "NVIDIA A100-SXM4-80GB",
         capability: str = "8.0",
-    ) -> "Fake":
+    ) -> "FakeMachine":
         """GPUs with 81,920 MiB; ``used`` has MiB in use by device."""
+        name = "NVIDIA A100-SXM4-80GB"
         plain = [f"{i}, {name}, {driver}, 81920, {(used or {}).get(i, 4)}" for i in range(count)]
-        capable = "\n".join(f"{line}, {capability}" for line in plain)
-        self.tool(
-            "nvidia-smi",
-            NVIDIA_SMI.format(apps=say(apps), capable=say(capable), plain=say("\n".join(plain))),
-        )
-        self.write("/dev/nvidia-uvm")
-        for library in ("cudart.so.11.0", "cublas.so.11", "cudnn.so.8", "cufft.so.10", "curand.so.10"):
-            self.write(f"/usr/local/cuda/lib64/lib{library}")
-        for library in ("cusolver.so.11", "cusparse.so.11", "nvrtc.so.11.2"):
-            self.write(f"/usr/local/cuda/lib64/lib{library}")
+        capable = [f"{line}, {capability}" for line in plain]
+        answers = {"apps": [apps], "capable": capable, "plain": plain}
+        self.tool("nvidia-smi", NVIDIA_SMI.format(**{key: say("\n".join(lines)) for key, lines in answers.items()}))
+        for path in ("/dev/nvidia-uvm", *(f"/usr/local/cuda/lib64/lib{library}" for library in CUDA)):
+            self.write(path)
         self.environment["CUDA_HOME"] = "/usr/local/cuda"
+        self.device = "gpu"
         return self
 
     def ascends(
-        self,
-        count: int,
-        name: str = "910B3",
-        cann: str = "9.0.0",
-        driver: str = "26.0.RC1",
-        table: str = "",
-    ) -> "Fake":
+        self, count: int = 1, name: str = "910B3", cann: str = "9.0.0", driver: str = "26.0.RC1", table: str = ""
+    ) -> "FakeMachine":
         """Ascends with driver and CANN; ``table`` instead of what npu-smi would say of that many idle chips."""
         self.tool("npu-smi", say(table or npu_table([(i, name, "OK", 3401) for i in range(count)])))
         for node in ["davinci_manager", "devmm_svm", "hisi_hdc", *(f"davinci{i}" for i in range(count))]:
             self.write(f"/dev/{node}")
-        self.write(
-            "/usr/local/Ascend/driver/version.info",
-            f"Version={driver}\nascendhal_version=7.35.23\npackage_version={driver}\n",
-        )
+        versions = f"Version={driver}\nascendhal_version=7.35.23\npackage_version={driver}\n"
+        self.write("/usr/local/Ascend/driver/version.info", versions)
         self.write("/usr/local/Ascend/cann/compiler/version.info", f"Version={cann}\nversion_dir=cann\n")
         self.environment["ASCEND_HOME_PATH"] = "/usr/local/Ascend/cann"
+        self.device = "ascend"
         return self
 
 
@@ -113,31 +112,25 @@ def npu_table(chips: Iterable[tuple[int, str, str, int]], processes: Iterable[tu
     lines = [HEADER, RULE]
     chips, busy = list(chips), list(processes)
     for device, name, health, used in chips:
-        lines.append(
-            f"| {device}     {name}         | {health}      | 91.0        36                0    / 0             |"
-        )
-        lines.append(
-            f"| 0                         | 0000:{device:02X}:00.0  | 0           0    / 0          {used} / 65536 |"
-        )
-        lines.append(RULE)
+        lines.append(f"| {device}     {name}     | {health}      | 91.0        36             0    / 0        |")
+        memory = f"0           0    / 0          {used} / 65536"
+        lines += [f"| 0                     | 0000:{device:02X}:00.0  | {memory} |", RULE]
     lines += [PROCESSES, RULE]
     for device, *_ in chips:
         mine = [pid for on, pid in busy if on == device]
         lines += [f"| {device}       0       | {pid}       | python3.11      | 37709         |" for pid in mine]
-        lines += [] if mine else [f"| No running processes found in NPU {device}           |"]
-        lines.append(RULE)
+        lines += [RULE] if mine else [f"| No running processes found in NPU {device}           |", RULE]
     return "\n".join(lines)
 
 
-def two_chip_table(used: dict[int, int], process: tuple[int, int] | None = None) -> str:
+def two_chip_table(used: dict[int, int], process: tuple[int, int]) -> str:
     """`npu-smi info` in the shape of A3, two chips a card with a physical number; ``process`` is (card, chip)."""
     lines = ["| Chip  Phy-ID              | Bus-Id        | AICore(%)   Memory-Usage(MB)  HBM-Usage(MB)        |", RULE]
     for device in range(8):
         lines.append(f"| {device // 2}     Ascend910  | OK    | 176.9       46                0    / 0     |")
         memory = f"0           0    / 0          {used.get(device, 3343)}  / 65536"
         lines.append(f"| {device % 2}     {device}      | 0000:9C:00.0  | {memory}  |")
-    lines += [RULE, PROCESSES, RULE]
-    lines += [f"| {process[0]}       {process[1]}       | 777 | python | 36000 |"] if process else []
+    lines += [RULE, PROCESSES, RULE, f"| {process[0]}       {process[1]}       | 777 | python | 36000 |"]
     return "\n".join(lines)
 
 
@@ -152,16 +145,6 @@ def imagenet(folder: Path, classes: int = 1000, train: int = 2, val: int = 1) ->
     return folder
 
 
-@pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
-    """A machine whose clock is kept and whose limits are wide, whatever those of the one that runs the tests."""
-    monkeypatch.setattr(doctor, "clock_error_us", lambda: 1000)
-    monkeypatch.setattr(host.resource, "getrlimit", lambda which: (host.UNLIMITED,) * 2)
-    monkeypatch.setattr(host.os, "sched_getaffinity", lambda which: set(range(192)))
-    monkeypatch.setattr(storage, "IMAGES", {"train": 2000, "val": 1000})
-    return Fake(tmp_path)
-
-
 class Said:
     """What the program said, by the name of the check, and its exit code."""
 
@@ -172,13 +155,7 @@ class Said:
         self.levels = {match[2].strip(): match[1] for match in found if match}
         assert "Traceback" not in text
         assert "could not be checked" not in text
+        assert all(line.isprintable() for line in self.lines)
 
     def of(self, level: str) -> set[str]:
         return {name for name, found in self.levels.items() if found == level}
-
-
-def diagnose(fake: Fake, capsys: pytest.CaptureFixture[str], *options: object) -> Said:
-    runs = fake.root / "runs"
-    argv = ["--runs", str(runs), "--venv", str(fake.venv), *map(str, options)]
-    code = doctor.main(argv, fake.machine)
-    return Said(capsys.readouterr().out, code)
