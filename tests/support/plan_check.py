@@ -1,4 +1,4 @@
-"""Holds predictions of make plan against real short runs on this machine's CPU, by turns: measure, predict, train.
+"""Hold predictions of make plan against real short runs on this machine's CPU, by turns: measure, predict, train.
 
     python -m tests.support.plan_check --rounds 3      # quarter of an hour; writes results/benchmarks/plan.json
 
@@ -21,6 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from repro.markdown import grid
+from repro.plan.__main__ import plan_options
+from repro.plan.inputs import read_inputs
+from repro.plan.page import plan_page
+from repro.plan.plan import make_plan
 from tests.support import ROOT
 
 KEPT = ROOT / "results/benchmarks/plan.json"
@@ -28,28 +32,24 @@ RECIPE = ("--config_path", "configs/tiny.yml")
 EPOCHS, STEPS = 2, 15
 
 
-def busy_s() -> float:
-    """Processor time that all of this machine has spent since it started."""
+def others_s() -> float:
+    """Processor time that all of this machine has spent since it started, but for that of this program."""
     user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text().split()[1:8])
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
-
-
-def own_s() -> float:
-    """Processor time of this process and of those that it has waited for."""
     usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    own = sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK") - own
 
 
 @contextmanager
 def beside(found: dict[str, float], name: str) -> Iterator[None]:
-    """How many cores other work had within it, on average."""
-    busy, own, start = busy_s(), own_s(), time.perf_counter()
+    """Note how many cores other work had within it, on average."""
+    others, start = others_s(), time.perf_counter()
     yield
-    found[name] = (busy_s() - busy - own_s() + own) / (time.perf_counter() - start)
+    found[name] = (others_s() - others) / (time.perf_counter() - start)
 
 
 def run(*command: str) -> float:
-    """Run a module of this project; the most memory that its process had, in bytes."""
+    """Run a module of this project; returns the most memory that its process had, in bytes."""
     process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -59,7 +59,7 @@ def run(*command: str) -> float:
 
 
 def one(folder: Path, ranks: int) -> dict[str, Any]:
-    """What was predicted of one run, and what it did."""
+    """Measure, predict and train once; returns what was predicted, and what the run did."""
     files = {what: folder / f"{what}.json" for what in ("step", "evaluate", "input")}
     batch = 16 // ranks
     others: dict[str, float] = {}
@@ -100,18 +100,18 @@ def one(folder: Path, ranks: int) -> dict[str, Any]:
 
 
 def errors(r: dict[str, Any]) -> dict[str, float]:
-    """In percent of what the run took, above 0 where too long was predicted: of the second epoch, and of the run."""
+    """The errors for the second epoch and for the run in percent of what they took, above 0 where that was less."""
     return {
         "epoch": 100 * (r["predicted"]["epoch_s"] / r["run"]["epoch_s"][-1] - 1),
         "total": 100 * (r["predicted"]["total_s"] / r["run"]["total_s"] - 1),
     }
 
 
-def table(kept: dict[str, Any]) -> str:
-    """Of the README, as Markdown."""
+def kept_table() -> str:
+    """The kept predictions as Markdown."""
     header = ("Run", "Cores that others had, measuring", "running", "Epoch predicted", "measured", "error")
     rows = []
-    for number, r in enumerate(kept["rounds"], 1):
+    for number, r in enumerate(json.loads(KEPT.read_text())["rounds"], 1):
         off = {name: f"{value:+.1f} %" for name, value in errors(r).items()}
         cells = [f"{number}: {r['ranks']} rank{'s' if r['ranks'] > 1 else ''}"]
         cells += [f"{r['cores_of_others'][what]:.2f}" for what in ("measuring", "running")]
@@ -121,17 +121,9 @@ def table(kept: dict[str, Any]) -> str:
     return "\n".join(grid((*header, "Run predicted", "measured", "error"), rows)) + "\n"
 
 
-def kept_table() -> str:
-    """The kept predictions as Markdown."""
-    return table(json.loads(KEPT.read_text()))
-
-
 def page() -> str:
-    """What make plan says where nothing is measured."""
-    done = subprocess.run(
-        [sys.executable, "-m", "repro.plan"], cwd=ROOT, capture_output=True, text=True, check=True, env={}
-    )
-    return f"```\n{done.stdout}```\n"
+    """What make plan says where nothing is measured, as Markdown."""
+    return f"```\n{plan_page(make_plan(read_inputs(plan_options([]))))}```\n"
 
 
 def main() -> int:
