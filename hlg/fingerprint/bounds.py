@@ -74,7 +74,7 @@ def _common_factor(tensors: Sequence[tuple[np.ndarray, Expected]]) -> str:
     return ""
 
 
-def read_reference(*paths: Path) -> tuple[dict[str, Expected], str]:
+def read_sketches(*paths: Path) -> tuple[dict[str, Expected], str]:
     """Read the kept tensors of some files by their keys, and the salt that they were made with.
 
     Raises:
@@ -101,7 +101,7 @@ def load_reference(precision: str) -> ReferenceTensors:
     Raises:
         UserError: a file is missing or damaged, has no such precision, or names a row that does not exist.
     """
-    tensors, salt = read_reference(REFERENCE_FOLDER / "images.npz", REFERENCE_FOLDER / "network.npz")
+    tensors, salt = read_sketches(REFERENCE_FOLDER / "images.npz", REFERENCE_FOLDER / "network.npz")
     path = REFERENCE_FOLDER / "bounds.json"
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ from hlg.checkpoint.weights import published_name
 from hlg.errors import UserError
 from hlg.fingerprint import bounds
 from hlg.fingerprint.backward import part_of
-from hlg.fingerprint.bounds import REFERENCE_FOLDER, Expected, ReferenceTensors, load_reference, read_reference
+from hlg.fingerprint.bounds import REFERENCE_FOLDER, Expected, ReferenceTensors, load_reference, read_sketches
 from hlg.fingerprint.count_sketch import count_sketch, sketch_distance
 from hlg.fingerprint.golden import read_golden
 from hlg.fingerprint.rows import ROWS
@@ -18,7 +18,7 @@ from hlg.model.network import HLG
 from tests.conftest import FIXTURES
 from tests.support.reference import images
 
-KEPT, SALT = read_reference(REFERENCE_FOLDER / "network.npz")
+KEPT, SALT = read_sketches(REFERENCE_FOLDER / "network.npz")
 GOLDEN = read_golden(FIXTURES / "golden.npz")
 BOUNDS = {
     **dict.fromkeys(("logits", "loss_ce_smooth_mixup", "loss_ce_smooth", "stage_norms", "stage_means"), 1e-6),
@@ -56,7 +56,7 @@ def test_every_parameter_has_a_reference_of_its_gradient_its_decay_and_three_ste
 
 
 def test_the_kept_images_and_what_becomes_of_them_are_what_their_command_makes() -> None:
-    kept, _ = read_reference(REFERENCE_FOLDER / "images.npz")
+    kept, _ = read_sketches(REFERENCE_FOLDER / "images.npz")
     for name, make in images.IMAGES.items():
         assert make() == (REFERENCE_FOLDER / name).read_bytes(), name
     made = images.reference({name: (REFERENCE_FOLDER / name).read_bytes() for name in images.IMAGES})

@@ -24,7 +24,7 @@ import mindspore as ms
 
 from hlg.config import Config
 from hlg.fingerprint.backward import TrainingCheck
-from hlg.fingerprint.bounds import ReferenceTensors, read_reference
+from hlg.fingerprint.bounds import ReferenceTensors, read_sketches
 from hlg.fingerprint.forward import ForwardCheck, check_losses
 from hlg.fingerprint.inputs import check_batch
 from hlg.fingerprint.optimizer import OptimizerCheck, check_schedule
@@ -54,7 +54,7 @@ def measure(paths: list[Path], amp_level: str, mode: int) -> dict[str, float]:
 
     noise: dict[str, float] = {}
     for path in paths:
-        tensors, salt = read_reference(path)
+        tensors, salt = read_sketches(path)
         for row in rows(ReferenceTensors(tensors, {}, FACTOR, salt)):
             if row.source == MEASURED and row.error is not None:
                 noise[row.label] = max(row.error, noise.get(row.label, 0.0))
@@ -78,7 +78,7 @@ def main() -> None:
         "factor": FACTOR,
         "measured": {
             "command": "python -m tests.support.reference.noise",
-            "inputs": [read_reference(path)[1] for path in paths],
+            "inputs": [read_sketches(path)[1] for path in paths],
             "variants": [f"{MODES[mode]} mode, oneDNN with {isa}" for mode, isa in VARIANTS],
             "device": "CPU",
             "cpu": here["cpu"],
