@@ -39,17 +39,14 @@ CLASSES = {  # of the published evaluation, in two classes instead of a thousand
 
 
 def environment(kind: str, devices: Sequence[str], count: int, dataset: Mapping[str, Any]) -> dict[str, Any]:
+    target = "CPU" if "x86_64" in devices else "Ascend"
     return {
         "kind": kind,
         "commit": "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
         "dirty": False,
         "packages": {"mindspore": "2.10.0"},
         "cpu": {"model": "Intel Xeon", "cores": 2},
-        "device": {
-            "target": "CPU" if "x86_64" in devices else "Ascend",
-            "names": list(devices),
-            "count": count,
-        },
+        "device": {"target": target, "names": list(devices), "count": count},
         "dataset": dataset,
         "parameters": 6147657,
         "missing": [],
@@ -87,6 +84,7 @@ def train_run(
         {"event": "start", "eval_images": dataset["eval"]["images"], **(start or {})},
         {"event": "compile", "compile_time_s": 17.3},
     ]
+    times = {"step_time_ms": number(1000 * step_time_s), "data_wait_ms": 0.1, "overflow": False}
     for epoch in range(settings["max_epoch"]):
         top1 = best if epoch == 0 else last
         for event in resumed:
@@ -98,37 +96,19 @@ def train_run(
             f"epoch[{epoch}], epoch time: {466.71:.2f}s, per step time: {step_time_s:.4f}s, loss={loss:.6f}, "
             f"lr={0.0:.6f}, fps={fps:.2f}, accuracy={top1:.6f}, eval_cost={7.99:.2f}"
         )
+        events.append({"event": "step", "epoch": epoch, "step": epoch, "loss": number(loss), "lr": 0.0, **times})
+        rates = {"epoch_time_s": 466.71, "images_per_s": number(fps)}
         events.append(
-            {"event": "step", "epoch": epoch, "step": epoch, "loss": number(loss), "lr": 0.0}
-            | {"step_time_ms": number(1000 * step_time_s), "data_wait_ms": 0.1, "overflow": False}
-        )
-        events.append(
-            {
-                "event": "epoch",
-                "epoch": epoch,
-                "epoch_time_s": 466.71,
-                "images_per_s": number(fps),
-                "loss": number(loss),
-                "lr": 0.0,
-                "top1_pct": 100 * top1,
-            }
+            {"event": "epoch", "epoch": epoch, **rates, "loss": number(loss), "lr": 0.0, "top1_pct": 100 * top1}
         )
     lines += [f"training time used={training_time_s:.2f}s", f"last_metric[{best}]"]
     lines += [f"ip[127.0.0.1], mean_fps[{mean_fps:.2f}]"]
-    events.append(
-        {
-            "event": "end",
-            "training_time_s": number(training_time_s),
-            "mean_images_per_s": number(mean_fps),
-            "skipped_images": skipped_images,
-        }
-    )
-    folder = write(
-        root / name, settings, environment("train", devices, len(devices), dataset) | dict(env or {}), events
-    )
-    (folder / "train.log").write_text(
-        "".join(f"{line}\n" for line in [*extra_lines, *(STAMP + line for line in lines)])
-    )
+    end = {"training_time_s": number(training_time_s), "mean_images_per_s": number(mean_fps)}
+    events.append({"event": "end", **end, "skipped_images": skipped_images})
+    facts = environment("train", devices, len(devices), dataset) | dict(env or {})
+    folder = write(root / name, settings, facts, events)
+    log = [*extra_lines, *(STAMP + line for line in lines)]
+    (folder / "train.log").write_text("".join(f"{line}\n" for line in log))
     return seal(folder)
 
 
@@ -159,32 +139,14 @@ def eval_run(
     """
     images = dataset["eval"]["images"]
     share = correct / images
-    events = [
-        {
-            "event": "eval",
-            "top1_pct": 100 * share,
-            "top5_pct": 99.0,
-            "images": images,
-            "total_time_s": total_time_s,
-        }
-    ]
-    folder = write(
-        root / name,
-        RECIPE | {"amp_level": "O0"} | dict(config or {}),
-        environment("eval", devices, len(devices), {"eval": dataset["eval"]}) | dict(env or {}),
-        events,
-    )
+    event = {"event": "eval", "top1_pct": 100 * share, "top5_pct": 99.0, "images": images, "total_time_s": total_time_s}
+    facts = environment("eval", devices, len(devices), {"eval": dataset["eval"]}) | dict(env or {})
+    folder = write(root / name, RECIPE | {"amp_level": "O0"} | dict(config or {}), facts, [event])
     (folder / "eval.log").write_text(
         f"{STAMP}Args:\naccuracy={share:.6f}, per step time: {step_time_s:.4f}s, total cost time: {total_time_s:.4f}s\n"
     )
-    result = {
-        "top1_pct": 100 * share,
-        "correct_top1": correct,
-        "images": images,
-        "skipped_images": skipped_images,
-        **(counts or {}),
-    }
-    (folder / "eval.json").write_text(json.dumps(result))
+    result = {"top1_pct": 100 * share, "correct_top1": correct, "images": images, "skipped_images": skipped_images}
+    (folder / "eval.json").write_text(json.dumps(result | dict(counts or {})))
     return seal(folder)
 
 
