@@ -38,7 +38,6 @@ def test_the_program_writes_the_files_and_names_them(tmp_path: Path, capsys: pyt
     ("more", "said"),
     [
         (["--nodes", "0"], "--nodes: found 0; allowed: a whole number >= 1"),
-        (["--devices", "0"], "--devices: found 0; allowed: a whole number >= 1"),
         (["--uid", "0"], "--uid: found 0; allowed: a whole number >= 1"),
         (["--imagenet", "data"], "--imagenet: found 'data'; allowed: an absolute path"),
         (["--imagenet", "/data/$USER"], "--imagenet: found '/data/$USER'; allowed: an absolute path"),
@@ -47,10 +46,7 @@ def test_the_program_writes_the_files_and_names_them(tmp_path: Path, capsys: pyt
         (["--imagenet", "/a\udcff"], "--imagenet: found '/a\\udcff'; allowed: an absolute path"),
         (["--runs", "/"], "--runs: found '/'; allowed: an absolute path"),
         (["--runs", "results/runs"], "--runs: found 'results/runs'; allowed: an absolute path"),
-        (
-            ["--runs", "/data/imagenet/runs"],
-            "--runs: found '/data/imagenet/runs', --imagenet '/data/imagenet'; neither",
-        ),
+        (["--runs", "/data/imagenet/a"], "--runs: found '/data/imagenet/a', --imagenet '/data/imagenet'; neither"),
         (["--image", "a b"], "--image: found 'a b'; allowed: an image"),
         (["--name", "Run_1"], "--name: found 'Run_1'; allowed: at most 50 lower-case letters"),
         (["--name", "1st"], "--name: found '1st'; allowed: at most 50 lower-case letters"),

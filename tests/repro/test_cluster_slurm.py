@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clusters import IMAGE, ODD, PYTHON, ROOT, make, render, split
+from tests.support import ROOT
+from tests.support.clusters import IMAGE, ODD, begin_run, make, render_for, split, words, write_programs
 from tests.support.processes import run_command, wait_for
 
 # Slurm's programs: srun starts a task a node and ends with the highest code, and dies of a signal with its tasks.
@@ -34,20 +35,10 @@ class Slurm:
     """Runs a rendered script as Slurm would, with stand-ins for its programs and for Python."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.out = folder / "out"
-        self.runs = folder / "runs"
-        bin = folder / "bin"
-        bin.mkdir()
+        self.folder, self.out, self.runs = folder, folder / "out", folder / "runs"
         self.out.mkdir()
-        for name, text in PROGRAMS.items():
-            (bin / name).write_text(f"#!/bin/bash\n{text}\n")
-        self.python = bin / "a python"
-        self.python.write_text(PYTHON.format(python=sys.executable))
-        for path in bin.iterdir():
-            path.chmod(0o755)
         self.environment = {
-            "PATH": f"{bin}:{os.environ['PATH']}",
+            "PATH": write_programs(folder / "bin", PROGRAMS),
             "OUT": str(self.out),
             "HOSTS": "192.0.2.1 192.0.2.2",
             "SLURM_JOB_ID": "17",
@@ -55,16 +46,10 @@ class Slurm:
         }
 
     def start(self, *more: str, **variables: str) -> subprocess.Popen[str]:
-        text = render("--runs", str(self.runs), "--python", str(self.python), "--only", "slurm", *more)["slurm.sh"]
-        (self.folder / "slurm.sh").write_text(text)
-        return subprocess.Popen(
-            ["bash", str(self.folder / "slurm.sh")],
-            cwd=ROOT,
-            env=self.environment | variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        script, python = self.folder / "slurm.sh", f"{self.folder}/bin/a python"
+        script.write_text(render_for("slurm", "--runs", str(self.runs), "--python", python, *more))
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(["bash", script], cwd=ROOT, env=self.environment | variables, text=True, **pipes)
 
     def run(self, *more: str, **variables: str) -> tuple[int, str]:
         """(exit code, all that was said)"""
@@ -72,27 +57,13 @@ class Slurm:
         out, err = script.communicate(timeout=30)
         return script.returncode, out + err
 
-    def words(self, node: int) -> list[str]:
-        found: list[str] = json.loads((self.out / f"words-{node}").read_text())[0]
-        return found
+    def keys(self, node: int) -> dict[str, str]:
+        """The keys of the configuration that the program got on a node."""
+        return split(words(self.out, node))[1]
 
     def said(self, program: str) -> str:
         path = self.out / program
         return path.read_text() if path.exists() else ""
-
-    def wait_for(self, *names: str) -> None:
-        wait_for(lambda: all((self.out / name).exists() for name in names), f"{names}")
-
-    def began(self, *, checkpoint: bool = True) -> Path:
-        """A run that this job began before it was queued again."""
-        run = self.runs / "20260101T000000Z_it"
-        (run / "checkpoints").mkdir(parents=True)
-        logs = self.runs / ".ranks/slurm-17/node-0/20260101T000000Z_1"
-        logs.mkdir(parents=True)
-        (logs / "run_folder").write_text(f"{run}\n")
-        if checkpoint:
-            (run / "checkpoints/last.ckpt").touch()
-        return run
 
 
 @pytest.fixture
@@ -102,14 +73,13 @@ def slurm(tmp_path: Path) -> Slurm:
 
 @pytest.mark.parametrize("device", ["ascend", "gpu", "cpu"])
 def test_the_script_is_one_that_bash_and_shellcheck_accept(device: str, tmp_path: Path) -> None:
-    text = render("--device", device, "--queue", "big", "--", "--seed=2")["slurm.sh"]
-    (tmp_path / "slurm.sh").write_text(text)
-    assert run_command("bash", "-n", tmp_path / "slurm.sh").returncode == 0
-    beside = Path(sys.executable).parent / "shellcheck"
-    shellcheck = str(beside) if beside.exists() else shutil.which("shellcheck")
+    script = tmp_path / "slurm.sh"
+    script.write_text(render_for("slurm", "--device", device, "--queue", "big", "--", "--seed=2"))
+    assert run_command("bash", "-n", script).returncode == 0
+    shellcheck = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if shellcheck is None:
         pytest.skip("shellcheck is not installed")
-    done = run_command(shellcheck, tmp_path / "slurm.sh")
+    done = run_command(shellcheck, script)
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -128,7 +98,7 @@ def directives(text: str) -> dict[str, str]:
 
 
 def test_the_directives_are_these_options_of_sbatch() -> None:
-    found = directives(render("--queue", "big", "--time", "1-12:00:00")["slurm.sh"])
+    found = directives(render_for("slurm", "--queue", "big", "--time", "1-12:00:00"))
     assert found == {
         "job-name": "hlg-mobile",
         "output": "hlg-mobile-%j.log",
@@ -156,7 +126,7 @@ def test_the_directives_are_these_options_of_sbatch() -> None:
     ],
 )
 def test_devices_are_asked_for_by_the_clusters_own_name(more: list[str], gres: str | None) -> None:
-    found = directives(render(*more)["slurm.sh"])
+    found = directives(render_for("slurm", *more))
     assert found.get("gres") == gres
     assert "partition" not in found
 
@@ -168,7 +138,7 @@ def test_each_node_runs_what_the_makefile_would(device: str, slurm: Slurm) -> No
     for node in range(2):
         arguments = ["NODES=2", f"NODE_RANK={node}", "MASTER=192.0.2.1", "seed=2", "IMAGENET=/data/imagenet"]
         expected = split(make(f"train-{device}8", *arguments, f"RUNS={slurm.runs}"))
-        found = split(slurm.words(node))
+        found = split(words(slurm.out, node))
         assert expected[0].pop("logs") == f"{slurm.runs}/.ranks"
         assert found[0].pop("logs") == f"{slurm.runs}/.ranks/slurm-17/node-{node}"
         assert found == expected
@@ -178,7 +148,7 @@ def test_each_node_runs_what_the_makefile_would(device: str, slurm: Slurm) -> No
 
 def container(*more: str) -> list[str]:
     """The words that start Python in a container."""
-    text = render(*more)["slurm.sh"]
+    text = render_for("slurm", *more)
     (line,) = [line for line in text.splitlines() if line.startswith("python=(")]
     return shlex.split(line.removeprefix("python=(").removesuffix(")"))
 
@@ -204,11 +174,11 @@ def test_odd_paths_and_keys_reach_the_program_unchanged(slurm: Slurm) -> None:
     key = "--no_weight_decay_filter=$(touch injected); `touch injected` 'x' \"y\" #z"
     slurm.runs = slurm.folder / 'it\'s "a" #run'
     assert slurm.run("--imagenet", ODD, "--", key)[0] == 0
-    launch, keys = split(slurm.words(1))
+    launch, keys = split(words(slurm.out, 1))
     assert launch["logs"] == f"{slurm.runs}/.ranks/slurm-17/node-1"
     assert keys["save_checkpoint_path"] == str(slurm.runs)
     assert keys["dataset_path"] == f"{ODD}/train"
-    assert slurm.words(1)[-1] == key
+    assert words(slurm.out, 1)[-1] == key
     assert json.loads((slurm.out / "words-1").read_text())[1] == IMAGE
     assert not (ROOT / "injected").exists()
 
@@ -222,7 +192,7 @@ def test_a_signal_to_the_script_is_passed_on_and_a_job_that_saves_is_queued_agai
     code_stopped: str, code: int, said: str, requeued: str, slurm: Slurm
 ) -> None:
     script = slurm.start(SECONDS_TO_RUN="60", CODE_STOPPED=code_stopped)
-    slurm.wait_for("words-0", "words-1")
+    wait_for(lambda: words(slurm.out, 0) and words(slurm.out, 1), "both nodes")
     script.send_signal(signal.SIGTERM)
     assert script.communicate(timeout=30) == (said, "hostnames\n")
     assert script.returncode == code
@@ -245,10 +215,10 @@ def test_only_a_job_that_was_stopped_is_queued_again(variables: dict[str, str], 
 
 
 def test_a_job_that_was_queued_again_goes_on_with_its_own_run_until_that_is_finished(slurm: Slurm) -> None:
-    run = slurm.began()
+    run = begin_run(slurm.runs, "slurm-17", checkpoint=True)
     assert slurm.run(SLURM_RESTART_COUNT="1")[0] == 0
     for node in range(2):
-        keys = split(slurm.words(node))[1]
+        keys = slurm.keys(node)
         assert keys["resume"] == str(run)
         assert "config_path" not in keys  # the run brings its own
     (slurm.out / "words-0").unlink()
@@ -261,16 +231,16 @@ def test_a_job_that_was_queued_again_goes_on_with_its_own_run_until_that_is_fini
 def test_a_job_without_a_checkpoint_or_with_the_number_of_an_old_one_starts_anew(
     checkpoint: bool, restarts: dict[str, str], slurm: Slurm
 ) -> None:
-    slurm.began(checkpoint=checkpoint)
+    begin_run(slurm.runs, "slurm-17", checkpoint=checkpoint)
     assert slurm.run(**restarts)[0] == 0
-    keys = split(slurm.words(0))[1]
+    keys = slurm.keys(0)
     assert keys["config_path"] == "configs/hlg_mobile.yml"
     assert "resume" not in keys
 
 
 def test_a_run_can_be_named_to_go_on_with(slurm: Slurm) -> None:
     assert slurm.run(RESUME="/results/a run")[0] == 0
-    assert split(slurm.words(1))[1]["resume"] == "/results/a run"
+    assert slurm.keys(1)["resume"] == "/results/a run"
 
 
 def test_a_first_host_that_nobody_else_can_reach_is_an_error(slurm: Slurm) -> None:
@@ -279,4 +249,4 @@ def test_a_first_host_that_nobody_else_can_reach_is_an_error(slurm: Slurm) -> No
     assert "error: localhost finds itself at a loopback address (/etc/hosts): MASTER=<its address> sbatch ..." in said
     assert not slurm.said("words-0")
     assert slurm.run(HOSTS="localhost n2", MASTER="192.0.2.9")[0] == 0
-    assert split(slurm.words(0))[0]["master"] == "192.0.2.9"
+    assert split(words(slurm.out, 0))[0]["master"] == "192.0.2.9"

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.support.clusters import DIGEST, IMAGE, ODD, PYTHON, make, render, split
+from tests.support.clusters import DIGEST, IMAGE, ODD, begin_run, make, render_for, split, words, write_programs
 from tests.support.processes import run_command
 
 SCHEMA = json.loads((Path(__file__).parent / "fixtures/volcano/job.schema.json").read_text())
 KUBERNETES = "1.28"  # the fields that are used are old enough for clusters that are
-
-
-def volcano(*more: str, **known: Any) -> str:
-    """The file for Volcano."""
-    (text,) = render("--only", "volcano", *more, **known).values()
-    return text
 
 
 def documents(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -60,7 +53,7 @@ EVERYTHING = [
 @pytest.mark.parametrize("more", [[], EVERYTHING], ids=["little", "everything"])
 @pytest.mark.parametrize("device", ["ascend", "gpu"])
 def test_a_job_is_valid_for_volcano_and_its_pods_for_kubernetes(device: str, more: list[str]) -> None:
-    assert_valid(volcano("--device", device, *more))
+    assert_valid(render_for("volcano", "--device", device, *more))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +66,7 @@ def test_a_job_is_valid_for_volcano_and_its_pods_for_kubernetes(device: str, mor
     ],
 )
 def test_an_unknown_field_would_be_found(place: Callable[[Any], dict[str, Any]]) -> None:
-    recipe, job = documents(volcano())
+    recipe, job = documents(render_for("volcano"))
     place(job)["imagePullPolcy"] = "Always"
     with pytest.raises(jsonschema.ValidationError, match="unexpected"):
         assert_valid(yaml.safe_dump_all([recipe, job]))
@@ -101,7 +94,7 @@ def test_volcanos_own_definition_agrees() -> None:
     theirs["properties"]["metadata"] = {"type": "object"}
     for device in ("ascend", "gpu"):
         for more in ([], EVERYTHING):
-            _, job = documents(volcano("--device", device, *more))
+            _, job = documents(render_for("volcano", "--device", device, *more))
             jsonschema.Draft202012Validator(theirs).validate(job)
     for own, known in (
         (SCHEMA["properties"]["spec"], theirs["properties"]["spec"]),
@@ -122,29 +115,24 @@ def run_pod(text: str, folder: Path, index: int, **variables: str) -> tuple[int,
     """Run what a pod runs, with a stand-in for Python: (exit code, what it said, Python's words)."""
     (container,) = pod(documents(text)[1])["spec"]["containers"]
     assert "command" not in container  # it would take the place of the image's entry point
-    (folder / "bin").mkdir(exist_ok=True)
-    python = folder / "bin/python"
-    python.write_text(PYTHON.format(python=sys.executable))
-    python.chmod(0o755)
     given = {entry["name"]: expand(entry["value"], {}) for entry in container["env"] if "value" in entry}
     plugins = {"VC_TASK_INDEX": str(index), "VC_NODE_HOSTS": "127.0.0.1,n2", "VC_NODE_NUM": "2"}
     command = [expand(word, given | plugins) for word in container["args"]]
-    env = {**given, **plugins, "PATH": f"{folder}/bin:{os.environ['PATH']}", "OUT": str(folder), **variables}
+    env = {**given, **plugins, "PATH": write_programs(folder / "bin", {}), "OUT": str(folder), **variables}
     done = run_command(*command, env=env, inherit=False, timeout=30)
-    words = folder / f"words-{index}"
-    return done.returncode, done.stdout + done.stderr, json.loads(words.read_text())[0] if words.exists() else []
+    return done.returncode, done.stdout + done.stderr, words(folder, index)
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 @pytest.mark.parametrize("device", ["ascend", "gpu"])
 def test_each_pod_runs_what_the_makefile_would(device: str, tmp_path: Path) -> None:
-    text = volcano("--device", device, "--runs", str(tmp_path / "runs"), "--", "--seed=2")
+    text = render_for("volcano", "--device", device, "--runs", str(tmp_path / "runs"), "--", "--seed=2")
     for index in range(2):
-        code, said, words = run_pod(text, tmp_path, index)
+        code, said, got = run_pod(text, tmp_path, index)
         assert (code, said) == (0, "")
         arguments = ["NODES=2", f"NODE_RANK={index}", "MASTER=127.0.0.1", "seed=2", "IMAGENET=/data/imagenet"]
         expected = split(make(f"train-{device}8", *arguments, f"RUNS={tmp_path}/runs"))
-        found = split(words)
+        found = split(got)
         expected[0]["logs"] += f"/default-hlg-mobile/node-{index}"
         expected[1]["config_path"] = "/etc/hlg/hlg_mobile.yml"
         assert found == expected
@@ -152,26 +140,21 @@ def test_each_pod_runs_what_the_makefile_would(device: str, tmp_path: Path) -> N
 
 def test_odd_paths_and_keys_reach_the_pod_unchanged(tmp_path: Path) -> None:
     key = "--no_weight_decay_filter=$(HOME) $(touch injected) $$ 'x' \"y\" #z: {} \\n"
-    text = volcano("--imagenet", ODD, "--", key, "--seed=2")
+    text = render_for("volcano", "--imagenet", ODD, "--", key, "--seed=2")
     assert_valid(text)
-    _, _, words = run_pod(text, tmp_path, 0)
-    assert words[-2:] == [key, "--seed=2"]
-    assert split(words[:-2])[1]["dataset_path"] == f"{ODD}/train"
+    _, _, got = run_pod(text, tmp_path, 0)
+    assert got[-2:] == [key, "--seed=2"]
+    assert split(got[:-2])[1]["dataset_path"] == f"{ODD}/train"
     mounts = {m["name"]: m["mountPath"] for m in pod(documents(text)[1])["spec"]["containers"][0]["volumeMounts"]}
     assert mounts["data"] == ODD
 
 
 def test_a_job_that_is_started_again_goes_on_with_the_newest_run_of_its_name(tmp_path: Path) -> None:
-    text = volcano("--device", "gpu", "--runs", str(tmp_path / "runs"))
-    for number in (1, 2):
-        run = tmp_path / f"runs/run-{number}"
-        logs = tmp_path / f"runs/.ranks/default-hlg-mobile/node-0/2026010{number}T000000Z_7"
-        (run / "checkpoints").mkdir(parents=True)
-        logs.mkdir(parents=True)
-        (logs / "run_folder").write_text(f"{run}\n")
-    code, _, words = run_pod(text, tmp_path, 0)
+    text = render_for("volcano", "--device", "gpu", "--runs", str(tmp_path / "runs"))
+    run = [begin_run(tmp_path / "runs", "default-hlg-mobile", number) for number in (1, 2)][1]
+    code, _, got = run_pod(text, tmp_path, 0)
     assert code == 0
-    assert "resume" not in split(words)[1]  # there is no checkpoint yet
+    assert "resume" not in split(got)[1]  # there is no checkpoint yet
     (run / "checkpoints/last.ckpt").touch()
     keys = split(run_pod(text, tmp_path, 1)[2])[1]
     assert keys["resume"] == str(run)
@@ -182,12 +165,12 @@ def test_a_job_that_is_started_again_goes_on_with_the_newest_run_of_its_name(tmp
 
 
 def test_the_exit_code_of_the_launcher_is_the_pods(tmp_path: Path) -> None:
-    assert run_pod(volcano(), tmp_path, 0, CODE="75")[0] == 75
+    assert run_pod(render_for("volcano"), tmp_path, 0, CODE="75")[0] == 75
 
 
 @pytest.mark.parametrize("device", ["ascend", "gpu"])
 def test_a_job_starts_all_pods_or_none_and_again_when_it_was_stopped(device: str) -> None:
-    spec = documents(volcano("--device", device, nodes=3))[1]["spec"]
+    spec = documents(render_for("volcano", "--device", device, nodes=3))[1]["spec"]
     assert (spec["minAvailable"], spec["tasks"][0]["replicas"]) == (3, 3)
     assert spec["policies"] == [  # Volcano takes the first that fits
         {"exitCode": 75, "action": "RestartJob"},
@@ -200,7 +183,7 @@ def test_a_job_starts_all_pods_or_none_and_again_when_it_was_stopped(device: str
 
 @pytest.mark.parametrize(("device", "resource"), [("ascend", "huawei.com/Ascend910"), ("gpu", "nvidia.com/gpu")])
 def test_a_pod_has_its_devices_shared_memory_and_no_rights(device: str, resource: str) -> None:
-    spec = pod(documents(volcano("--device", device))[1])["spec"]
+    spec = pod(documents(render_for("volcano", "--device", device))[1])["spec"]
     (container,) = spec["containers"]
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
     read_only = {mount["name"] for mount in container["volumeMounts"] if mount.get("readOnly")}
@@ -217,7 +200,7 @@ def test_a_pod_has_its_devices_shared_memory_and_no_rights(device: str, resource
 
 
 def test_both_templates_are_one_but_for_the_devices() -> None:
-    pods = [pod(documents(volcano("--device", device))[1]) for device in ("ascend", "gpu")]
+    pods = [pod(documents(render_for("volcano", "--device", device))[1]) for device in ("ascend", "gpu")]
     for one in pods:
         one["metadata"].pop("labels", None)
         (container,) = one["spec"]["containers"]
@@ -232,14 +215,14 @@ def test_both_templates_are_one_but_for_the_devices() -> None:
 
 def test_the_chip_is_told_to_huaweis_scheduler() -> None:
     for more, label in (([], "ascend-910"), (["--chip", "910b"], "ascend-910b")):
-        job = documents(volcano(*more))[1]
+        job = documents(render_for("volcano", *more))[1]
         assert job["metadata"]["labels"] == pod(job)["metadata"]["labels"] == {"ring-controller.atlas": label}
 
 
 def test_the_recipe_travels_with_the_job(tmp_path: Path) -> None:
     own = tmp_path / "My_Recipe.yml"
     own.write_text("  \n# ünïcödé\nseed: 3\n---\n  lr_max: '@RUNS@'\n", encoding="utf-8")
-    text = volcano("--config", str(own))
+    text = render_for("volcano", "--config", str(own))
     recipe, job = documents(text)
     assert recipe["data"]["My_Recipe.yml"].splitlines() == [line.rstrip() for line in own.read_text().splitlines()]
     assert job["metadata"]["name"] == "my-recipe"
@@ -250,5 +233,5 @@ def test_a_digest_is_told_to_the_record_of_the_run() -> None:
     def variables(text: str) -> dict[str, str]:
         return {e["name"]: e.get("value", "") for e in pod(documents(text)[1])["spec"]["containers"][0]["env"]}
 
-    assert variables(volcano(image=f"{IMAGE}@{DIGEST}"))["HLG_IMAGE_DIGEST"] == DIGEST
-    assert "HLG_IMAGE_DIGEST" not in variables(volcano())
+    assert variables(render_for("volcano", image=f"{IMAGE}@{DIGEST}"))["HLG_IMAGE_DIGEST"] == DIGEST
+    assert "HLG_IMAGE_DIGEST" not in variables(render_for("volcano"))
