@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from repro.published.seeds import FREE
+from repro.published.seeds import CHANGES_NOTHING
 from repro.records.schema import Run
 
 # The packages that compute the numbers of a run.
@@ -22,7 +22,7 @@ def recipe_name(run: Run) -> str:
 
 def workload_of(run: Run) -> dict[str, Any]:
     """Return what was trained, on what kind of device; two runs compare only if all of this is the same."""
-    config = {key: value for key, value in run.config.items() if key not in FREE or key == "seed"}
+    config = {key: value for key, value in run.config.items() if key not in CHANGES_NOTHING}
     data = {f"{split} set": found.hash for split, found in run.env.datasets.items()}
     device = {"device": run.env.target, "device names": sorted(run.env.device_names), "devices": run.env.device_count}
     return {**config, **data, **device, "parameters": run.env.parameters}

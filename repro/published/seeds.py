@@ -12,9 +12,9 @@ from repro.published.figures import MEASURES
 from repro.published.schema import SeedGroup, Spread
 from repro.records.schema import Run
 
-# What may differ within a group: keys that change no number. The data are compared by their hashes.
-FREE = {
-    *("seed", "dataset_path", "eval_path", "class_names", "train_num_workers", "eval_num_workers"),
+# Keys that change no number; the data are compared by their hashes.
+CHANGES_NOTHING = {
+    *("dataset_path", "eval_path", "class_names", "train_num_workers", "eval_num_workers"),
     "device_id",
     *("save_checkpoint", "save_checkpoint_epochs", "save_checkpoint_steps", "save_checkpoint_path"),
     *("keep_checkpoint_max", "resume", "resume_changed", "log_interval", "stall_timeout", "calibration_interval"),
@@ -63,7 +63,7 @@ def unfit(run: Run) -> str:
 def _conditions(run: Run) -> object:
     """Return what the runs of a group must share."""
     env = run.env
-    config = {key: value for key, value in run.config.items() if key not in FREE}
+    config = {key: value for key, value in run.config.items() if key not in CHANGES_NOTHING | {"seed"}}
     cpu = env.cpu if env.target == "CPU" else None  # elsewhere the CPU is not what computes
     devices = (env.target, sorted(env.device_names), env.device_count, cpu)
     return config, env.commit, env.software, devices, env.datasets, run.eval_images, run.skipped_images

@@ -11,7 +11,7 @@ from repro.plan.inputs import Origin, read_inputs
 from repro.published.compare import compare_runs
 from repro.published.figures import read_published
 from repro.published.schema import Verdict
-from repro.published.seeds import FREE
+from repro.published.seeds import CHANGES_NOTHING
 from repro.records.run_folder import read_run
 from tests.support.processes import run_module
 
@@ -65,9 +65,9 @@ def test_every_key_that_a_comparison_needs_is_a_key_of_the_configuration() -> No
     assert needed <= set(Config.__dataclass_fields__)
 
 
-def test_seeds_may_differ_in_their_seed_and_in_what_changes_no_number() -> None:
+def test_both_packages_mean_the_same_keys_by_those_that_change_no_number() -> None:
     # Old run folders have to stay readable, so repro has its own list; it compares the number of devices itself.
-    assert keys_that_affect(Affects.NOTHING) - {"run_distribute"} | {"seed"} == FREE
+    assert keys_that_affect(Affects.NOTHING) - {"run_distribute"} == CHANGES_NOTHING
 
 
 def test_what_was_measured_is_read_as_a_plan_needs_it(tmp_path: Path) -> None:
