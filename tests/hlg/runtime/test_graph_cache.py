@@ -1,6 +1,5 @@
 """The cache of compiled graphs: the same numbers, and never a stale or a broken graph."""
 
-import json
 import os
 import time
 from contextlib import AbstractContextManager
@@ -14,50 +13,36 @@ import pytest
 from mindspore import Parameter, Tensor
 
 from hlg.config import Config
-from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.errors import UserError
 from hlg.runtime import graph_cache
 from hlg.runtime.device import Device
 from hlg.training.job import Job
 from tests.support.processes import run_module
+from tests.support.small_runs import events, small_options
 
 CPU, CONFIG = Device("CPU", "x86_64"), Config()
-SMALL = (
-    *("--class_num=3", "--train_image_size=112", "--eval_image_size=112", "--batch_size=4", "--eval_batch_size=4"),
-    *("--max_epoch=1", "--warmup_epochs=0", "--save_checkpoint_epochs=1", "--train_num_workers=2"),
-)
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("data") / "tiny"
-    make_tiny(out, TinyRequest(classes=3, train=3, val=3))
-    return out
-
-
-def _train(data: Path, runs: Path, *keys: str) -> tuple[bool, list[float], bytes]:
+def _train(data: Path, runs: Path, **keys: object) -> tuple[bool, list[float], bytes]:
     """Whether the graphs were cached ones; all losses and the accuracy; the checkpoint."""
-    paths = (f"--dataset_path={data / 'train'}", f"--eval_path={data / 'val'}", f"--save_checkpoint_path={runs}")
-    done = run_module("tests.support.narrow.train", *SMALL, *paths, "--eval_num_workers=2", *keys)
+    options = small_options(data, runs, max_epoch=1, save_checkpoint_epochs=1, **keys)
+    done = run_module("tests.support.narrow.train", *options)
     assert done.returncode == 0, done.stderr
     (run,) = runs.glob("2*")
-    events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    (compiled,) = (event["from_cache"] for event in events if event["event"] == "compile")
-    numbers = [event[key] for event in events for key in ("loss", "top1_pct") if key in event]
-    return compiled, numbers, (run / "checkpoints/hlg_mobile-0001.ckpt").read_bytes()
+    (compiled,) = events(run, "compile")
+    numbers = [event["loss"] for event in events(run, "step")] + [event["top1_pct"] for event in events(run, "epoch")]
+    return compiled["from_cache"], numbers, (run / "checkpoints/hlg_mobile-0001.ckpt").read_bytes()
 
 
 def test_a_cached_graph_gives_the_bits_of_a_compiled_one_for_another_seed_and_rate_too(
-    data: Path, tmp_path: Path
+    tiny_data: Path, graphs: Path, tmp_path: Path
 ) -> None:
-    cache, other = f"--graph_cache={tmp_path / 'graphs'}", ("--seed=2", "--lr_max=0.003")
-    from_cache, *first = _train(data, tmp_path / "1", cache)
-    assert not from_cache
-    from_cache, *second = _train(data, tmp_path / "2", cache, *other)
+    other = {"seed": 2, "lr_max": 0.003}
+    _, *first = _train(tiny_data, tmp_path / "1", graph_cache=graphs)
+    from_cache, *second = _train(tiny_data, tmp_path / "2", graph_cache=graphs, **other)
     assert from_cache
-    assert second == list(_train(data, tmp_path / "3", *other)[1:])
+    assert second == list(_train(tiny_data, tmp_path / "3", **other)[1:])
     assert second != first
-    assert len(list((tmp_path / "graphs").iterdir())) == 1
 
 
 def _parameters(size: int = 3) -> list[Parameter]:
