@@ -1,11 +1,20 @@
 """The bridges between the two packages are files: run folders and measurements, which hlg writes and repro reads."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from hlg.bench import __main__ as bench
+from hlg.bench import run, works
 from hlg.config import Affects, Config, dump, keys_that_affect
+from hlg.data import throughput
+from hlg.model import network
 from hlg.record.environment import environment_facts
 from hlg.record.run_folder import RunFolder, epoch_line, eval_line, step_line
+from hlg.runtime.device import Device
 from repro.plan.__main__ import plan_options
 from repro.plan.inputs import Origin, read_inputs
 from repro.published.compare import compare_runs
@@ -13,7 +22,7 @@ from repro.published.figures import read_published
 from repro.published.schema import Verdict
 from repro.published.seeds import CHANGES_NOTHING
 from repro.records.run_folder import read_run
-from tests.support.processes import run_module
+from tests.support.narrow import STAGES
 
 DEVICE = {"target": "CPU", "names": ["x86_64"], "count": 1}
 SPLIT = {"path": "data/tiny/val", "images": 3, "classes": 2, "hash": "content:sha256:00"}
@@ -70,12 +79,18 @@ def test_both_packages_mean_the_same_keys_by_those_that_change_no_number() -> No
     assert keys_that_affect(Affects.NOTHING) - {"run_distribute"} == CHANGES_NOTHING
 
 
-def test_what_was_measured_is_read_as_a_plan_needs_it(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("graph_mode")
+def test_what_was_measured_is_read_as_a_plan_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "HLG", partial(network.HLG, stages=STAGES))
+    monkeypatch.setattr(run.device, "start", lambda config: Device("CPU", "x86_64"))
+    monkeypatch.setattr(run, "product_rate", lambda config: 1.0)
+    monkeypatch.setattr(throughput, "DRAWN", replace(throughput.DRAWN, train=4))
+    monkeypatch.setattr(works, "DECODING_S", 0.1)
+    monkeypatch.setattr(works, "INPUT_IMAGES", 16)
     small = ["--batch_size=2", "--train_image_size=112", "--eval_image_size=112", "--class_num=7", "--steps=1"]
     files = {what: tmp_path / f"{what}.json" for what in ("step", "evaluate", "input")}
     for what, file in files.items():
-        done = run_module("tests.support.narrow", "hlg.bench", what, *small, f"--json={file}")
-        assert done.returncode == 0, done.stderr
+        assert bench.main([what, *small, f"--json={file}"]) == 0
     found = read_inputs(plan_options([word for what, file in files.items() for word in (f"--{what}", str(file))]))
     facts, quantities = found.facts, found.quantities
     assert (facts.batch, facts.image_size, facts.workers, facts.shared, facts.averages) == (2, 112, 14, True, 1)
