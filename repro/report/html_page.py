@@ -77,7 +77,7 @@ def html_report(
             (page_link(run.folder, target), run_facts.resumption_sentences(run)) for run in runs if run.resumptions
         ],
         skipped=[(page_link(run.folder, target), run.skipped_images) for run in runs if run.skipped_images],
-        logs=[_log(name, log) for name, log in sorted(logs.items())],
+        logs=[phrases.log_row(name, log) for name, log in sorted(logs.items())],
         verdicts=[(verdict.value, meaning) for verdict, meaning in phrases.VERDICTS.items()],
         choices=(phrases.CHOICE, phrases.EVIDENCE),
         rules=phrases.rule_texts(figures),
@@ -183,16 +183,9 @@ def _amount(text: str) -> tuple[str, str]:
 
 def _run(run: Run, number: int, target: Path) -> dict[str, Any]:
     return {
+        **phrases.run_row(run),
         "number": number,
         "link": page_link(run.folder, target),
-        "kind": run.kind,
-        "devices": run.env.hardware,
-        "software": run.env.software,
-        "data": phrases.data_text(run),
-        "epochs": str(len(run.log.epochs)) if run.kind == "train" else phrases.NONE,
-        "commit": phrases.commit_text(run),
-        "foreign": str(run.log.foreign_lines),
-        "checkpoints": phrases.checkpoints_text(run),
         "missing": run.env.missing,
         "facts": list(run_facts.known_facts(run)),
         "files": run_facts.record_links(run, target),
@@ -200,23 +193,11 @@ def _run(run: Run, number: int, target: Path) -> dict[str, Any]:
 
 
 def _group(group: SeedGroup, target: Path) -> dict[str, Any]:
-    members = [(seed, page_link(run.folder, target)) for seed, run in zip(group.seeds, group.runs, strict=True)]
-    rows = [
-        (
-            s.title,
-            str(s.n),
-            seed_table.spread_number(s, s.mean),
-            seed_table.spread_deviation(s),
-            seed_table.spread_number(s, s.minimum),
-            seed_table.spread_number(s, s.maximum),
-        )
-        for s in group.spreads
-    ]
     return {
         "recipe": seed_table.group_title(group),
         "seeds": seed_table.seed_list(group),
-        "rows": rows,
-        "runs": members,
+        "rows": [seed_table.spread_row(spread) for spread in group.spreads],
+        "runs": [(seed, page_link(run.folder, target)) for seed, run in zip(group.seeds, group.runs, strict=True)],
         "notes": seed_table.group_notes(group),
     }
 
@@ -227,13 +208,6 @@ def _classes(run: Run, target: Path) -> dict[str, Any]:
         ("confused most", class_scores.CONFUSED, class_scores.confused_pairs(run)),
     )
     return {"run": page_link(run.folder, target), "tables": tables}
-
-
-def _log(name: str, log: Log) -> tuple[str, str, str]:
-    records = f"{len(log.epochs)} epochs" if log.epochs else "1 evaluation"
-    if log.epochs:
-        records += f", {log.epochs[0].epoch} to {log.epochs[-1].epoch}"
-    return name, records, str(log.foreign_lines)
 
 
 def _downloads(files: Iterable[str], target: Path) -> list[tuple[str, list[Link]]]:

@@ -88,12 +88,7 @@ def markdown_report(
 def _run_list(runs: Sequence[Run], unfinished: Sequence[Path], target: Path) -> list[str]:
     """List the sealed runs, what could not be found out about them, and the unfinished ones."""
     header = ("Run", "Kind", "Devices", "Software", "Data", "Epochs", "Commit", "Foreign log lines", "Checkpoints")
-    rows = []
-    for run in runs:
-        epochs = str(len(run.log.epochs)) if run.kind == "train" else phrases.NONE
-        texts = [run.kind, run.env.hardware, run.env.software, phrases.data_text(run), epochs, phrases.commit_text(run)]
-        texts += [str(run.log.foreign_lines), phrases.checkpoints_text(run)]
-        rows.append((folder_link(run.folder, target), *map(md, texts)))
+    rows = [(folder_link(run.folder, target), *map(md, phrases.run_row(run).values())) for run in runs]
     lines = grid(header, rows) if rows else ["No finished run."]
     resumed = [run for run in runs if run.resumptions]
     if resumed:
@@ -140,12 +135,7 @@ def _resumptions(run: Run) -> str:
 def _published_logs(logs: Mapping[str, Log]) -> list[str]:
     """List what each of the published logs holds."""
     header = ("File", "Records", "Foreign lines")
-    rows = []
-    for name, log in sorted(logs.items()):
-        records = f"{len(log.epochs)} epochs" if log.epochs else "1 evaluation"
-        if log.epochs:
-            records += f", {log.epochs[0].epoch} to {log.epochs[-1].epoch}"
-        rows.append((md(name), records, str(log.foreign_lines)))
+    rows = [tuple(map(md, phrases.log_row(name, log))) for name, log in sorted(logs.items())]
     return ["Every published value that stands in a log was read from it again and agrees.", "", *grid(header, rows)]
 
 

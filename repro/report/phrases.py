@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from repro.published.schema import Claim, Measured, Published, Verdict
-from repro.records.schema import DataSet, ResumeEvent, Run
+from repro.records.schema import DataSet, Log, ResumeEvent, Run
 
 _LONG = 600  # seconds; longer times are shown in hours too
 NONE = "–"
@@ -92,6 +92,28 @@ def _in_hours(figure: Published, time: float) -> str:
     return f" = {time / 3600:.2f} h" if figure.unit == "s" and time > _LONG else ""
 
 
+def run_row(run: Run) -> dict[str, str]:
+    """Describe a run by the columns of the table of runs, behind its name."""
+    return {
+        "kind": run.kind,
+        "devices": run.env.hardware,
+        "software": run.env.software,
+        "data": data_text(run),
+        "epochs": str(len(run.log.epochs)) if run.kind == "train" else NONE,
+        "commit": commit_text(run),
+        "foreign": str(run.log.foreign_lines),
+        "checkpoints": f"{run.absent_checkpoints} sealed, not kept here" if run.absent_checkpoints else NONE,
+    }
+
+
+def log_row(name: str, log: Log) -> tuple[str, str, str]:
+    """Describe a published log by its name, its records and its foreign lines."""
+    records = f"{len(log.epochs)} epochs" if log.epochs else "1 evaluation"
+    if log.epochs:
+        records += f", {log.epochs[0].epoch} to {log.epochs[-1].epoch}"
+    return name, records, str(log.foreign_lines)
+
+
 def commit_text(run: Run) -> str:
     """Name the code of a run, in short."""
     return (run.env.commit or "not recorded")[:12] + (", with changes" if run.env.dirty else "")
@@ -106,11 +128,6 @@ def images_text(found: DataSet) -> str:
     """Describe the images of one split."""
     kind = f"hash of {found.hash_kind}" if found.hash_kind else "no hash"
     return f"{found.images:,} images of {found.classes:,} classes ({kind})"
-
-
-def checkpoints_text(run: Run) -> str:
-    """Count the checkpoints that are sealed and not kept."""
-    return f"{run.absent_checkpoints} sealed, not kept here" if run.absent_checkpoints else NONE
 
 
 def resumption_parts(found: ResumeEvent) -> list[str]:

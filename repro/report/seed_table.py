@@ -17,7 +17,11 @@ INTRODUCTION = (
 def seed_section(runs: Sequence[Run], target: Path) -> list[str]:
     """Write the section: one row a group and figure, below them the runs, and those that fit no group."""
     groups = list(enumerate(group_seeds(runs), 1))
-    rows = [_row(group, number, spread) for number, group in groups for spread in group.spreads]
+    rows = [
+        (f"{md(group_title(group))} ({number})", seed_list(group), *spread_row(spread))
+        for number, group in groups
+        for spread in group.spreads
+    ]
     lines = [INTRODUCTION, "", *grid(HEADER, rows), ""] if groups else ["No recipe was run with two or more seeds."]
     for number, group in groups:
         members = zip(group.seeds, group.runs, strict=True)
@@ -35,22 +39,18 @@ def terminal_seeds(runs: Iterable[Run]) -> str:
     text = ""
     for group in group_seeds(runs):
         rows = [(f"seeds {seed_list(group)}", "n", "mean", "standard deviation")]
-        rows += [(s.title, str(s.n), spread_number(s, s.mean), spread_deviation(s)) for s in group.spreads]
+        rows += [spread_row(spread)[:4] for spread in group.spreads]
         text += f"\n{'; '.join((group_title(group), *group_notes(group)))}\n{columns(rows)}\n"
     return text
 
 
-def _row(group: SeedGroup, number: int, spread: Spread) -> tuple[str, ...]:
-    return (
-        f"{md(group_title(group))} ({number})",
-        seed_list(group),
-        spread.title,
-        str(spread.n),
-        spread_number(spread, spread.mean),
-        spread_deviation(spread),
-        spread_number(spread, spread.minimum),
-        spread_number(spread, spread.maximum),
+def spread_row(spread: Spread) -> tuple[str, str, str, str, str, str]:
+    """Format one measure over the seeds: title, n, mean, standard deviation, minimum, maximum."""
+    mean, minimum, maximum = (
+        f"{number:,.{spread.decimals}f} {spread.unit}" for number in (spread.mean, spread.minimum, spread.maximum)
     )
+    deviation = f"{spread.deviation:,.{spread.decimals}f} {'points' if spread.unit == '%' else spread.unit}"
+    return spread.title, str(spread.n), mean, deviation, minimum, maximum
 
 
 def group_title(group: SeedGroup) -> str:
@@ -67,14 +67,3 @@ def group_notes(group: SeedGroup) -> list[str]:
     """Say what was left out."""
     left_out = f"older runs of the same seeds that are left out: {group.repetitions}"
     return [left_out, *group.notes] if group.repetitions else [*group.notes]
-
-
-def spread_number(spread: Spread, number: float) -> str:
-    """Format a mean, minimum or maximum with its unit."""
-    return f"{number:,.{spread.decimals}f} {spread.unit}"
-
-
-def spread_deviation(spread: Spread) -> str:
-    """Format the standard deviation with its unit."""
-    unit = "points" if spread.unit == "%" else spread.unit
-    return f"{spread.deviation:,.{spread.decimals}f} {unit}"
