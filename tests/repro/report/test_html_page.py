@@ -271,7 +271,7 @@ def test_headings_come_in_order_and_sections_are_named(page: Page) -> None:
     assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
     kinds = [tag for tag, _ in page.tags]
     assert [kinds.count(kind) for kind in ("header", "nav", "main", "footer")] == [1, 1, 1, 1]
-    assert page.values("html", "lang") == ["en-GB"]
+    assert page.values("html", "lang") == ["en-US"]
     assert len(page.values("section", "aria-labelledby")) == kinds.count("section") == 9
 
 
