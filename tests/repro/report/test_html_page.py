@@ -49,9 +49,6 @@ class Page(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
-    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attributes)))
-
     def handle_data(self, data: str) -> None:
         if "style" not in self.open:
             self.words.append(data)

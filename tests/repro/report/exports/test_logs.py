@@ -18,7 +18,7 @@ from repro.records.schema import ResumeEvent, Run, Steps
 from repro.report.exports.clock import Clock, training_clock
 from repro.report.exports.dllogger import dllogger_text
 from repro.report.exports.mllog import mllog_text
-from tests.support.folders import eval_run, resume, tiny_train_run
+from tests.support.folders import resume, tiny_train_run
 
 STARTED = {"started": "2026-11-23T08:00:00Z"}
 
@@ -87,23 +87,19 @@ def test_an_epoch_that_was_interrupted_ends_after_its_second_part(trained: Run) 
     assert stamps == sorted(stamps)
 
 
-@pytest.mark.parametrize(
-    "facts", [{}, {"started": None}, {"started": "yesterday"}, {"started": 3}, {"started": "2026-11-23 08:00:00"}]
-)
-def test_without_the_time_of_the_start_there_is_no_log(trained: Run, facts: dict[str, Any]) -> None:
-    run = replace(trained, env=replace(trained.env, facts=facts))
-    assert (mllog_text(run), dllogger_text(run)) == (None, None)
+@pytest.mark.parametrize("started", [None, "yesterday", 3, "2026-11-23 08:00:00"])
+def test_without_the_time_of_the_start_there_is_no_log_and_none_of_an_evaluation(
+    kept: list[Run], started: object
+) -> None:
+    trained, evaluated = kept
+    for run in (replace(trained, env=replace(trained.env, facts={"started": started})), evaluated):
+        assert (mllog_text(run), dllogger_text(run)) == (None, None)
 
 
 @pytest.mark.parametrize("time_ms", [float("nan"), float("inf"), -1e300, 1e300])
 def test_times_that_cannot_be_are_no_times(trained: Run, time_ms: float) -> None:
     times = array("d", [time_ms, *trained.steps.step_time_ms[1:]])
     assert training_clock(replace(trained, steps=replace(trained.steps, step_time_ms=times))) is None
-
-
-def test_an_evaluation_has_no_training_log(tmp_path: Path) -> None:
-    run = read_run(eval_run(tmp_path, env=STARTED))
-    assert (mllog_text(run), dllogger_text(run)) == (None, None)
 
 
 # ------------------------------------------------------------------------------------------------- MLPerf
