@@ -14,10 +14,10 @@ from typing import NamedTuple
 from repro.doctor.machine import Diagnosis, Machine, failure, number_ranges, ok, one_line, warning
 from repro.doctor.software import accepted_cann, compiled_with_cann, mindspore_version
 
-DRIVER = "/usr/local/Ascend/driver/version.info"
+_DRIVER = "/usr/local/Ascend/driver/version.info"
 DRIVER_FIX = "install Ascend's driver and firmware (HDK), or run on a machine that has Ascends"
-TOOLKITS = ("/usr/local/Ascend/ascend-toolkit/latest", "/usr/local/Ascend/cann", "/usr/local/Ascend/latest")
-SHARED_NODES = ("/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc")
+_TOOLKITS = ("/usr/local/Ascend/ascend-toolkit/latest", "/usr/local/Ascend/cann", "/usr/local/Ascend/latest")
+_SHARED_NODES = ("/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc")
 BUSY = 0.2  # of a device's memory; an idle 910B with 32 GB is logged with 9 % in use
 # MindSpore, CANN, driver: what the documentation of MindSpore Transformers r1.9.0 pairs, for Atlas A2 and A3.
 PAIRS = (
@@ -29,7 +29,7 @@ PAIRS = (
 )
 
 
-class Npu(NamedTuple):
+class _Npu(NamedTuple):
     """One chip of npu-smi's table; memory in MB."""
 
     device: int  # as in /dev/davinci<device>
@@ -44,7 +44,7 @@ def check_ascends(machine: Machine, wanted: Sequence[int]) -> tuple[list[Diagnos
     """Check driver and devices; return the findings, and how many devices the run gets. No ``wanted`` means all."""
     nodes = sorted(int(path.name[7:]) for path in machine.path("/dev").glob("davinci[0-9]*") if path.name[7:].isdigit())
     answer = machine.run("npu-smi", "info")
-    npus, processes = parse_npu_smi(answer.output)
+    npus, processes = _parse_npu_smi(answer.output)
     driver = driver_version(machine)
     if not nodes and not npus:
         said = answer.problem or f"npu-smi lists no device: {one_line(answer.output)!r}"
@@ -53,7 +53,7 @@ def check_ascends(machine: Machine, wanted: Sequence[int]) -> tuple[list[Diagnos
     findings = [
         ok("driver", f"Ascend {driver}")
         if driver
-        else warning("driver", f"version not known: no version in {DRIVER}", "see that the driver's folder is there")
+        else warning("driver", f"version not known: no version in {_DRIVER}", "see that the driver's folder is there")
     ]
     seen = nodes or [npu.device for npu in npus]
     # In a container the devices that were passed on may count anew from 0.
@@ -78,7 +78,7 @@ def check_ascends(machine: Machine, wanted: Sequence[int]) -> tuple[list[Diagnos
 
 def driver_version(machine: Machine) -> str:
     """Read the driver's version, such as 25.5.0; empty if its folder does not tell."""
-    return _value(machine.read(DRIVER), "package_version", "Version")
+    return _value(machine.read(_DRIVER), "package_version", "Version")
 
 
 def _value(text: str, *names: str) -> str:
@@ -87,13 +87,13 @@ def _value(text: str, *names: str) -> str:
     return next((match[1] for match in found if match), "")
 
 
-def parse_npu_smi(text: str) -> tuple[list[Npu], list[tuple[tuple[int, int], str]]]:
+def _parse_npu_smi(text: str) -> tuple[list[_Npu], list[tuple[tuple[int, int], str]]]:
     """Parse the table of `npu-smi info`: its chips, and its processes as (NPU, chip), "pid name".
 
     A chip has two rows: number, name and health of its card, then its own number and memory. Lines of any other shape
     are skipped.
     """
-    npus: list[Npu] = []
+    npus: list[_Npu] = []
     processes: list[tuple[tuple[int, int], str]] = []
     card: tuple[int, str, str] | None = None
     for line in text.splitlines():
@@ -110,11 +110,11 @@ def parse_npu_smi(text: str) -> tuple[list[Npu], list[tuple[tuple[int, int], str
             pairs = re.findall(r"(\d+)\s*/\s*(\d+)", cells[2])
             used, total = map(int, pairs[-1]) if pairs else (0, 0)
             device = int(first[1]) if len(first) > 1 else card[0]
-            npus.append(Npu(device, card[1], card[2], used, total, (card[0], int(first[0]))))
+            npus.append(_Npu(device, card[1], card[2], used, total, (card[0], int(first[0]))))
     return npus, processes
 
 
-def generation(name: str) -> str:
+def _generation(name: str) -> str:
     """Classify a chip: 910 (the published run's), 910b (Atlas A2), a3, or empty for any other."""
     if name.startswith("310"):
         return ""
@@ -125,9 +125,9 @@ def generation(name: str) -> str:
     return "a3" if re.match(r"Ascend910|910_93", name) else ""
 
 
-def _chips(npus: Sequence[Npu]) -> Iterable[Diagnosis]:
+def _chips(npus: Sequence[_Npu]) -> Iterable[Diagnosis]:
     for name in sorted({npu.name for npu in npus}):
-        kind = generation(name)
+        kind = _generation(name)
         if kind == "910b":
             yield ok("chip", f"{name} (Atlas A2), which MindSpore 2.10.0 compiles its operators for")
         elif kind == "910":
@@ -142,7 +142,7 @@ def _chips(npus: Sequence[Npu]) -> Iterable[Diagnosis]:
 
 
 def _nodes(machine: Machine, used: Sequence[int]) -> Iterable[Diagnosis]:
-    paths = [f"/dev/davinci{index}" for index in used] + list(SHARED_NODES)
+    paths = [f"/dev/davinci{index}" for index in used] + list(_SHARED_NODES)
     missing = [path for path in paths if not machine.path(path).exists()]
     closed = [path for path in paths if path not in missing and not os.access(machine.path(path), os.R_OK | os.W_OK)]
     if missing:
@@ -156,7 +156,7 @@ def _nodes(machine: Machine, used: Sequence[int]) -> Iterable[Diagnosis]:
         yield ok("nodes", f"/dev/davinci{number_ranges(list(used))} and the three that all share can be opened")
 
 
-def _health(npus: Sequence[Npu]) -> Iterable[Diagnosis]:
+def _health(npus: Sequence[_Npu]) -> Iterable[Diagnosis]:
     bad = [npu for npu in npus if npu.health != "OK"]
     if not bad:
         return
@@ -166,7 +166,7 @@ def _health(npus: Sequence[Npu]) -> Iterable[Diagnosis]:
     yield failure("health", text, fix) if severe else warning("health", text, fix)
 
 
-def _free(npus: Sequence[Npu], processes: Sequence[tuple[tuple[int, int], str]]) -> Iterable[Diagnosis]:
+def _free(npus: Sequence[_Npu], processes: Sequence[tuple[tuple[int, int], str]]) -> Iterable[Diagnosis]:
     cards = {npu.card: npu.device for npu in npus}
     theirs = [f"{who} on device {cards[card]}" for card, who in processes if card in cards]
     busy = [f"{npu.used / npu.total:.0%} of device {npu.device}" for npu in npus if npu.used > BUSY * npu.total > 0]
@@ -182,10 +182,10 @@ def check_cann(machine: Machine, venv: str) -> Iterable[Diagnosis]:
     """Check CANN's version, and whether it fits MindSpore and the driver."""
     get = machine.environment.get
     named = get("ASCEND_HOME_PATH") or get("ASCEND_TOOLKIT_HOME")
-    home = next((place for place in [named, *TOOLKITS] if place and machine.path(place).is_dir()), None)
+    home = next((place for place in [named, *_TOOLKITS] if place and machine.path(place).is_dir()), None)
     if not home:
         fix = "install it and run `source /usr/local/Ascend/ascend-toolkit/set_env.sh`, or use the image (CONTAINER=1)"
-        yield failure("CANN", f"not found: {named or TOOLKITS[0]} is no folder", fix)
+        yield failure("CANN", f"not found: {named or _TOOLKITS[0]} is no folder", fix)
         return
     if not named:
         yield failure("CANN", f"is in {home}, but this shell is not set up for it", f"run: source {home}/set_env.sh")

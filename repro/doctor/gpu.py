@@ -11,21 +11,21 @@ from repro.doctor.machine import Answer, Diagnosis, Machine, failure, number_ran
 from repro.doctor.software import packages
 
 # CUDA 11.8's release notes: the oldest driver that runs it, and the one that it came with.
-OLDEST_DRIVER, FULL_DRIVER = (450, 80, 2), (520, 61, 5)
+_OLDEST_DRIVER, _FULL_DRIVER = (450, 80, 2), (520, 61, 5)
 # What libcuda_ops.so.11 of MindSpore 2.10.0 holds, by its fat binary: code for 6.0, 6.1, 7.0, 7.5, 8.0 and, to be
 # compiled on the device, for 6.0 and 8.6. Code runs on any device of the same major number and the same or a higher
 # minor one. Its NCCL has code for 6.0 alone, so on newer devices that is compiled there too.
-OLDEST_CODE, COMPILED_THERE, UNKNOWN_TO_CUDA_11 = (6, 0), (9, 0), (10, 0)
-LIBRARIES = [  # that its GPU plugin names, all of CUDA 11
+_OLDEST_CODE, _COMPILED_THERE, _UNKNOWN_TO_CUDA_11 = (6, 0), (9, 0), (10, 0)
+_LIBRARIES = [  # that its GPU plugin names, all of CUDA 11
     *("libcudart.so.11.0", "libcublas.so.11", "libcudnn.so.8", "libcufft.so.10"),
     *("libcurand.so.10", "libcusolver.so.11", "libcusparse.so.11", "libnvrtc.so.11.2"),
 ]
 BUSY = 0.2  # of a device's memory: beyond it a run lacks what it needs, or is timed beside another one
 DRIVER_FIX = "install NVIDIA's driver >= 450.80.02 (better 520.61.05 or newer), or run on a machine that has a GPU"
-QUERY = "index,name,driver_version,memory.total,memory.used"
+_QUERY = "index,name,driver_version,memory.total,memory.used"
 
 
-class Gpu(NamedTuple):
+class _Gpu(NamedTuple):
     """One line of nvidia-smi; memory in MiB, capability such as (8, 0) or None if the driver does not tell."""
 
     device: int
@@ -38,7 +38,7 @@ class Gpu(NamedTuple):
 
 def check_gpus(machine: Machine, wanted: Sequence[int]) -> tuple[list[Diagnosis], int]:
     """Check driver and devices; return the findings, and how many devices the run gets. No ``wanted`` means all."""
-    gpus, problem = read_gpus(machine)
+    gpus, problem = _read_gpus(machine)
     if problem:
         return [problem], len(wanted) or 1
     # In a container the devices that were passed on count anew from 0.
@@ -60,11 +60,11 @@ def check_gpus(machine: Machine, wanted: Sequence[int]) -> tuple[list[Diagnosis]
     ], len(used)
 
 
-def read_gpus(machine: Machine) -> tuple[list[Gpu], Diagnosis | None]:
+def _read_gpus(machine: Machine) -> tuple[list[_Gpu], Diagnosis | None]:
     """List the GPUs that nvidia-smi knows, or say why there are none."""
-    answer = _query(machine, f"{QUERY},compute_cap")
+    answer = _query(machine, f"{_QUERY},compute_cap")
     if "compute_cap" in answer.problem + answer.output:  # drivers before 510 do not know that field
-        answer = _query(machine, QUERY)
+        answer = _query(machine, _QUERY)
     if answer.missing:
         return [], failure("driver", "no NVIDIA driver: nvidia-smi was not found", DRIVER_FIX)
     words = answer.problem + answer.output
@@ -87,24 +87,24 @@ def _query(machine: Machine, fields: str) -> Answer:
     return machine.run("nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits")
 
 
-def _gpu(line: str) -> Gpu | None:
+def _gpu(line: str) -> _Gpu | None:
     cells = [cell.strip() for cell in line.split(",")]
     if len(cells) not in (5, 6) or not cells[0].isdigit() or not re.match(r"\d+\.\d+", cells[2]):
         return None
     total, used = (int(cell) if cell.isdigit() else 0 for cell in cells[3:5])  # [N/A] on some
     capability = re.fullmatch(r"(\d+)\.(\d+)", cells[5]) if len(cells) == 6 else None
     parts = (int(capability[1]), int(capability[2])) if capability else None
-    return Gpu(int(cells[0]), cells[1], cells[2], total, used, parts)
+    return _Gpu(int(cells[0]), cells[1], cells[2], total, used, parts)
 
 
-def _driver(gpus: Sequence[Gpu]) -> Diagnosis:
+def _driver(gpus: Sequence[_Gpu]) -> Diagnosis:
     driver = gpus[0].driver
     number = tuple(int(part) for part in re.findall(r"\d+", driver))
-    if number < OLDEST_DRIVER:
+    if number < _OLDEST_DRIVER:
         return failure("driver", f"NVIDIA {driver} is too old for CUDA 11.8", DRIVER_FIX)
-    if number >= FULL_DRIVER:
+    if number >= _FULL_DRIVER:
         return ok("driver", f"NVIDIA {driver}, made for CUDA 11.8 or newer")
-    compiled = len(gpus) > 1 or any(gpu.capability and gpu.capability >= COMPILED_THERE for gpu in gpus)
+    compiled = len(gpus) > 1 or any(gpu.capability and gpu.capability >= _COMPILED_THERE for gpu in gpus)
     text = f"NVIDIA {driver} runs CUDA 11.8 as a minor version of CUDA 11"
     if not compiled:
         return ok("driver", text)
@@ -112,19 +112,19 @@ def _driver(gpus: Sequence[Gpu]) -> Diagnosis:
     return warning("driver", text, fix)
 
 
-def _kernels(gpus: Sequence[Gpu]) -> Iterable[Diagnosis]:
+def _kernels(gpus: Sequence[_Gpu]) -> Iterable[Diagnosis]:
     """Check whether MindSpore's compiled code fits each kind of device."""
     for capability in sorted({gpu.capability for gpu in gpus if gpu.capability}):
         name = "{}.{}".format(*capability)
-        if capability < OLDEST_CODE:
+        if capability < _OLDEST_CODE:
             text = f"compute capability {name}; MindSpore has code for 6.0 and newer"
             yield failure("kernels", text, "take a newer GPU (Pascal or newer)")
-        elif capability >= UNKNOWN_TO_CUDA_11:
+        elif capability >= _UNKNOWN_TO_CUDA_11:
             text = (
                 f"compute capability {name} is newer than CUDA 11: cuBLAS and cuDNN have no code for it (not verified)"
             )
             yield warning("kernels", text, "run `make fingerprint` on it before a long run, or take an older GPU")
-        elif capability >= COMPILED_THERE:
+        elif capability >= _COMPILED_THERE:
             yield ok("kernels", f"compute capability {name}: compiled on the device, so the first start takes longer")
         else:
             yield ok("kernels", f"compute capability {name}: MindSpore has code for it")
@@ -143,7 +143,7 @@ def _nodes(machine: Machine) -> Iterable[Diagnosis]:
         )
 
 
-def _free(machine: Machine, gpus: Sequence[Gpu]) -> Iterable[Diagnosis]:
+def _free(machine: Machine, gpus: Sequence[_Gpu]) -> Iterable[Diagnosis]:
     """Check whether others compute on the devices. Processes of other containers are not listed, their memory is."""
     busy = {gpu.device: gpu.used / gpu.total for gpu in gpus if gpu.total and gpu.used > BUSY * gpu.total}
     fields = "--query-compute-apps=pid,process_name,used_memory"
@@ -170,7 +170,7 @@ def check_cuda(machine: Machine, venv: str) -> Iterable[Diagnosis]:
     folders = [machine.path(place) for place in machine.environment.get("LD_LIBRARY_PATH", "").split(":") if place]
     folders += [machine.path(place) for place in ("/usr/local/cuda/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib64")]
     folders += [library for place in packages(venv) for library in place.glob("nvidia/*/lib")]
-    missing = [name for name in LIBRARIES if not any((folder / name).exists() for folder in folders)]
+    missing = [name for name in _LIBRARIES if not any((folder / name).exists() for folder in folders)]
     fix = "run in the GPU image (CONTAINER=1), or install CUDA 11.8 and cuDNN 8 and set LD_LIBRARY_PATH and CUDA_HOME"
     if missing:
         yield failure("CUDA", f"not found: {', '.join(missing)}", fix)

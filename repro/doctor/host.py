@@ -16,21 +16,21 @@ from repro.footprint import RANK_MEMORY
 
 WORKERS = 14  # threads that prepare images, of each rank: train_num_workers of the published recipe
 # A rank that trains the tiny recipe on a CPU with 14 workers has 36 threads and 7 open files.
-LEAST_MEMORY = 2 * GB  # of each rank
-THREADS, LEAST_THREADS = 64, 36  # of each rank; MindSpore adds a pool or two as large as the number of cores
-SHARED_MEMORY = 1 << 30  # NCCL's documentation asks containers for 1 GiB; 8 devices overflow docker's 64 MB
-OPEN_FILES, LEAST_OPEN_FILES = 1024, 64
-GROUP = "/sys/fs/cgroup"  # a container sees its own there
+_LEAST_MEMORY = 2 * GB  # of each rank
+_THREADS, _LEAST_THREADS = 64, 36  # of each rank; MindSpore adds a pool or two as large as the number of cores
+_SHARED_MEMORY = 1 << 30  # NCCL's documentation asks containers for 1 GiB; 8 devices overflow docker's 64 MB
+_OPEN_FILES, _LEAST_OPEN_FILES = 1024, 64
+_GROUP = "/sys/fs/cgroup"  # a container sees its own there
 UNLIMITED = resource.RLIM_INFINITY
-CLOCK_SLACK_S = 300.0  # of another machine's clock, which may have dated the newest file
-SYNCHRONIZED_US = 16_000_000  # the kernel's own estimate of its error grows to this where nothing sets the clock
+_CLOCK_SLACK_S = 300.0  # of another machine's clock, which may have dated the newest file
+_SYNCHRONIZED_US = 16_000_000  # the kernel's own estimate of its error grows to this where nothing sets the clock
 
 
 def check_cores(machine: Machine, device: str, ranks: int) -> Diagnosis:
     """Compare the cores that this process may use with the threads that prepare images."""
     cores = float(len(os.sched_getaffinity(0)))
-    quota, period = machine.read(f"{GROUP}/cpu.max").split() or [
-        machine.read(f"{GROUP}/cpu/cpu.cfs_{name}_us").strip() for name in ("quota", "period")
+    quota, period = machine.read(f"{_GROUP}/cpu.max").split() or [
+        machine.read(f"{_GROUP}/cpu/cpu.cfs_{name}_us").strip() for name in ("quota", "period")
     ]
     if quota.isdigit() and period.isdigit():
         cores = min(cores, int(quota) / int(period))
@@ -54,13 +54,13 @@ def check_memory(machine: Machine, ranks: int) -> Diagnosis:
     limit = _control(machine, "memory.max", "memory/memory.limit_in_bytes")
     used = _control(machine, "memory.current", "memory/memory.usage_in_bytes")
     if limit is not None and used is not None:
-        texts = (machine.read(f"{GROUP}/{name}") for name in ("memory.stat", "memory/memory.stat"))
+        texts = (machine.read(f"{_GROUP}/{name}") for name in ("memory.stat", "memory/memory.stat"))
         cached = re.search(r"^(?:total_)?inactive_file (\d+)", next(filter(None, texts), ""), re.MULTILINE)
         free = min(free, limit - used + (int(cached[1]) if cached else 0))
     text = f"{size(free)} free for {ranks} rank{'s' if ranks > 1 else ''}"
-    if free < ranks * LEAST_MEMORY:
+    if free < ranks * _LEAST_MEMORY:
         return failure(
-            "memory", text, f"free at least {size(ranks * LEAST_MEMORY)}, better {size(ranks * RANK_MEMORY)}"
+            "memory", text, f"free at least {size(ranks * _LEAST_MEMORY)}, better {size(ranks * RANK_MEMORY)}"
         )
     if free < ranks * RANK_MEMORY:
         return warning("memory", text, f"free {size(ranks * RANK_MEMORY)} (6 GB a rank), or use fewer devices")
@@ -78,7 +78,7 @@ def check_shared_memory(machine: Machine, ranks: int) -> Diagnosis:
     state = os.statvfs(folder)
     free = state.f_bavail * state.f_frsize
     text = f"{size(free)} free in /dev/shm"
-    if free >= SHARED_MEMORY:
+    if free >= _SHARED_MEMORY:
         return ok("shared memory", text)
     fix = "give the container --shm-size=1g or more, or mount a larger one: sudo mount -o remount,size=8g /dev/shm"
     return warning("shared memory", f"{text}, and collectives of {ranks} devices may need 1 GiB", fix)
@@ -88,15 +88,15 @@ def check_limits(machine: Machine, device: str, ranks: int) -> Iterable[Diagnosi
     """Check ulimit -n, -u and -l, and how many threads the control group allows."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     text = f"{_limit(files)} a process (ulimit -n)"
-    if files != UNLIMITED and files < OPEN_FILES:
-        fix = f"run: ulimit -n {OPEN_FILES}, or raise nofile in /etc/security/limits.conf"
-        severe = files < LEAST_OPEN_FILES
+    if files != UNLIMITED and files < _OPEN_FILES:
+        fix = f"run: ulimit -n {_OPEN_FILES}, or raise nofile in /etc/security/limits.conf"
+        severe = files < _LEAST_OPEN_FILES
         note = f"{text}; collectives may open some hundred"
         yield failure("open files", note, fix) if severe else warning("open files", note, fix)
     else:
         yield ok("open files", text)
 
-    needed = ranks * (THREADS + 2 * (os.cpu_count() or 1))
+    needed = ranks * (_THREADS + 2 * (os.cpu_count() or 1))
     # The superuser's threads are not limited.
     limits = [("ulimit -u", resource.getrlimit(resource.RLIMIT_NPROC)[0] if os.geteuid() else UNLIMITED)]
     group = _control(machine, "pids.max", "pids/pids.max")
@@ -108,7 +108,7 @@ def check_limits(machine: Machine, device: str, ranks: int) -> Iterable[Diagnosi
         yield ok("threads", text)
     else:
         fix = f"run: ulimit -u {needed}, or give the container --pids-limit={needed}"
-        severe = threads < ranks * LEAST_THREADS
+        severe = threads < ranks * _LEAST_THREADS
         yield failure("threads", text, fix) if severe else warning("threads", text, fix)
 
     locked = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
@@ -123,7 +123,7 @@ def check_limits(machine: Machine, device: str, ranks: int) -> Iterable[Diagnosi
 
 def _control(machine: Machine, *names: str) -> int | None:
     """Read a limit of this process's control group, by its name in version 2 or 1; None if there is none."""
-    texts = (machine.read(f"{GROUP}/{name}").strip() for name in names)
+    texts = (machine.read(f"{_GROUP}/{name}").strip() for name in names)
     return next((int(text) for text in texts if text.isdigit()), None)
 
 
@@ -151,12 +151,12 @@ def check_clock(now: float, newest: float, error_us: int | None) -> Diagnosis:
         error_us: What `clock_error_us` says.
     """
     text = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
-    if now < newest - CLOCK_SLACK_S:
+    if now < newest - _CLOCK_SLACK_S:
         behind = f"{text} is before the newest file of this project ({time.strftime('%Y-%m-%d', time.gmtime(newest))})"
         return failure("clock", behind, "set it: sudo timedatectl set-ntp true; logs and run folders are named by it")
     if error_us is None:
         return ok("clock", f"{text}; whether anything keeps it right is not known")
-    if error_us < SYNCHRONIZED_US:
+    if error_us < _SYNCHRONIZED_US:
         return ok("clock", f"{text}, synchronised")
     fix = (
         "run: sudo timedatectl set-ntp true (durations are right without it; the logs of several machines would differ)"

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 OK, WARNING, FAILURE = "ok", "warning", "failure"
 GB = 10**9
-OUTPUT_LIMIT = 1 << 20  # bytes of a tool's output; a driver's tool that prints more is not sane
+_OUTPUT_LIMIT = 1 << 20  # bytes of a tool's output; a driver's tool that prints more is not sane
 
 
 class Diagnosis(NamedTuple):
@@ -136,7 +136,7 @@ def _listen(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, b
             said[pipe] += block
             if not block:
                 waiting.remove(pipe)
-            if len(said[pipe]) > OUTPUT_LIMIT:
+            if len(said[pipe]) > _OUTPUT_LIMIT:
                 raise ValueError("too much output")
     return said[pipes[0]], said[pipes[1]]
 

@@ -13,29 +13,29 @@ from pathlib import Path
 
 from repro.doctor.machine import Diagnosis, Machine, failure, ok, one_line
 
-PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+_PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 BOOTSTRAP = Path(__file__).parents[1] / "bootstrap.py"
 ACCEPTED_CANN = ("8.2", "8.3", "8.5", "9.0", "9.1")  # by MindSpore 2.10.0's run_check/_check_version.py
-ENGINES = ("docker", "podman")
+_ENGINES = ("docker", "podman")
 # Only an engine fills these in, not its client.
-SERVER = {
+_SERVER = {
     "docker": ("version", "--format", "{{.Server.Version}}"),
     "podman": ("info", "--format", "{{.Version.Version}}"),
 }
-CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi", "/run/cdi")
-TOOLKIT = "install the NVIDIA Container Toolkit, then "
-DOCKER_FIX = TOOLKIT + "run: sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker"
-CDI_FIX = TOOLKIT + "run: sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+_CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi", "/run/cdi")
+_TOOLKIT = "install the NVIDIA Container Toolkit, then "
+_DOCKER_FIX = _TOOLKIT + "run: sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker"
+_CDI_FIX = _TOOLKIT + "run: sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
 
 
 def check_engine(machine: Machine, wanted: str, device: str) -> Iterable[Diagnosis]:
     """Check the engine that a run will use (``wanted``: docker, podman, or any), and whether it can pass GPUs on."""
     problems = []
-    for engine in ENGINES if wanted == "any" else (wanted,):
+    for engine in _ENGINES if wanted == "any" else (wanted,):
         if engine == "docker" and "podman" in machine.run("docker", "--version").output.lower():
             problems.append("docker is another name of podman here")
             continue
-        answer = machine.run(engine, *SERVER[engine])
+        answer = machine.run(engine, *_SERVER[engine])
         version = one_line(answer.output)
         if not answer.problem and re.match(r"\d+\.\d+", version):
             yield ok("engine", f"{engine} {version}")
@@ -60,24 +60,24 @@ def _gpus_in_docker(machine: Machine) -> Diagnosis:
         return ok("GPU runtime", "docker has the NVIDIA runtime")
     if machine.which("nvidia-container-runtime-hook") or _cdi(machine):
         return ok("GPU runtime", "the NVIDIA Container Toolkit is here")
-    return failure("GPU runtime", "docker can't pass GPUs on: it knows no NVIDIA runtime", DOCKER_FIX)
+    return failure("GPU runtime", "docker can't pass GPUs on: it knows no NVIDIA runtime", _DOCKER_FIX)
 
 
 def _gpus_by_cdi(machine: Machine) -> Diagnosis:
     found = _cdi(machine)
     if not found:
-        text = f"podman can't pass GPUs on: no specification of nvidia.com/gpu in {' or '.join(CDI_FOLDERS[:2])}"
-        return failure("GPU runtime", text, CDI_FIX)
+        text = f"podman can't pass GPUs on: no specification of nvidia.com/gpu in {' or '.join(_CDI_FOLDERS[:2])}"
+        return failure("GPU runtime", text, _CDI_FIX)
     path, text = found
     driver = re.search(r"/[^\s\"':]*/libcuda\.so\.\d[\d.]+", text)
     if driver and not machine.path(driver[0]).exists():
-        return failure("GPU runtime", f"{path} was made for another driver: {driver[0]} is gone", CDI_FIX)
+        return failure("GPU runtime", f"{path} was made for another driver: {driver[0]} is gone", _CDI_FIX)
     return ok("GPU runtime", f"podman knows the GPUs from {path}")
 
 
 def _cdi(machine: Machine) -> tuple[Path, str] | None:
     """Find the file that describes the GPUs to container engines; return it with its text."""
-    for folder in CDI_FOLDERS:
+    for folder in _CDI_FOLDERS:
         for path in sorted(machine.path(folder).glob("*")):
             text = machine.read(f"{folder}/{path.name}") if path.suffix in (".yaml", ".yml", ".json") else ""
             if "nvidia.com/gpu" in text:
@@ -133,7 +133,7 @@ def mindspore_version(venv: str) -> tuple[str, bool]:
     for folder in packages(venv):
         for path in sorted(folder.glob("mindspore-*.dist-info")):
             return path.name[len("mindspore-") : -len(".dist-info")], True
-    found = re.search('"mindspore==([^"]+)"', PROJECT.read_text(encoding="utf-8")) if PROJECT.is_file() else None
+    found = re.search('"mindspore==([^"]+)"', _PROJECT.read_text(encoding="utf-8")) if _PROJECT.is_file() else None
     return (found[1] if found else "unknown"), False
 
 

@@ -11,14 +11,14 @@ from typing import NamedTuple
 from repro.doctor.machine import GB, Diagnosis, failure, ok, size, warning, within
 from repro.footprint import CHECKPOINT, CHECKPOINTS, STEP_RECORD
 
-RESERVE = 4 * GB  # compiled graphs, logs of ranks and driver, cores
-ENVIRONMENT, TEMPORARY = 4 * GB, 1 * GB  # of make setup; of compilers and pip
-FEW_FILES = 10_000  # inodes
+_RESERVE = 4 * GB  # compiled graphs, logs of ranks and driver, cores
+_ENVIRONMENT, _TEMPORARY = 4 * GB, 1 * GB  # of make setup; of compilers and pip
+_FEW_FILES = 10_000  # inodes
 IMAGES, CLASSES, BATCH = {"train": 1_281_167, "val": 50_000}, 1000, 128
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")  # what hlg.data.listing takes for an image, in lower case
 ARCHIVES = {"train": "ILSVRC2012_img_train.tar", "val": "ILSVRC2012_img_val.tar"}
-ARCHIVE_SIZE = 155 * GB  # of both, and of what is in them
-COUNTING_S = 600.0
+_ARCHIVE_SIZE = 155 * GB  # of both, and of what is in them
+_COUNTING_S = 600.0
 
 
 class Demand(NamedTuple):
@@ -40,8 +40,8 @@ def run_demands(runs: Path, epochs: int, ranks: int) -> list[Demand]:
 
 def software_demands(venv: Path | None) -> list[Demand]:
     """List what MindSpore and its compilers write, and make setup if ``venv`` is still to be built."""
-    wanted = [Demand("temporary files", Path(tempfile.gettempdir()), TEMPORARY)]
-    return [*wanted, Demand("environment", venv.parent, ENVIRONMENT)] if venv else wanted
+    wanted = [Demand("temporary files", Path(tempfile.gettempdir()), _TEMPORARY)]
+    return [*wanted, Demand("environment", venv.parent, _ENVIRONMENT)] if venv else wanted
 
 
 def check_disks(wanted: Sequence[Demand], patience_s: float) -> Iterable[Diagnosis]:
@@ -84,12 +84,12 @@ def _room(place: Path, those: Sequence[Demand]) -> Diagnosis:
     parts = ", ".join(f"{demand.what} {size(demand.room)}" for demand in those)
     text = f"{size(free)} free at {place}; needed: {parts}"
     fix = "make room there, or name other folders (RUNS, TMPDIR)"
-    if state.f_files and state.f_favail < FEW_FILES:
+    if state.f_files and state.f_favail < _FEW_FILES:
         return failure("disk", f"{state.f_favail} files can still be made at {place} (df -i)", "remove files there")
     if free < need:
         return failure("disk", text, fix)
-    if free < need + RESERVE:
-        return warning("disk", f"{text}; that leaves less than {size(RESERVE)}", fix)
+    if free < need + _RESERVE:
+        return warning("disk", f"{text}; that leaves less than {size(_RESERVE)}", fix)
     return ok("disk", text)
 
 
@@ -139,9 +139,9 @@ def check_data(imagenet: str, device: str) -> Iterable[Diagnosis]:
     splits: dict[str, _Split] = {}
     for part in IMAGES:
         try:
-            splits[part] = within(COUNTING_S, _count, root / part)
+            splits[part] = within(_COUNTING_S, _count, root / part)
         except TimeoutError:
-            text = f"{root / part} could not be counted within {COUNTING_S:g} s"
+            text = f"{root / part} could not be counted within {_COUNTING_S:g} s"
             yield failure("data", text, "see whether its storage hangs: training reads each image once an epoch")
             return
         except OSError as error:
@@ -171,7 +171,7 @@ def _unreadable(root: Path, part: str, error: OSError) -> Diagnosis:
 def _packed(archive: Path) -> Diagnosis:
     state = os.statvfs(archive.parent)
     free = state.f_bavail * state.f_frsize
-    room = f"{size(ARCHIVE_SIZE)} for both splits, {size(free)} are free"
+    room = f"{size(_ARCHIVE_SIZE)} for both splits, {size(free)} are free"
     fix = f"unpack it into one folder a class, train/n01440764/ and so on, as val/ too: make imagenet ({room})"
     return failure("data", f"{archive} is not unpacked", fix)
 

@@ -16,7 +16,7 @@ from repro.published.document import read_statements
 from repro.published.figures import read_published
 
 LINK_GBPS, LATENCY_US = 100.0, 5.0  # if nothing is given
-PUBLISHED_CARDS = 8
+_PUBLISHED_CARDS = 8
 _WHAT = ("step", "input", "evaluate")  # what hlg.bench measures
 
 
@@ -110,7 +110,7 @@ class _Reader:
         cards = int(pick("cards", "cards", "cards", option("cards"), text("table_devices")))
         per_machine = pick(
             *("per_machine", "cards of a machine", "cards", option("cards_per_machine")),
-            (float(PUBLISHED_CARDS), Origin.ASSUMED, "as the machine of the published run"),
+            (float(_PUBLISHED_CARDS), Origin.ASSUMED, "as the machine of the published run"),
         )
         batch = int(
             pick(
@@ -181,7 +181,7 @@ class _Reader:
 
     def device_step(self) -> tuple[float, int]:
         """Find the seconds of a step, and how many cards took it."""
-        cards = 1 if self.step or self.o.step_ms else PUBLISHED_CARDS
+        cards = 1 if self.step or self.o.step_ms else _PUBLISHED_CARDS
         step, origin, source = self.number(self.step, "median_s", 1000)
         if self.step:
             source = f"{source}: {self.step.of('device', 'target')}, n = {len(self.step.found.get('times_s') or [])}"
@@ -237,10 +237,10 @@ class _Reader:
 
     def eval_rate(self) -> float:
         cost = fmean(float(said.value) for key, said in self.said.items() if key.startswith("eval_cost, line"))
-        source = f"training log, lines 266 to 272: {cost:.2f} s on {PUBLISHED_CARDS} cards"
+        source = f"training log, lines 266 to 272: {cost:.2f} s on {_PUBLISHED_CARDS} cards"
         return self.pick(
             *("eval_rate", "images a card evaluates", "images/s", self.number(self.evaluate, "images_per_s")),
-            (self.data["eval"].images / cost / PUBLISHED_CARDS, Origin.PUBLISHED, source),
+            (self.data["eval"].images / cost / _PUBLISHED_CARDS, Origin.PUBLISHED, source),
         )
 
     def memory(self) -> None:

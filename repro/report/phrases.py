@@ -52,8 +52,8 @@ def figure_row(claim: Claim) -> FigureRow:
         title=figure.title,
         published=published_text(figure),
         source=figure.source,
-        measured=measured_text(figure, claim.measured) if claim.measured else NONE,
-        difference=difference_text(claim),
+        measured=_measured_text(figure, claim.measured) if claim.measured else NONE,
+        difference=_difference_text(claim),
         evidence="; ".join(claim.evidence) or NONE,
         verdict=claim.verdict.value,
         topics=", ".join(dict.fromkeys(reason.topic for reason in claim.reasons)),
@@ -68,7 +68,7 @@ def published_text(figure: Published) -> str:
     return f"{figure.value:,} {figure.unit}{_in_hours(figure, figure.value)}{on}"
 
 
-def measured_text(figure: Published, found: Measured) -> str:
+def _measured_text(figure: Published, found: Measured) -> str:
     """Format a measured value with the figure's digits, and what it is made of."""
     return f"{value_text(figure, found)}{_in_hours(figure, found.value)} ({found.n})"
 
@@ -78,7 +78,7 @@ def value_text(figure: Published, found: Measured) -> str:
     return f"{found.value:,.{figure.decimals}f} {figure.unit}"
 
 
-def difference_text(claim: Claim) -> str:
+def _difference_text(claim: Claim) -> str:
     """Format the difference, measured minus published, and how large a difference is a match."""
     if claim.difference is None:
         return NONE

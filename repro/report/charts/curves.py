@@ -148,7 +148,7 @@ def training_charts(
             x=x,
             y=_of(epochs, "fps"),
             level=published_level(f"published mean of the last {LAST_EPOCHS} epochs", published.get("fps")),
-            logarithmic=are_far_apart([curve.y for curve in speeds] + [_of(epochs, "fps")]),
+            logarithmic=_are_far_apart([curve.y for curve in speeds] + [_of(epochs, "fps")]),
         ),
     )
     return tuple(chart for chart in found if chart.curves)
@@ -253,7 +253,7 @@ def _ends(epochs: Sequence[Epoch], planned: int) -> Values:
     return 100 * (np.array([min(epoch.epoch, _MANY) for epoch in epochs], dtype=np.float64) + 1) / planned
 
 
-def are_far_apart(groups: Iterable[Values]) -> bool:
+def _are_far_apart(groups: Iterable[Values]) -> bool:
     """Tell whether values are so far apart that a linear axis would show one of them as zero."""
     values = np.concatenate(list(groups))
     values = values[np.isfinite(values) & (values > 0)]

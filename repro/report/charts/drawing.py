@@ -24,7 +24,7 @@ DASHES: tuple[tuple[int, tuple[float, ...]], ...] = (
     *((0, ()), (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.5, 1.4, 1.5)), (0, (9, 2.5)), (0, (3, 1, 1, 1, 1, 1))),
 )
 MARKS = ("o", "s", "^", "D", "v", "P")
-MOST_MARKS = 40  # points of a curve that are marked one by one
+_MOST_MARKS = 40  # points of a curve that are marked one by one
 
 _WIDTH, _HEIGHT = 4.4, 2.5  # inches: one column of a paper, or the width of a phone
 _LINE, _ROW = 0.155, 0.62  # inches: a line of a legend, a run among the step times
@@ -107,7 +107,7 @@ def _curves(figure: Figure, chart: Chart) -> None:
                 alpha=_BAND / len(chart.curves) ** 0.7,
                 linewidth=0,
             )
-        few = curve.y.size <= MOST_MARKS
+        few = curve.y.size <= _MOST_MARKS
         axes.plot(curve.x, curve.y, **style, marker=_mark(curve.series) if few else "", clip_on=not few)
         handles.append(Line2D([], [], **style, marker=_mark(curve.series) if few else ""))
     if chart.x.size:

@@ -32,7 +32,7 @@ def _cell(value: object) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return repr(value)
-    found = json_value(value)
+    found = _json_value(value)
     text = "; ".join(map(str, found)) if isinstance(found, list) else str(found)
     text = _UNWRITABLE.sub(lambda character: f"\\u{ord(character[0]):04x}", text)
     if text.lstrip().startswith(_ACTIVE) or text.startswith(("\t", "\r", "\n")):
@@ -42,24 +42,24 @@ def _cell(value: object) -> str:
 
 def json_text(value: object) -> str:
     """Write a value as JSON in ASCII; numbers that are not finite are texts, as in metrics.jsonl."""
-    return json.dumps(json_value(value), indent=1) + "\n"
+    return json.dumps(_json_value(value), indent=1) + "\n"
 
 
 def json_line(value: object) -> str:
     """Write a value as `json_text` does, on one line and without its end."""
-    return json.dumps(json_value(value))
+    return json.dumps(_json_value(value))
 
 
-def json_value(value: object) -> Any:
+def _json_value(value: object) -> Any:
     """Convert to what JSON can hold: "nan", "inf" or "-inf" for such a number, text for what only YAML has."""
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if value is None or isinstance(value, str | int):
         return value
     if isinstance(value, Mapping):
-        return {str(key): json_value(found) for key, found in value.items()}
+        return {str(key): _json_value(found) for key, found in value.items()}
     if isinstance(value, list | tuple):
-        return [json_value(found) for found in value]
+        return [_json_value(found) for found in value]
     if isinstance(value, set):
         return sorted(map(str, value))
     return str(value)
