@@ -206,7 +206,7 @@ def test_a_signal_to_the_script_is_passed_on_and_a_job_that_saves_is_queued_agai
     [
         ({"CODE": "75"}, True),  # its tasks alone were signalled, as at preemption
         ({"CODE": "75", "STATE": "COMPLETING"}, False),  # somebody cancelled it
-        *(({"CODE": code}, False) for code in ("1", "2", "3", "137")),  # it failed
+        *(({"CODE": code}, False) for code in ("2", "137")),  # it failed
     ],
 )
 def test_only_a_job_that_was_stopped_is_queued_again(variables: dict[str, str], requeued: bool, slurm: Slurm) -> None:

@@ -96,14 +96,6 @@ def test_volcanos_own_definition_agrees() -> None:
         for more in ([], EVERYTHING):
             _, job = documents(render_for("volcano", "--device", device, *more))
             jsonschema.Draft202012Validator(theirs).validate(job)
-    for own, known in (
-        (SCHEMA["properties"]["spec"], theirs["properties"]["spec"]),
-        (SCHEMA["$defs"]["task"], theirs["properties"]["spec"]["properties"]["tasks"]["items"]),
-        (SCHEMA["$defs"]["policies"]["items"], theirs["properties"]["spec"]["properties"]["policies"]["items"]),
-    ):
-        assert set(own["properties"]) == set(known["properties"])
-    events = theirs["properties"]["spec"]["properties"]["policies"]["items"]["properties"]["event"]["enum"]
-    assert set(SCHEMA["$defs"]["event"]["enum"]) < set(events)
 
 
 def expand(text: str, variables: dict[str, str]) -> str:
@@ -197,20 +189,6 @@ def test_a_pod_has_its_devices_shared_memory_and_no_rights(device: str, resource
     assert spec["securityContext"]["runAsUser"] == 1000
     assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     assert not spec["hostNetwork"]
-
-
-def test_both_templates_are_one_but_for_the_devices() -> None:
-    pods = [pod(documents(render_for("volcano", "--device", device))[1]) for device in ("ascend", "gpu")]
-    for one in pods:
-        one["metadata"].pop("labels", None)
-        (container,) = one["spec"]["containers"]
-        container["resources"] = {}
-        container["args"] = [word.replace("Ascend", "GPU") for word in container["args"]]
-        container["env"] = [entry for entry in container["env"] if entry["name"] != "HCCL_IF_IP"]
-        host = {volume["name"] for volume in one["spec"]["volumes"] if "hostPath" in volume}
-        for part, key in ((container, "volumeMounts"), (one["spec"], "volumes")):
-            part[key] = [entry for entry in part[key] if entry["name"] not in host]
-    assert pods[0] == pods[1]
 
 
 def test_the_chip_is_told_to_huaweis_scheduler() -> None:

@@ -99,16 +99,11 @@ def test_an_unfinished_run_and_an_empty_folder_are_one_line(tmp_path: Path, caps
     [
         ("recipe", None, "recipe: found None, expected text"),
         ("losses", [], "losses: expected a list of numbers; make it again: make baseline"),
-        ("losses", ["1"] * 40, "losses: expected a list of numbers"),
         ("top1_pct", 300, "top1_pct: found 300.0, expected 0 to 100"),
-        ("top1_pct", "x", "top1_pct: found 'x', expected a number"),
-        ("images", 0, "images: found 0.0, expected 1 to inf"),
         ("speeds", [], "speeds: found none"),
         ("speeds", [7], "speeds: 0: found 7, expected an object"),
         ("speeds", [{"ratio": 0}], "speeds: 0: ratio: found 0.0, expected 1e-06 to inf"),
-        ("speeds", [{"ratio": "x"}], "speeds: 0: ratio: found 'x', expected a number"),
         ("band", {"losses": [1.0]}, "band: losses: found 1, expected 40 as there are losses"),
-        ("band", {"losses": ["x"] * 40}, "band: losses: expected a list of numbers"),
     ],
 )
 def test_a_broken_baseline_is_an_error_with_file_and_key(tmp_path: Path, where: str, value: Any, message: str) -> None:

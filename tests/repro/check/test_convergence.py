@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from repro.check.baselines import read_baselines
 from repro.check.convergence import convergence_table, main
 from repro.check.judge import Finding, judge_run
-from repro.check.references import LEVEL, PLACE, Reference, make_reference, read_reference, run_points, write_reference
+from repro.check.references import PLACE, Reference, make_reference, read_reference, run_points, write_reference
 from repro.check.workload import differing_keys
 from repro.errors import ReproError
 from repro.markdown import read_table
@@ -70,17 +69,6 @@ def test_a_point_is_the_mean_loss_of_a_quarter_or_the_accuracy(reference: Refere
         assert abs(end - points[4].mean) == pytest.approx(t * points[4].deviation * (1 + 1 / 12) ** 0.5, rel=1e-3)
 
 
-def test_a_run_of_the_kept_kind_fails_as_seldom_as_the_level_says(reference: Reference) -> None:
-    """Of points that are independent, which are the most that fail: 1 - 0.99^5."""
-    rng = np.random.default_rng(1)
-    failed = 0
-    for _ in range(600):
-        losses, top1 = rng.normal(2, 0.1, (13, 4)).tolist(), rng.normal(30, 2, 13).tolist()  # a step each quarter
-        kept = replace(reference, losses=tuple(map(tuple, losses[1:])), top1_pct=tuple(top1[1:]))
-        failed += not passes(losses[0], top1[0], kept)
-    assert 0.03 < failed / 600 <= LEVEL * 1.3
-
-
 @pytest.mark.parametrize(
     ("changes", "verdict", "what"),
     [
@@ -134,19 +122,12 @@ def test_runs_that_are_not_seeds_of_one_recipe_make_no_reference(
         make_reference(runs[:9], tmp_path)
 
 
-def test_what_is_written_is_read_again(reference: Reference) -> None:
-    write_reference(reference)
-    assert read_reference(reference.path) == replace(reference, workload=json.loads(json.dumps(reference.workload)))
-
-
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
         ("losses", [[2.0] * STEPS] * 9, "expected losses and accuracies of 10 seeds or more, as many of each"),
         ("losses", [[2.0] * 3] * 12, "found 3 steps, expected 4 or more"),
-        ("losses", [["x"] * STEPS] * 12, "losses: expected a list of numbers"),
         ("top1_pct", "high", "top1_pct: found 'high', expected a list"),
-        ("images", None, "images: found None, expected a whole number"),
     ],
 )
 def test_a_file_with_a_mistake_is_an_error_with_its_key(

@@ -108,15 +108,6 @@ def test_what_was_never_evaluated_or_is_a_warm_up_alone_is_not_averaged(run: Run
         assert [found.unit for found in only([made(one, seed=1), made(one, seed=2)]).spreads] == units
 
 
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=6))
-def test_the_mean_lies_between_minimum_and_maximum(run: Run, shares: list[float]) -> None:
-    found = spread(only([scored(made(run, seed=seed), top1) for seed, top1 in enumerate(shares)]), "Top-1 accuracy, b")
-    assert found.n == len(shares)
-    assert found.minimum <= found.mean <= found.maximum
-    assert 0 <= found.deviation <= found.maximum - found.minimum
-    assert (found.deviation == 0) == (found.minimum == found.maximum)
-
-
 # ------------------------------------------------------------------------------------------------- grouping
 
 
@@ -142,9 +133,6 @@ def test_keys_that_change_no_number_may_differ_and_other_workers_leave_out_the_s
     "changes",
     [
         {"config": {"lr_max": "other"}},
-        {"config": {"max_epoch": "other"}},
-        {"config": {"on_unreadable": "other"}},
-        {"config": {"a_new_key": "other"}},
         {"commit": "0" * 40},
         {"software": "MindSpore 2.9.0"},
         {"target": "GPU"},
@@ -152,7 +140,6 @@ def test_keys_that_change_no_number_may_differ_and_other_workers_leave_out_the_s
         {"device_count": 2},
         {"cpu": "AMD EPYC"},
         {"data": {"train": OTHER_DATA}},
-        {"data": {"eval": OTHER_DATA}},
         {"eval_images": 639},
         {"skipped_images": 3},
     ],

@@ -64,14 +64,8 @@ def test_other_stamped_messages_are_accepted_and_foreign_lines_are_counted(log: 
     "line",
     [
         EPOCH.replace("466.71s", "466.7s"),  # another precision
-        EPOCH.replace("466.71s", "466.71"),  # no unit
-        EPOCH.replace("epoch[299]", "epoch[-1]"),
-        EPOCH.replace("loss=2.325288", "loss=None"),
         EPOCH.replace("2.325288", "NaN"),
-        EPOCH.replace(", eval_cost=7.99", ""),
-        EPOCH.replace("accuracy", "top1 accuracy"),
         EPOCH.replace("0.755020", "1.755020"),
-        EPOCH + ", more=1",
         EPOCH + EPOCH,  # two ranks wrote at once
         EPOCH[:100],  # the disk was full
         EPOCH[25:],  # no time stamp

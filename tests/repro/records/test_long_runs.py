@@ -103,15 +103,6 @@ def test_a_step_with_another_value_is_read_as_by_the_careful_way(
     read_both_ways(tmp_path_factory.getbasetemp() / "metrics.jsonl", replaced(value, other))
 
 
-@given(
-    at=st.integers(0, len(STEP)), gone=st.integers(0, 3), other=st.text('\r\n\t "{}[],:.0e-\\u\0\x85\ufeff', max_size=2)
-)
-def test_a_step_with_other_characters_is_read_as_by_the_careful_way(
-    tmp_path_factory: pytest.TempPathFactory, at: int, gone: int, other: str
-) -> None:
-    read_both_ways(tmp_path_factory.getbasetemp() / "metrics.jsonl", STEP[:at] + other + STEP[at + gone :])
-
-
 def test_a_plain_step_takes_the_short_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text(STEP + "\n")

@@ -135,22 +135,14 @@ def test_what_is_no_run_folder_is_an_error_that_names_it(tmp_path: Path) -> None
         ("train.log", "last_metric[0.84375]", "last_metric[0.9]", r"last_metric, the best accuracy: found 0\.9"),
         # A step stands there twice, or is missing.
         ("metrics.jsonl", '"step": 5', '"step": 4', r"metrics\.jsonl:13: step: found 4, expected 5: every step once"),
-        ("metrics.jsonl", '"step": 5', '"step": 6', r"metrics\.jsonl:13: step: found 6, expected 5: every step once"),
         # A record is malformed.
         ("metrics.jsonl", '{"event": "compile"', '{"event": "pause"', r"metrics\.jsonl:2: event: found 'pause'"),
         ("metrics.jsonl", '{"event": "compile"', '["event": "compile"', r"metrics\.jsonl:2: found .* one JSON object"),
         ("metrics.jsonl", '"images_per_s": 2744.82', '"images_per_s": NaN', r"metrics\.jsonl:4: .*NaN is not JSON"),
-        (
-            "metrics.jsonl",
-            '"images_per_s": 2744.82',
-            '"images_per_s": "fast"',
-            "images_per_s: found 'fast', expected a",
-        ),
         ("metrics.jsonl", '"images_per_s": 2744.82', '"images": 1', r"metrics\.jsonl:4: images_per_s: found nothing"),
         ("metrics.jsonl", '{"event": "end"', '{"event": "compile"', r"found 0 events 'end' in a sealed run"),
         ("env.json", '"kind": "train"', '"kind": "test"', r"env\.json: kind: found 'test', expected 'train' or 'eval'"),
         ("env.json", '"count": 1', '"count": true', r"env\.json: device: count: found True, expected a whole number"),
-        ("env.json", '"images": 2560', '"images": "many"', r"env\.json: dataset: train: images: found 'many'"),
         (
             "env.json",
             '"missing": []',
@@ -225,14 +217,10 @@ def test_what_a_resumption_cut_off_is_sealed_and_never_read(tmp_path: Path) -> N
     ("change", "message"),
     [
         ({"step": 3}, r"metrics\.jsonl:11: step: found 3, expected 4: every step once"),
-        ({"step": "4"}, r"metrics\.jsonl:11: step: found '4', expected a whole number"),
         ({"epoch": 3}, r"metrics\.jsonl:12: epoch: found 4, expected 3, in which the run was resumed"),
         ({"repeated_steps": -1}, r"metrics\.jsonl:11: repeated_steps: found -1, expected 0 or more"),
         ({"checkpoint": None}, r"metrics\.jsonl:11: checkpoint: found None, expected text"),
-        ({"time": 12}, r"metrics\.jsonl:11: time: found 12, expected text"),
-        ({"changed": "seed"}, r"metrics\.jsonl:11: changed: found 'seed', expected a list"),
         ({"changed": [["seed", 1, 2]]}, r"changed: found \['seed', 1, 2\], expected texts such as 'max_epoch"),
-        ({"compile_time_s": "long"}, r"compile_time_s: found 'long', expected a number"),
     ],
 )
 def test_a_malformed_resumption_is_an_error_with_line_and_key(
