@@ -1,10 +1,6 @@
-"""Loss and gradients of the full-width network, a block in each stage, on small images.
-
-``python -m tests.support.gradients OUT --graph_kernel=1 ...``: keys are set before MindSpore compiles anything.
-"""
+"""Loss and gradients of the network on small images: ``python -m tests.support.gradients OUT --graph_kernel=1 ...``."""
 
 import sys
-from dataclasses import replace
 
 import mindspore as ms
 import numpy as np
@@ -13,18 +9,17 @@ from mindspore import Tensor
 from hlg.config import load
 from hlg.data.streams import draw_drop_scales
 from hlg.model.loss import build_loss
-from hlg.model.network import HLG, MOBILE
+from hlg.model.network import build_network
 from hlg.runtime import device
 from hlg.training.step import Gradients
 
 CLASSES, SIZE, BATCH = 10, 112, 2
-STAGES = tuple(replace(stage, blocks=stage.blocks[i % 2 : i % 2 + 1]) for i, stage in enumerate(MOBILE))
 
 
 def main(out: str, *keys: str) -> None:
-    device.start(load(keys)[0])
+    device.start(load(keys)[0])  # before MindSpore compiles anything
     rng = np.random.default_rng(0)
-    network = HLG(CLASSES, SIZE, STAGES)
+    network = build_network(CLASSES, SIZE, "O0")
     for parameter in network.trainable_params():
         middle = 1 if parameter.name.endswith("gamma") else 0
         values = middle + 0.05 * rng.standard_normal(parameter.shape)

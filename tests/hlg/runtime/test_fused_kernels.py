@@ -13,6 +13,7 @@ from hlg.runtime import fused_kernels
 from tests.support import ROOT
 from tests.support.processes import run_module
 
+PROGRAM = "tests.support.gradients"
 Gradients = dict[str, np.ndarray]
 
 
@@ -23,23 +24,15 @@ def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hlg.runtime.fused_kernels.atexit.register", lambda *args, **keys: None)
 
 
-def _gradients(folder: Path, name: str, *keys: str) -> Gradients:
-    done = run_module("tests.support.gradients", folder / f"{name}.npz", *keys, timeout=500)
+def gradients(out: Path, *keys: str, program: tuple[str, ...] = ("tests.support.narrow", PROGRAM)) -> Gradients:
+    """Loss and gradients as another process computes them with these keys."""
+    done = run_module(*program, out, *keys, timeout=500)
     assert done.returncode == 0, done.stderr
-    return dict(np.load(folder / f"{name}.npz"))
+    return dict(np.load(out))
 
 
-@pytest.fixture(scope="module")
-def fused(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Gradients]:
-    """Loss and gradients of fused kernels, and the folder that these are kept in."""
-    folder = tmp_path_factory.mktemp("fused")
-    return folder, _gradients(folder, "fused", "--graph_kernel=1", f"--graph_cache={folder}")
-
-
-def test_loss_and_gradients_of_the_network_are_those_of_mindspores_own_kernels(
-    fused: tuple[Path, Gradients], tmp_path: Path
-) -> None:
-    found, own = fused[1], _gradients(tmp_path, "own")
+def assert_close(found: Gradients, own: Gradients) -> None:
+    """Those of fused kernels are those of MindSpore's own to rounding."""
     np.testing.assert_allclose(found["loss"], own["loss"], rtol=1e-5)
     assert any((found[name] != own[name]).any() for name in own)  # they were fused
     norm = np.sqrt(sum(float(np.square(gradient).sum()) for gradient in own.values()))
@@ -49,10 +42,14 @@ def test_loss_and_gradients_of_the_network_are_those_of_mindspores_own_kernels(
         assert error <= 1e-4 * np.linalg.norm(gradient) + 1e-6 * norm, name
 
 
-def test_kernels_are_kept_give_the_same_bits_again_and_a_broken_one_is_made_anew(fused: tuple[Path, Gradients]) -> None:
-    folder, first = fused
-    kept = sorted((folder / fused_kernels.KEPT).glob("*/akg_kernel_meta/*.so"))
-    assert len(kept) > 100
+def test_loss_and_gradients_are_those_of_mindspores_own_kernels_and_kept_kernels_give_the_same_bits_again(
+    tmp_path: Path,
+) -> None:
+    keys = ("--graph_kernel=1", f"--graph_cache={tmp_path}")
+    first = gradients(tmp_path / "first.npz", *keys)
+    assert_close(first, gradients(tmp_path / "own.npz"))
+    kept = sorted((tmp_path / fused_kernels.KEPT).glob("*/akg_kernel_meta/*.so"))
+    assert len(kept) > 50
     # Bias and GELU of an MLP are one kernel, which writes what both are and nothing that lies between.
     kernel = [json.loads(path.with_suffix(".info").read_text()) for path in kept]
     gelu = [k for k in kernel if {"Add", "Maximum", "RealDiv"} <= {operator["name"] for operator in k["op_desc"]}]
@@ -61,7 +58,7 @@ def test_kernels_are_kept_give_the_same_bits_again_and_a_broken_one_is_made_anew
     whole = kept[0].stat().st_size
     os.truncate(kept[0], whole // 2)
     made = {path: path.stat().st_mtime_ns for path in kept}
-    again = _gradients(folder, "again", "--graph_kernel=1", f"--graph_cache={folder}")
+    again = gradients(tmp_path / "again.npz", *keys)  # a broken kernel is made anew
     for name, gradient in first.items():
         np.testing.assert_array_equal(again[name], gradient)
     assert [path for path in kept if path.stat().st_mtime_ns != made[path]] == [kept[0]]
