@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hlg.errors import UserError
-from hlg.launch.rank_table import RankTable, own_server, read_rank_table
+from hlg.launch.rank_table import own_server, read_rank_table
 
 ELSEWHERE = ("240.0.0.1", "240.0.0.2")  # reserved for ever: no machine has them
 
@@ -114,33 +114,30 @@ def test_a_file_that_is_missing_no_json_or_no_text_is_named(tmp_path: Path) -> N
         read_rank_table(tmp_path / "binary")
 
 
-def _read(folder: Path, *servers: str) -> RankTable:
-    return read_rank_table(write(folder, table(*servers)))
-
-
-def test_this_machine_is_found_by_its_address_whatever_its_node_rank(tmp_path: Path) -> None:
-    assert own_server(_read(tmp_path, "240.0.0.1", "127.0.0.1")).node == 1
-    assert own_server(_read(tmp_path, "240.0.0.1", "127.0.0.1"), node_rank=0).node == 1
-
-
-def test_this_machine_is_found_by_its_node_rank_where_addresses_do_not_tell(tmp_path: Path) -> None:
-    assert own_server(_read(tmp_path, *ELSEWHERE), node_rank=1).server_id == "240.0.0.2"
-    assert own_server(_read(tmp_path, "node_0", "node_1"), node_rank=0).server_id == "node_0"
-    assert own_server(_read(tmp_path, "127.0.0.1", "127.0.1.1"), node_rank=1).node == 1
+HERE_TWICE = ("127.0.0.1", "127.0.1.1")
 
 
 @pytest.mark.parametrize(
-    ("servers", "node_rank", "said"),
+    ("servers", "node_rank", "found"),
     [
-        (ELSEWHERE, None, "hccl.json: no server_id is an address of this machine; say by --node_rank which it is "),
-        (("127.0.0.1", "127.0.1.1"), None, "hccl.json: more than one server_id is an address of this machine"),
+        (("240.0.0.1", "127.0.0.1"), None, 1),  # by its address
+        (("240.0.0.1", "127.0.0.1"), 0, 1),  # whatever its node rank
+        (ELSEWHERE, 1, 1),
+        (("node_0", "node_1"), 0, 0),
+        (HERE_TWICE, 1, 1),
+        (ELSEWHERE, None, "hccl.json: no server_id is an address of this machine; say by --node_rank which it is ("),
+        (HERE_TWICE, None, "hccl.json: more than one server_id is an address of this machine"),
         (ELSEWHERE, 2, "--node_rank: found 2; allowed: a machine of"),
     ],
 )
-def test_a_machine_that_can_not_be_told_is_an_error_that_lists_them_all(
-    servers: tuple[str, ...], node_rank: int | None, said: str, tmp_path: Path
+def test_this_machine_is_found_by_its_address_or_its_node_rank_or_all_are_listed(
+    servers: tuple[str, ...], node_rank: int | None, found: int | str, tmp_path: Path
 ) -> None:
+    content = read_rank_table(write(tmp_path, table(*servers)))
+    if isinstance(found, int):
+        assert own_server(content, node_rank).node == found
+        return
     with pytest.raises(UserError) as error:
-        own_server(_read(tmp_path, *servers), node_rank)
-    assert said in str(error.value)
+        own_server(content, node_rank)
+    assert found in str(error.value)
     assert f"(0: {servers[0]}, 1: {servers[1]})" in str(error.value)
