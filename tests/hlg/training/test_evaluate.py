@@ -33,16 +33,14 @@ def _pynative_mode() -> object:
 
 
 def _batches(labels: np.ndarray, batch_size: int) -> list[Batch]:
-    count = -(-len(labels) // batch_size)
-    batches = []
-    for b in range(count):
-        rows = np.arange(b * batch_size, (b + 1) * batch_size)
-        real = rows < len(labels)
-        images = np.zeros((batch_size, 1, 1, 3), np.uint8)
-        images[real] = rows[real].reshape(-1, 1, 1, 1)
-        padded = np.where(real, labels[np.minimum(rows, len(labels) - 1)], -1).astype(np.int32)
-        batches.append(Batch(images, padded, np.where(real, rows, -1)))
-    return batches
+    """Images of one pixel for :class:`Fixed`; the last batch is padded."""
+    padded = np.pad(labels.astype(np.int32), (0, -len(labels) % batch_size), constant_values=-1)
+    rows = np.where(padded < 0, 0, np.arange(len(padded)))
+    images = rows.astype(np.uint8).reshape(-1, batch_size, 1, 1, 1).repeat(3, -1)
+    return [
+        Batch(*batch)
+        for batch in zip(images, padded.reshape(-1, batch_size), rows.reshape(-1, batch_size), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 32, 100])

@@ -7,17 +7,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 import pytest
 
 from hlg.checkpoint import store
+from hlg.config import load
+from hlg.data.class_names import class_names
+from hlg.data.index import scan
 from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.fingerprint.synthetic_weights import set_synthetic_weights
 from hlg.launch.placement import free_port
 from hlg.model.network import HLG
+from hlg.runtime.device import Device
+from hlg.training.build import build_eval_loader
+from hlg.training.confusion import Confusion
+from hlg.training.evaluate import evaluate
+from hlg.training.step import EvalStep
 from tests.hlg.checkpoint.test_store import STATE
 from tests.support import ROOT
-from tests.support.narrow import STAGES, ranks
+from tests.support.narrow import STAGES, narrow, ranks
 from tests.support.processes import run_command, run_module
 from tests.support.small_runs import small_options
 
@@ -27,15 +36,17 @@ Computed = list[dict[str, np.ndarray]]  # by rank
 @pytest.fixture(scope="module")
 def computed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Computed]:
     """By number of ranks, what each of them computed; two are started by two launchers, as on two machines."""
-    out = {count: tmp_path_factory.mktemp(f"ranks{count}") for count in (1, 2)}
-    program = "tests.support.narrow.ranks"
-    start = ["hlg.launch", "--ranks=2", "--nodes=2", f"--master=127.0.0.1:{free_port()}", f"--logs={out[2]}/logs"]
-    commands = [[program, str(out[1])], *([*start, f"--node_rank={i}", program, str(out[2])] for i in (0, 1))]
+    out = tmp_path_factory.mktemp("ranks")
+    start = ["hlg.launch", "--ranks=2", "--nodes=2", f"--master=127.0.0.1:{free_port()}", f"--logs={out}/logs"]
+    commands = [[*start, f"--node_rank={node}", "tests.support.narrow.ranks", str(out)] for node in (0, 1)]
     started = [subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT) for command in commands]
-    assert [process.wait(240) for process in started] == [0, 0, 0]
-    return {
-        count: [dict(np.load(folder / f"rank_{rank}.npz")) for rank in range(count)] for count, folder in out.items()
-    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hlg.model.network.HLG", None)  # put back afterwards
+        narrow()
+        ms.set_context(mode=ms.GRAPH_MODE)
+        alone = ranks.work(Device("CPU", "x86_64"))
+    assert [process.wait(240) for process in started] == [0, 0]
+    return {1: [alone], 2: [dict(np.load(out / f"rank_{rank}.npz")) for rank in (0, 1)]}
 
 
 def test_two_ranks_keep_bit_identical_parameters(computed: dict[int, Computed]) -> None:
@@ -74,11 +85,10 @@ def test_a_request_to_stop_reaches_every_rank(computed: dict[int, Computed]) -> 
 
 
 def test_counts_add_up_exactly(computed: dict[int, Computed]) -> None:
-    for found in computed[2]:
-        assert found["counts"].tolist() == [3, 2 * (2**24 + 1), 2 * 10**11]
+    assert [found["counts"].tolist() for found in computed[2]] == 2 * [[3, 2 * (2**24 + 1), 2 * 10**11]]
 
 
-def test_an_evaluation_of_an_odd_number_of_images_is_exact_on_one_rank_and_on_three(tmp_path: Path) -> None:
+def test_an_evaluation_of_an_odd_number_of_images_is_exact_on_two_ranks(tmp_path: Path, graph_mode: None) -> None:
     make_tiny(tmp_path / "data", TinyRequest(classes=3, train=1, val=9))
     images = sorted((tmp_path / "data/val").glob("*/*"))
     for image in images[:3]:
@@ -87,26 +97,26 @@ def test_an_evaluation_of_an_odd_number_of_images_is_exact_on_one_rank_and_on_th
     network = HLG(3, 112, STAGES)
     set_synthetic_weights(network)
     checkpoint = store.save_checkpoint(tmp_path / "hlg.ckpt", network.get_parameters(), STATE)
-    scores = {}
-    for count in (1, 3):
-        runs = tmp_path / f"runs{count}"
-        keys = small_options(tmp_path / "data", runs, pretrained=checkpoint, on_unreadable="skip", context_mode=1)
-        launch = ("hlg.launch", f"--ranks={count}", f"--logs={tmp_path}/logs")
-        done = run_module(*launch, "tests.support.narrow.eval", *keys)
-        assert done.returncode == 0, done.stderr
-        (run,) = runs.iterdir()
-        assert json.loads((run / "env.json").read_text())["device"]["count"] == count
-        scores[count] = json.loads((run / "eval.json").read_text())
-    assert (scores[1]["images"], scores[1]["skipped_images"]) == (23, 1)
-    assert scores[1]["correct_top5"] == 23  # three classes
-    assert scores[1] == scores[3]
+    own = {"pretrained": checkpoint, "on_unreadable": "skip", "context_mode": 1}
+    keys = small_options(tmp_path / "data", tmp_path / "runs", **own)
+    done = run_module("hlg.launch", "--ranks=2", f"--logs={tmp_path}/logs", "tests.support.narrow.eval", *keys)
+    assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    assert json.loads((run / "env.json").read_text())["device"]["count"] == 2
+    scores = json.loads((run / "eval.json").read_text())
+    assert (scores["images"], scores["skipped_images"], scores["correct_top5"]) == (23, 1, 23)  # three classes
+
+    config, _ = load(keys)
+    index = scan(config.eval_path, 3)
+    alone = Confusion(index.classes, 3)
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    evaluate(EvalStep(network), build_eval_loader(config, index), confusion=alone)
+    facts = alone.facts(class_names("", index.root))
+    assert {key: scores[key] for key in facts} == facts
 
 
 def test_the_ranks_of_msrun_train_as_well(tiny_data: Path, tmp_path: Path) -> None:
-    program = tmp_path / "program.py"  # msrun starts a file, not a module
-    program.write_text(
-        "import sys\nfrom hlg import train\nfrom tests.support.narrow import narrow\nnarrow()\nsys.exit(train.main())\n"
-    )
+    program = ROOT / "tests/support/narrow/train.py"  # msrun starts a file, not a module
     msrun = shutil.which("msrun", path=str(Path(sys.executable).parent))
     assert msrun
     keys = small_options(tiny_data, tmp_path / "runs", max_epoch=1, run_distribute=1, context_mode=1)

@@ -1,6 +1,6 @@
-"""What tests let ranks compute: ``python -m hlg.launch --ranks 2 tests.support.narrow.ranks OUT [images a step]``.
+"""What tests let ranks compute: ``python -m hlg.launch --ranks 2 tests.support.narrow.ranks OUT``.
 
-Each rank writes ``OUT/rank_<n>.npz``. Alone it computes what several ranks together must.
+Each rank writes ``OUT/rank_<n>.npz``. One process alone computes what several ranks must compute together.
 """
 
 import sys
@@ -10,6 +10,7 @@ import numpy as np
 from mindspore import Tensor
 
 from hlg.config import Config
+from hlg.fingerprint.synthetic_weights import set_synthetic_weights
 from hlg.model.loss import build_loss
 from hlg.model.network import build_network
 from hlg.model.normalize import Normalize
@@ -33,6 +34,7 @@ def work(on: device.Device) -> dict[str, np.ndarray]:
     mine = slice(on.rank * size, (on.rank + 1) * size)
     pixels, labels = (array[mine] for array in images())
     network = build_network(CLASSES, SIZE)
+    set_synthetic_weights(network)
     for p in network.get_parameters():  # ranks that begin differently
         p.set_data(p + 0.01 * on.rank)
     collective.broadcast(network.get_parameters(), on.count)
