@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from repro.published.schema import SeedGroup, Spread
 from repro.published.seeds import CHANGES_NOTHING, group_seeds, unfit
@@ -109,17 +107,6 @@ def test_what_was_never_evaluated_or_is_a_warm_up_alone_is_not_averaged(run: Run
 
 
 # ------------------------------------------------------------------------------------------------- grouping
-
-
-MIXED = [(seed, lr_max) for seed in (1, 2, 3) for lr_max in (0.1, 0.2)] + [(1, 0.1), (4, 0.3)]
-
-
-@given(st.permutations(range(len(MIXED))))
-def test_the_groups_do_not_depend_on_the_order_of_the_runs(run: Run, order: list[int]) -> None:
-    runs = [made(run, seed=seed, hour=hour, config={"lr_max": lr}) for hour, (seed, lr) in enumerate(MIXED)]
-    groups = group_seeds([runs[i] for i in order])
-    assert groups == group_seeds(runs)
-    assert [(group.seeds, group.repetitions) for group in groups] == [((1, 2, 3), 1), ((1, 2, 3), 0)]
 
 
 def test_keys_that_change_no_number_may_differ_and_other_workers_leave_out_the_speed(run: Run) -> None:

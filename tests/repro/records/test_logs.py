@@ -44,12 +44,6 @@ def test_the_published_training_log_parses_to_its_exact_figures() -> None:
     assert (log.step_lines, log.foreign_lines, log.compile_time_s) == (4, 0, None)
 
 
-def test_the_published_evaluation_log_parses_to_its_exact_figures() -> None:
-    evaluation = read_log(PUBLISHED / "eval_gpu_rtx3090.log").evaluation
-    assert evaluation
-    assert (evaluation.accuracy, evaluation.step_time_s, evaluation.total_s) == (0.75488, 0.2441, 95.4355)
-
-
 def test_other_stamped_messages_are_accepted_and_foreign_lines_are_counted(log: LogWriter) -> None:
     start = "2022-07-27 17:04:05:INFO:"
     path = log(
