@@ -1,4 +1,4 @@
-"""Repeat a piece of work, time it, and write down what that says of this machine."""
+"""Repeat a workload, time it, and write down what that says of this machine."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
 
-from hlg.bench.works import WORKS, Work
+from hlg.bench.workloads import WORKLOADS, Workload
 from hlg.config import Config
 from hlg.files import write_result
 from hlg.record.environment import environment_facts
@@ -33,22 +33,22 @@ def run_benchmark(options: argparse.Namespace, config: Config) -> None:
     with ExitStack() as closing:
         with _devices_off_stdout():
             on = device.start(config)
-            work = WORKS[options.what](config, closing)
+            workload = WORKLOADS[options.what](config, closing)
         if options.profile:
-            time_repetitions(work, WARM_UP, warm_up=0)
+            time_repetitions(workload, WARM_UP, warm_up=0)
             with profiled(Path(options.profile), config.device_target):
-                times = time_repetitions(work, options.steps, warm_up=0)
+                times = time_repetitions(workload, options.steps, warm_up=0)
             print(costliest(Path(options.profile), options.steps))
         else:
-            times = time_on_demand(work) if options.paced else time_repetitions(work, options.steps)
+            times = time_on_demand(workload) if options.paced else time_repetitions(workload, options.steps)
         if not times:
             return
-        facts = work.facts()  # first: it looks at what this process has used, which the product below adds to
+        facts = workload.facts()  # first: it looks at what this process has used, which the product below adds to
         found = {
             "what": options.what,
             "batch_size": config.batch_size,
             "steps": len(times),
-            **summarize_times(times, work, product_rate(config)),
+            **summarize_times(times, workload, product_rate(config)),
             **facts,
         }
         found["peak_memory_bytes"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -63,23 +63,23 @@ def run_benchmark(options: argparse.Namespace, config: Config) -> None:
         write_result(options.json, json.dumps(found, indent=1) + "\n")
 
 
-def time_repetitions(work: Work, steps: int, warm_up: int = WARM_UP) -> list[float]:
+def time_repetitions(workload: Workload, steps: int, warm_up: int = WARM_UP) -> list[float]:
     """Seconds of each of ``steps`` repetitions, after some that are not counted."""
     times = []
     for _ in range(warm_up + steps):
         start = time.perf_counter()
-        work.repeat()
+        workload.repeat()
         times.append(time.perf_counter() - start)
     return times[warm_up:]
 
 
-def time_on_demand(work: Work) -> list[float]:
+def time_on_demand(workload: Workload) -> list[float]:
     """Seconds of a repetition for each line that comes in, each answered at once."""
     times = []
-    time_repetitions(work, WARM_UP, warm_up=0)
+    time_repetitions(workload, WARM_UP, warm_up=0)
     print("ready", flush=True)
     for _ in sys.stdin:
-        times += time_repetitions(work, 1, warm_up=0)
+        times += time_repetitions(workload, 1, warm_up=0)
         print(times[-1], flush=True)
     return times
 
@@ -104,19 +104,19 @@ def product_rate(config: Config) -> float:
     return 2 * PRODUCT**3 / min(once() for _ in range(7))
 
 
-def summarize_times(times: Sequence[float], work: Work, product: float) -> dict[str, Any]:
+def summarize_times(times: Sequence[float], workload: Workload, product: float) -> dict[str, Any]:
     """Median, quartiles and rates; where there is no arithmetic to count, as for input, its rates are None."""
     quartiles = statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else [times[0]] * 3
     median = statistics.median(times)
-    flops = work.flops_per_image * work.images / median or None
+    flops = workload.flops_per_image * workload.images / median or None
     return {
         "median_s": median,
         "quartiles_s": [quartiles[0], quartiles[2]],
-        "images_per_s": work.images / median,
+        "images_per_s": workload.images / median,
         "flops_per_s": flops,
         "product_flops_per_s": product,
         "share_of_product": flops and flops / product,
-        "compile_time_s": work.compile_time_s,
+        "compile_time_s": workload.compile_time_s,
         "times_s": list(times),
     }
 

@@ -11,7 +11,8 @@ from contextlib import ExitStack
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from hlg.bench import run, works
+from hlg.bench import run, workloads
+from hlg.bench.workloads import Workload
 from hlg.config import Config
 from hlg.runtime import device
 
@@ -39,31 +40,31 @@ def closing() -> Iterator[ExitStack]:
         yield stack
 
 
-def timed(benchmark: BenchmarkFixture, make: Callable[..., works.Work], closing: ExitStack, product: float) -> float:
-    """Repeat the work and note its rates. Returns images a second."""
-    work = make(CONFIG, closing)
-    benchmark.pedantic(work.repeat, rounds=ROUNDS, warmup_rounds=run.WARM_UP)
-    rate = work.images / float(benchmark.stats.stats.median)
+def timed(benchmark: BenchmarkFixture, make: Callable[..., Workload], closing: ExitStack, product: float) -> float:
+    """Repeat the workload and note its rates. Returns images a second."""
+    workload = make(CONFIG, closing)
+    benchmark.pedantic(workload.repeat, rounds=ROUNDS, warmup_rounds=run.WARM_UP)
+    rate = workload.images / float(benchmark.stats.stats.median)
     benchmark.extra_info["images_per_s"] = rate
-    if work.flops_per_image:
-        benchmark.extra_info["share_of_product"] = rate * work.flops_per_image / product
-    benchmark.extra_info |= work.facts()
+    if workload.flops_per_image:
+        benchmark.extra_info["share_of_product"] = rate * workload.flops_per_image / product
+    benchmark.extra_info |= workload.facts()
     return rate
 
 
 def test_forward(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
-    rates["forward"] = timed(benchmark, works.forward_work, closing, product)
+    rates["forward"] = timed(benchmark, workloads.forward_workload, closing, product)
 
 
 def test_step(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
-    rates["step"] = timed(benchmark, works.step_work, closing, product)
+    rates["step"] = timed(benchmark, workloads.step_workload, closing, product)
 
 
 def test_evaluation(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
-    rate = timed(benchmark, works.evaluation_work, closing, product)
+    rate = timed(benchmark, workloads.evaluation_workload, closing, product)
     benchmark.extra_info["share_of_forward"] = rate / rates["forward"]
 
 
 def test_input(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
-    rate = timed(benchmark, works.input_work, closing, product)
+    rate = timed(benchmark, workloads.input_workload, closing, product)
     benchmark.extra_info["input_per_step_image"] = rate / rates["step"]

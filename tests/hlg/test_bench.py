@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 from hlg.bench import __main__ as bench
-from hlg.bench import run, works
+from hlg.bench import run, workloads
 from hlg.config import Config
 from hlg.runtime.device import Device
 from tests.support.processes import Done, run_module
@@ -19,8 +19,8 @@ RATES = {"median_s", "quartiles_s", "images_per_s", "flops_per_s", "product_flop
 @pytest.fixture
 def nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is what is measured."""
-    work = works.Work(lambda: None, images=6, flops_per_image=10, facts=lambda: {"drawn": True})
-    monkeypatch.setitem(works.WORKS, "forward", lambda config, closing: work)
+    workload = workloads.Workload(lambda: None, images=6, flops_per_image=10, facts=lambda: {"drawn": True})
+    monkeypatch.setitem(workloads.WORKLOADS, "forward", lambda config, closing: workload)
     monkeypatch.setattr(run.device, "start", lambda config: Device("CPU", "x86_64"))
     monkeypatch.setattr(run, "product_rate", lambda config: 40.0)
 
@@ -56,22 +56,22 @@ def test_paced_it_says_ready_and_answers_each_line_with_seconds_and_nothing_else
 def test_an_evaluation_takes_some_batches_as_large_as_a_training_batch(
     tiny_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(works, "evaluate", lambda step, loader: [batch.labels.size for batch in loader])
+    monkeypatch.setattr(workloads, "evaluate", lambda step, loader: [batch.labels.size for batch in loader])
     config = Config(class_num=3, eval_image_size=112, batch_size=2, eval_num_workers=1, eval_path=f"{tiny_data}/val")
-    work = works.evaluation_work(config, ExitStack())
-    assert (work.images, work.repeat()) == (8, [2, 2, 2, 2])
-    assert work.facts()["images"] == 9
+    workload = workloads.evaluation_workload(config, ExitStack())
+    assert (workload.images, workload.repeat()) == (8, [2, 2, 2, 2])
+    assert workload.facts()["images"] == 9
 
 
 def test_input_stands_beside_bare_decoding(tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(works, "INPUT_IMAGES", 3)
-    monkeypatch.setattr(works, "DECODING_S", 0.1)
+    monkeypatch.setattr(workloads, "INPUT_IMAGES", 3)
+    monkeypatch.setattr(workloads, "DECODING_S", 0.1)
     config = Config(train_image_size=112, batch_size=2, train_num_workers=2, dataset_path=f"{tiny_data}/train")
     with ExitStack() as closing:
-        work = works.input_work(config, closing)
-        work.repeat()
-        found = work.facts()
-    assert (work.images, work.flops_per_image) == (4, 0)
+        workload = workloads.input_workload(config, closing)
+        workload.repeat()
+        found = workload.facts()
+    assert (workload.images, workload.flops_per_image) == (4, 0)
     rates = found["images_per_s_per_core"], found["decoded_per_s_per_core"]
     assert found["share_of_decoding"] == pytest.approx(rates[0] / rates[1], rel=1e-6)
 
@@ -109,7 +109,7 @@ def test_ctrl_c_is_one_line_and_no_file(
 
 
 def test_quartiles_are_those_of_the_times() -> None:
-    work = works.Work(lambda: None, images=6, flops_per_image=10)
-    found = run.summarize_times([3.0, 1.0, 2.0, 5.0, 4.0], work, product=40.0)
+    workload = workloads.Workload(lambda: None, images=6, flops_per_image=10)
+    found = run.summarize_times([3.0, 1.0, 2.0, 5.0, 4.0], workload, product=40.0)
     assert (found["median_s"], found["quartiles_s"]) == (3.0, [2.0, 4.0])
     assert (found["images_per_s"], found["flops_per_s"], found["share_of_product"]) == (2.0, 20.0, 0.5)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hlg.bench import __main__ as bench
-from hlg.bench import run, works
+from hlg.bench import run, workloads
 from hlg.config import Affects, Config, dump, keys_that_affect
 from hlg.data import throughput
 from hlg.model import network
@@ -85,8 +85,8 @@ def test_what_was_measured_is_read_as_a_plan_needs_it(tmp_path: Path, monkeypatc
     monkeypatch.setattr(run.device, "start", lambda config: Device("CPU", "x86_64"))
     monkeypatch.setattr(run, "product_rate", lambda config: 1.0)
     monkeypatch.setattr(throughput, "DRAWN", replace(throughput.DRAWN, train=4))
-    monkeypatch.setattr(works, "DECODING_S", 0.1)
-    monkeypatch.setattr(works, "INPUT_IMAGES", 16)
+    monkeypatch.setattr(workloads, "DECODING_S", 0.1)
+    monkeypatch.setattr(workloads, "INPUT_IMAGES", 16)
     small = ["--batch_size=2", "--train_image_size=112", "--eval_image_size=112", "--class_num=7", "--steps=1"]
     files = {what: tmp_path / f"{what}.json" for what in ("step", "evaluate", "input")}
     for what, file in files.items():

@@ -25,7 +25,7 @@ DECODING_S = 2.0  # how long decoding alone is measured
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """What is repeated, its number of images, the arithmetic of one image, and further facts for the result."""
 
     repeat: Callable[[], object]
@@ -35,7 +35,7 @@ class Work:
     facts: Callable[[], dict[str, Any]] = dict
 
 
-def forward_work(config: Config, _: ExitStack) -> Work:
+def forward_workload(config: Config, _: ExitStack) -> Workload:
     """The network in evaluation mode, from normalized images to logits."""
     c = config
     network = build_network(c.class_num, c.train_image_size, c.amp_level)
@@ -46,10 +46,10 @@ def forward_work(config: Config, _: ExitStack) -> Work:
     network.compile(x)
     compile_time_s = time.perf_counter() - start
     flops = forward_flops(c.class_num, c.train_image_size)
-    return Work(lambda: network(x).asnumpy(), c.batch_size, flops, compile_time_s)
+    return Workload(lambda: network(x).asnumpy(), c.batch_size, flops, compile_time_s)
 
 
-def step_work(config: Config, _: ExitStack) -> Work:
+def step_workload(config: Config, _: ExitStack) -> Workload:
     """A training step of random images: normalize, mix, forward, backward, AdamW."""
     c, rng = config, np.random.default_rng(config.seed)
     network = build_network(c.class_num, c.train_image_size, c.amp_level)
@@ -63,10 +63,10 @@ def step_work(config: Config, _: ExitStack) -> Work:
     compile_time_s = time.perf_counter() - start
     flops, average = step_flops(c.class_num, c.train_image_size), step.update.gradients.average
     facts = {"averaged_bytes": average.bytes, "averages": len(average.buckets)}
-    return Work(lambda: step(*inputs)[0].asnumpy(), c.batch_size, flops, compile_time_s, lambda: facts)
+    return Workload(lambda: step(*inputs)[0].asnumpy(), c.batch_size, flops, compile_time_s, lambda: facts)
 
 
-def input_work(config: Config, closing: ExitStack) -> Work:
+def input_workload(config: Config, closing: ExitStack) -> Workload:
     """Batches of the training recipe: read, decoded, cropped, augmented by as many threads as are configured."""
     c = config
     index = find_or_draw_images(c.dataset_path, c.class_num, closing)
@@ -94,10 +94,10 @@ def input_work(config: Config, closing: ExitStack) -> Work:
             **image_facts(index, c.dataset_path),
         }
 
-    return Work(take, batches * c.batch_size, facts=facts)
+    return Workload(take, batches * c.batch_size, facts=facts)
 
 
-def evaluation_work(config: Config, closing: ExitStack) -> Work:
+def evaluation_workload(config: Config, closing: ExitStack) -> Workload:
     """An evaluation of some batches of files, each as large as a training batch."""
     c = replace(config, eval_batch_size=config.batch_size, on_unreadable="error")
     whole = find_or_draw_images(c.eval_path, c.class_num, closing)
@@ -106,12 +106,12 @@ def evaluation_work(config: Config, closing: ExitStack) -> Work:
     step = EvalStep(build_network(c.class_num, c.eval_image_size, c.amp_level))
     loader = build_eval_loader(c, index)
     flops = forward_flops(c.class_num, c.eval_image_size)
-    return Work(lambda: evaluate(step, loader), count, flops, facts=lambda: image_facts(whole, c.eval_path))
+    return Workload(lambda: evaluate(step, loader), count, flops, facts=lambda: image_facts(whole, c.eval_path))
 
 
-WORKS: dict[str, Callable[[Config, ExitStack], Work]] = {
-    "forward": forward_work,
-    "step": step_work,
-    "input": input_work,
-    "evaluate": evaluation_work,
+WORKLOADS: dict[str, Callable[[Config, ExitStack], Workload]] = {
+    "forward": forward_workload,
+    "step": step_workload,
+    "input": input_workload,
+    "evaluate": evaluation_workload,
 }
