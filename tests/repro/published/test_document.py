@@ -67,6 +67,33 @@ def test_the_figures_are_judged_by_the_configuration_that_the_text_prints() -> N
 
 
 @pytest.mark.parametrize(
+    ("figure", "statement"),
+    [
+        ("train_step_time", "step_time"),
+        ("train_time_hours", "training_time"),
+        ("parameters", "parameters"),
+        ("eval_ascend_accuracy", "eval_accuracy"),
+    ],
+)
+def test_a_number_that_is_a_figure_and_a_statement_is_one_number(figure: str, statement: str) -> None:
+    found, said = next(found for found in FIGURES if found.key == figure), STATEMENTS[statement]
+    assert (said.value, said.unit) == (found.value, found.unit)
+    assert set(lines_of(said.source)) <= set(lines_of(found.source))
+    assert said.decimals is not None
+    assert found.rounding == pytest.approx(0.5 * 10**-said.decimals)
+
+
+def test_hardware_and_software_of_the_figures_are_those_of_the_text() -> None:
+    settings = {figure.setting.key: figure.setting for figure in FIGURES}
+    for setting, prefix in (("train", "train"), ("eval_ascend", "eval")):
+        assert settings[setting].hardware == STATEMENTS[f"{prefix}_hardware"].value
+        assert settings[setting].software == f"MindSpore {STATEMENTS[f'{prefix}_software'].value}"
+    assert settings["eval_gpu"].hardware == STATEMENTS["eval_gpu_hardware"].value
+    assert settings["train"].count == STATEMENTS["table_devices"].value
+    assert settings["train"].dataset == STATEMENTS["data_set"].value
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("statements: {images: {say: many}}\nconfiguration: {}\nlog: {}\n", r"published\.yml: .*'say'"),
