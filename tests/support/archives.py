@@ -5,10 +5,6 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
-from hlg.data.tiny import drawing
-
 
 def tar_of(files: Mapping[str, bytes], mode: str = "w") -> bytes:
     """An archive of these files."""
@@ -24,9 +20,3 @@ def tar_of(files: Mapping[str, bytes], mode: str = "w") -> bytes:
 def files_in(folder: Path) -> dict[str, bytes]:
     """The content of every file in a folder, by relative path."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def drawn_file(seed: int, form: str = "JPEG") -> bytes:
-    """A drawn photograph as a file, another one for each seed."""
-    rng = np.random.default_rng(seed)
-    return drawing.encode_image(drawing.draw_image(seed % 10, rng), rng, form)

@@ -80,12 +80,3 @@ def test_oddities_load_in_silence(tmp_path: Path) -> None:
 def test_what_is_no_whole_8_bit_image_is_unreadable(kind: str) -> None:
     with pytest.raises(UnreadableImageError):
         open_rgb(UNREADABLE[kind])
-
-
-def test_a_file_opens_by_its_content_and_a_missing_one_says_so(tmp_path: Path) -> None:
-    file = tmp_path / "n01440764_1.JPEG"
-    file.write_bytes(READABLE["png"])
-    np.testing.assert_array_equal(open_rgb(file), np.asarray(PHOTO))
-    file.unlink()
-    with pytest.raises(UnreadableImageError, match="No such file"):
-        open_rgb(file)

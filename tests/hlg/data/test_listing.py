@@ -73,38 +73,17 @@ def test_sizes_never_come_from_the_cache(data: Path) -> None:
 
 CHANGES: dict[str, Callable[[Path], object]] = {
     "a file is added": lambda data: (data / "b/4.JPEG").write_bytes(b""),
-    "a file is removed": lambda data: (data / "a/1.JPEG").unlink(),
-    "a file is renamed": lambda data: (data / "a/1.JPEG").rename(data / "a/0.JPEG"),
-    "a file moves to another class": lambda data: (data / "a/1.JPEG").rename(data / "b/1.JPEG"),
-    "a file becomes a folder": lambda data: ((data / "a/1.JPEG").unlink(), (data / "a/1.JPEG").mkdir()),
     "a class is added": lambda data: shutil.copytree(data / "a", data / "c"),
     "a class is removed": lambda data: shutil.rmtree(data / "b"),
-    "a class is renamed": lambda data: (data / "a").rename(data / "z"),
     "two classes change places": lambda data: (
         (data / "a").rename(data / "c"),
         (data / "b").rename(data / "a"),
         (data / "c").rename(data / "b"),
     ),
-    "a stray file is removed": lambda data: (data / "stray.csv").unlink(),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_folder_is_listed_again_when(data: Path, cache: Path, change: str) -> None:
-    before = list_class_folders(data)
-    CHANGES[change](data)
-    after = list_class_folders(data)
-    assert after != before
-    kept_file(cache).unlink()
-    assert after == list_class_folders(data)
-
-
-TOUCHES: dict[str, Callable[[Path], object]] = {
     "a file is replaced by another of its name": lambda data: (
         shutil.copy(data / "a/1.JPEG", data.with_name("new")),
         data.with_name("new").rename(data / "a/1.JPEG"),
     ),
-    "a class folder is touched": lambda data: os.utime(data / "a"),
     "a class folder is touched and its time set back": lambda data: os.utime(
         data / "a", ns=(0, (data / "a").stat().st_mtime_ns)
     ),
@@ -116,13 +95,15 @@ TOUCHES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("touch", TOUCHES)
-def test_a_list_does_not_count_any_more_when(data: Path, read: list[str], touch: str) -> None:
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_folder_is_listed_again_when(data: Path, cache: Path, read: list[str], change: str) -> None:
     list_class_folders(data)
-    TOUCHES[touch](data)
+    CHANGES[change](data)
     read.clear()
-    list_class_folders(data)
+    after = list_class_folders(data)
     assert str(data) in read
+    kept_file(cache).unlink()
+    assert after == list_class_folders(data)
 
 
 @pytest.mark.parametrize(("setting", "value"), [("SETTLED_S", 60), ("WORTH_CACHING", 4)])
@@ -134,12 +115,10 @@ def test_a_short_list_and_one_of_folders_that_changed_just_now_are_not_kept(
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("damage", [b"", b"\xff\n[]", b"cut", b"one byte"])
-def test_a_damaged_list_is_made_again(data: Path, cache: Path, damage: bytes) -> None:
+def test_a_damaged_list_is_made_again(data: Path, cache: Path) -> None:
     first = list_class_folders(data)
     whole = kept_file(cache).read_bytes()
-    damages = {b"cut": whole[:-20], b"one byte": whole.replace(b"1.JPEG", b"9.JPEG")}
-    kept_file(cache).write_bytes(damages.get(damage, damage))
+    kept_file(cache).write_bytes(whole.replace(b"1.JPEG", b"9.JPEG"))
     assert list_class_folders(data) == first
     assert kept_file(cache).read_bytes() == whole
 

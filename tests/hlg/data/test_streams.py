@@ -9,14 +9,6 @@ from hlg.data import streams
 from hlg.data.streams import draw_drop_scales, mixup_draw
 
 
-def test_mixup_of_a_step_is_always_the_same_and_of_another_step_another() -> None:
-    (weight, order), (same, again), (other, _) = (mixup_draw(1, step, 128, 0.2) for step in (7, 7, 8))
-    assert weight == same != other
-    assert (weight.dtype, order.dtype) == (np.float32, np.int32)
-    np.testing.assert_array_equal(order, again)
-    np.testing.assert_array_equal(np.sort(order), np.arange(128))
-
-
 def test_mixup_weights_follow_the_beta_distribution_and_alpha_zero_mixes_nothing() -> None:
     weights = np.array([mixup_draw(1, step, 2, 0.2)[0] for step in range(2000)])
     assert 0 <= weights.min() <= weights.max() <= 1

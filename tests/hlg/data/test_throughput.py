@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hlg.data import throughput
-from hlg.data.throughput import Rate, draw_photographs, find_or_draw_images, image_facts, measure_throughput
+from hlg.data.throughput import Rate, find_or_draw_images, image_facts
 from hlg.data.tiny.make import TinyRequest
 from hlg.errors import UserError
 
@@ -14,22 +14,6 @@ from hlg.errors import UserError
 def test_a_rate_tells_wall_clock_and_processor_time_apart() -> None:
     rate = Rate(images=600, wall_s=2.0, cpu_s=3.0)
     assert (rate.images_per_s, rate.images_per_s_per_core) == (300, 200)
-
-
-def test_training_evaluation_and_decoding_are_measured_on_drawn_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(throughput, "DRAWN", TinyRequest(classes=2, train=3, val=1))
-    index = draw_photographs(tmp_path / "drawn")
-    assert len(index.files) == 6
-
-    rates = measure_throughput(index, workers=2, seconds=0.2, image_size=32, batch_size=4)
-
-    assert list(rates) == ["train", "eval", "decode"]
-    for rate in rates.values():
-        assert rate.images > 0
-        assert rate.wall_s >= 0.2
-        assert rate.cpu_s > 0
 
 
 def test_images_are_drawn_where_no_folder_is_named_and_never_where_one_is_missing(

@@ -10,7 +10,6 @@ import pytest
 from mindspore import Tensor, nn, ops
 
 from hlg.model import operators
-from hlg.model.network import MOBILE
 
 RNG = np.random.default_rng(7)
 
@@ -86,15 +85,6 @@ def test_every_device_has_the_same_results_and_gradients(name: str, mode: int, m
     np.testing.assert_allclose(result, elsewhere, rtol=1e-5, atol=1e-5)
     for own, other in zip(gradients, gradients_elsewhere, strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5 * np.abs(other).max())
-
-
-def test_on_a_cpu_only_what_is_wide_is_projected_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def kinds(device: str) -> list[type]:
-        monkeypatch.setattr(operators, "_on_cpu", lambda: device == "CPU")
-        return [type(operators.split_heads(stage.heads, stage.dim)) for stage in MOBILE]
-
-    assert kinds("CPU") == [operators.Heads] * 3 + [operators.JointHeads]
-    assert kinds("Ascend") == [operators.JointHeads] * 4
 
 
 def test_the_gelu_of_fused_kernels_is_as_exact_as_float32_and_keeps_to_its_ends() -> None:

@@ -54,8 +54,3 @@ def test_steps_follow_the_formula_with_the_rate_of_each_and_a_skipped_one_moves_
         _step(optimizer, _gradients(t), lr)
     for p, expected in zip(parameters, _reference(rates, centralize), strict=True):
         np.testing.assert_allclose(p.asnumpy(), expected, rtol=2e-6, atol=1e-7, err_msg=p.name)
-
-
-def test_biases_and_betas_do_not_decay_and_the_filter_says_which() -> None:
-    assert AdamW(_parameters()).decays == (0.05, 0.0, 0.0, 0.05)
-    assert AdamW(_parameters(), no_decay=()).decays == (0.05, 0.05, 0.05, 0.05)

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hlg.config import KEYS
 from hlg.model.schedule import learning_rates
@@ -42,27 +40,14 @@ def test_without_a_warm_up_the_fall_starts_at_once_and_with_nothing_else_rates_o
     assert (np.diff(rise) > 0).all()
 
 
-@given(
-    mode=st.sampled_from(MODES),
-    epochs=st.integers(1, 40),
-    warmup=st.floats(0, 1),
-    steps=st.integers(1, 7),
-    low=st.floats(1e-8, 1),
-    high=st.floats(1e-8, 1),
-)
-def test_any_schedule_has_one_finite_rate_a_step_and_stays_in_its_range(
-    mode: str, epochs: int, warmup: float, steps: int, low: float, high: float
-) -> None:
-    low, high = sorted((low, high))
-    lr = rates(
-        mode, lr_init=low, lr_min=low, lr_max=high,
-        max_epoch=epochs, warmup_epochs=int(warmup * epochs), steps_per_epoch=steps,
-    )  # fmt: skip
-    assert lr.shape == (epochs * steps,)
-    assert lr.dtype == np.float32
-    bottom = {"cosine": 0, "steps": high / 1000}.get(mode, low)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("epochs", "warmup"), [(1, 0), (1, 1), (40, 13)])
+def test_any_schedule_has_one_finite_rate_a_step_and_stays_in_its_range(mode: str, epochs: int, warmup: int) -> None:
+    lr = rates(mode, lr_init=1e-5, max_epoch=epochs, warmup_epochs=warmup, steps_per_epoch=1)
+    assert (lr.dtype, lr.shape) == (np.float32, (epochs,))
+    bottom = {"cosine": 0, "steps": 1e-6}.get(mode, 1e-5)
     assert (lr >= bottom * (1 - 1e-6)).all()
-    assert (lr <= high * (1 + 1e-6)).all()
+    assert (lr <= 1e-3 * (1 + 1e-6)).all()
 
 
 def test_a_higher_power_of_poly_falls_faster_and_an_unknown_mode_is_an_error() -> None:

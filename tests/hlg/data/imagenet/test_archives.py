@@ -39,14 +39,15 @@ def test_archives_are_unpacked_where_they_lie_and_removed(files: dict[str, bytes
     assert unpack_archives(tmp_path / "no such folder") == 0
 
 
-WHOLE = {f"n01/{i}.JPEG": bytes([i]) * 3000 for i in range(20)}
-ONE, TWO = tar_of({"n01/0.JPEG": b"0" * 512}), tar_of({"n01/0.JPEG": b"0" * 512, "n01/1.JPEG": b"1"})
+TWO, GZIPPED = tar_of({"n01/0.JPEG": b"0" * 512, "n01/1.JPEG": b"1"}), tar_of(IMAGES, "w:gz")
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        *(tar[: int(part * len(tar))] for tar in (tar_of(WHOLE), tar_of(WHOLE, "w:gz")) for part in (0.1, 0.5, 0.8)),
+        TWO[:800],  # in a file
+        GZIPPED[: len(GZIPPED) // 2],
+        GZIPPED[:-4],  # in the checksum
         TWO[:1024],  # cut off between two files
         TWO[:1024] + bytes([TWO[1024] ^ 1]) + TWO[1025:],  # in the name of the second, against its header's checksum
         b"",
@@ -54,7 +55,6 @@ ONE, TWO = tar_of({"n01/0.JPEG": b"0" * 512}), tar_of({"n01/0.JPEG": b"0" * 512,
     ],
 )
 def test_what_is_cut_off_damaged_or_no_archive_is_named_and_stays(content: bytes, tmp_path: Path) -> None:
-    assert ONE[:1024] == TWO[:1024]
     (tmp_path / "a.tar").write_bytes(content)
     with pytest.raises(UserError, match=r"a\.tar: damaged or no tar archive \(.+\); upload it anew"):
         unpack_archives(tmp_path)

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import random
 import subprocess
 import sys
 import tarfile
@@ -20,18 +21,17 @@ from hlg.data.imagenet.__main__ import main
 from hlg.data.index import scan
 from hlg.errors import UserError
 from hlg.files import PARTIAL
-from tests.support.archives import drawn_file, files_in, tar_of
+from tests.support.archives import files_in, tar_of
 from tests.support.processes import run_module
 
 CLASSES = ("n01440764", "n01443537", "n02085620")
 NAMES = ("tench, Tinca tinca", "goldfish, Carassius auratus", "Chihuahua")
-TRAIN = {f"{wnid}/{wnid}_{i}.JPEG": drawn_file(10 * i + label) for label, wnid in enumerate(CLASSES) for i in range(3)}
-VAL = {f"ILSVRC2012_val_{i + 1:08d}.JPEG": drawn_file(100 + i) for i in range(6)}
+BYTES = random.Random(0)  # no image is decoded, so any bytes will do
+TRAIN = {f"{wnid}/{wnid}_{i}.JPEG": BYTES.randbytes(20_000) for wnid in CLASSES for i in range(3)}
+VAL = {f"ILSVRC2012_val_{i + 1:08d}.JPEG": BYTES.randbytes(1000) for i in range(6)}
 VAL_CLASSES = [CLASSES[i % 3] for i in range(6)]
 VAL_FOLDERS = {f"{wnid}/{name}": VAL[name] for wnid, name in zip(VAL_CLASSES, VAL, strict=True)}
 TRAIN_TAR, VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
-
-
 CLASS_TARS = {
     f"{wnid}.tar": tar_of({name.split("/")[1]: content for name, content in TRAIN.items() if name.startswith(wnid)})
     for wnid in CLASSES
@@ -196,7 +196,6 @@ NO_TABLE = {"x/data/meta.mat": b"no table"}
         (devkit.DEVKIT, None, f"{VAL_TAR}: its images lie in no class folder, and nothing beside it says what they"),
         (devkit.WNIDS, "\n".join([*VAL_CLASSES, CLASSES[0]]).encode(), "holds 6 images in no class folder, but "),
         (devkit.WNIDS, b"tench\nn01440764", "val_wnids.txt:1: found 'tench'"),
-        (devkit.DEVKIT, b"no archive", f"{devkit.DEVKIT}: damaged or no archive"),
         (devkit.DEVKIT, KIT[:200], f"{devkit.DEVKIT}: damaged or no archive"),
         (devkit.DEVKIT, tar_of({**NO_TABLE, f"x/data/{devkit.TRUTH}": b"1\n"}, "w:gz"), "meta.mat is not the kit's"),
         (devkit.DEVKIT, tar_of(NO_TABLE, "w:gz"), f"{devkit.DEVKIT}: holds no data/{devkit.TRUTH}"),
@@ -216,23 +215,22 @@ def test_classes_of_validation_images_that_are_missing_or_do_not_fit_are_named(
 # Damaged and hostile
 
 
-def with_second_header(header: bytes) -> bytes:
-    """An archive of four classes, of which the second's header begins with other bytes."""
-    files = {f"{i}.tar": tar_of({f"{i}.JPEG": os.urandom(600_000)}) for i in range(4)}
+def with_zeros_in_the_middle() -> bytes:
+    """An archive of four classes, of which the second's header is zeros, as at an archive's end."""
+    files = {f"{i}.tar": tar_of({f"{i}.JPEG": bytes(600_000)}) for i in range(4)}
     start = 512 + len(files["0.tar"])
     content = tar_of(files)
-    return content[:start] + header + content[start + len(header) :]
+    return content[:start] + bytes(512) + content[start + 512 :]
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        *((PUBLISHED[: int(part * len(PUBLISHED))], ": 'n0") for part in (0.2, 0.5, 0.9)),
+        (PUBLISHED[: len(PUBLISHED) // 2], ": 'n0"),
         (tar_of({"n0.tar": CLASS_TARS[f"{CLASSES[1]}.tar"][:-12000]}), f": n0.tar: '{CLASSES[1]}_"),
-        (with_second_header(b"\xff" * 12), ": damaged after '0.tar'"),
-        (with_second_header(bytes(512)), ": damaged after '0.tar' (it ends 1,"),  # zeros end a tar
+        (with_zeros_in_the_middle(), ": damaged after '0.tar' (it ends 1,"),
     ],
-    ids=["cut off early", "in the middle", "late", "in a class", "damaged header", "zeros in the middle"],
+    ids=["cut off", "cut off in a class", "zeros in the middle"],
 )
 def test_a_damaged_archive_is_named_with_the_member(archives: Path, out: Path, content: bytes, said: str) -> None:
     (archives / TRAIN_TAR).write_bytes(content)

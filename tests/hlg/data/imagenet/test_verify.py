@@ -13,25 +13,23 @@ from hlg.data.imagenet.verify.__main__ import main
 from hlg.data.imagenet.verify.inspection import ORIENTATION, inspect_image, inspect_splits
 from hlg.data.imagenet.verify.page import inspection_page
 from hlg.data.index import REPORT, label_order, scan, split_facts
-from tests.support.archives import drawn_file
+from tests.support.photos import encoded, photo
 
 CLASSES = ("n01440764", "n01443537")
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("drawn")
-    for i, folder in enumerate(f"{split}/{name}" for split in ("train", "val") for name in CLASSES):
-        (root / folder).mkdir(parents=True)
-        for j in range(3):
-            (root / folder / f"{j}.JPEG").write_bytes(drawn_file(10 * i + j))
-    return root
+def image_file(seed: int) -> bytes:
+    return encoded(photo(60, 40, seed))
 
 
 @pytest.fixture
-def data(drawn: Path, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
-    return shutil.copytree(drawn, tmp_path / "data")
+def data(tmp_path: Path) -> Path:
+    """Three different images of each class in each split."""
+    for i, folder in enumerate(f"{split}/{name}" for split in ("train", "val") for name in CLASSES):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        for j in range(3):
+            (tmp_path / "data" / folder / f"{j}.JPEG").write_bytes(image_file(10 * i + j))
+    return tmp_path / "data"
 
 
 def test_a_sound_subset_has_no_fault_and_every_run_on_it_names_its_report(
@@ -46,12 +44,12 @@ def test_a_sound_subset_has_no_fault_and_every_run_on_it_names_its_report(
     assert kept["splits"]["train"]["per_class"] == {"n01440764": 3, "n01443537": 3}
     assert inspection_page(kept) == (data / "verified.md").read_text()
     assert [split_facts(scan(data / split, 10))["report"] for split in ("train", "val")] == [said.split()[-1]] * 2
-    (data / "val/n01440764/3.JPEG").write_bytes(drawn_file(7))  # a report on other files is not named
+    (data / "val/n01440764/3.JPEG").write_bytes(image_file(7))  # a report on other files is not named
     assert ["report" in split_facts(scan(data / split, 10)) for split in ("train", "val")] == [True, False]
 
 
 def test_unreadable_images_are_a_fault_and_listed_by_name(data: Path) -> None:
-    unreadable = {"0.JPEG": drawn_file(1)[:-3000], "1.JPEG": b"text", "2.JPEG": b""}
+    unreadable = {"0.JPEG": image_file(1)[:-300], "1.JPEG": b"text", "2.JPEG": b""}
     for name, content in unreadable.items():
         (data / "val/n01443537" / name).write_bytes(content)
     assert main(["--imagenet", str(data)]) == 1
@@ -77,12 +75,12 @@ def test_an_image_in_train_and_in_val_and_other_classes_there_are_faults(data: P
 
 def test_what_imagenet_is_known_for_is_listed_and_no_fault(data: Path) -> None:
     folder = data / "train/n01440764"
-    (folder / "cmyk.JPEG").write_bytes(drawn_file(1, "CMYK"))
-    (folder / "png.JPEG").write_bytes(drawn_file(2, "PNG"))
-    Image.open(io.BytesIO(drawn_file(3))).convert("L").save(folder / "gray.JPEG")
+    (folder / "cmyk.JPEG").write_bytes(encoded(photo(60, 40).convert("CMYK")))
+    (folder / "png.JPEG").write_bytes(encoded(photo(60, 40), "PNG"))
+    (folder / "gray.JPEG").write_bytes(encoded(photo(60, 40).convert("L")))
     turned = Image.Exif()
     turned[ORIENTATION] = 6
-    Image.open(io.BytesIO(drawn_file(4))).save(folder / "turned.JPEG", exif=turned)
+    (folder / "turned.JPEG").write_bytes(encoded(photo(60, 40), exif=turned))
     report = inspect_splits(data, 2)
     assert report["faults"] == []
     assert report["splits"]["train"]["oddities"] == {

@@ -3,7 +3,6 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,20 +47,12 @@ def test_sizes_formats_and_chroma_are_those_of_imagenet(drawn: Path) -> None:
     assert sampling[(2, 2)] > sampling[(1, 1)] > 0
 
 
-def thumbnails(root: Path, split: str, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """(N, side * side * 3) mean colors of a grid of tiles, and (N,) labels."""
+def thumbnails(root: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 192) mean colors of 8 x 8 tiles, and (N,) labels."""
     index = scan(root / split, class_num=10)
     images = (Image.open(root / split / file).convert("RGB") for file in index.files)
-    tiles = [np.asarray(image.resize((side, side), Image.Resampling.BOX), float).ravel() for image in images]
+    tiles = [np.asarray(image.resize((8, 8), Image.Resampling.BOX), float).ravel() for image in images]
     return np.array(tiles) / 255, index.labels
-
-
-def linear_accuracy(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> float:
-    """Ridge regression on one-hot labels."""
-    mean = x.mean(axis=0)
-    x, x_val = (np.c_[part - mean, np.ones(len(part))] for part in (x, x_val))
-    weights = np.linalg.solve(x.T @ x + x.shape[1] * np.eye(x.shape[1]), x.T @ np.eye(10)[y])
-    return float(((x_val @ weights).argmax(axis=1) == y_val).mean())
 
 
 def neighbor_accuracy(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> float:
@@ -69,16 +60,12 @@ def neighbor_accuracy(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np
     return float((y[distances.argmin(axis=1)] == y_val).mean())
 
 
-@pytest.mark.parametrize("probe", [linear_accuracy, neighbor_accuracy])
-@pytest.mark.parametrize(("side", "most"), [(1, 0.3), (8, 0.5)], ids=["mean color", "8 x 8 thumbnail"])
-def test_color_does_not_tell_the_class_and_a_probe_would_see_it(
-    drawn: Path, side: int, most: float, probe: Callable[..., float]
-) -> None:
+def test_color_does_not_tell_the_class_and_a_probe_would_see_it(drawn: Path) -> None:
     """Chance is 0.1, and training must reach 0.8."""
-    (x, y), (x_val, y_val) = (thumbnails(drawn, split, side) for split in SPLITS)
-    assert probe(x, y, x_val, y_val) < most
+    (x, y), (x_val, y_val) = (thumbnails(drawn, split) for split in SPLITS)
+    assert neighbor_accuracy(x, y, x_val, y_val) < 0.5
     for tiles, labels in ((x, y), (x_val, y_val)):
         hue = 2 * np.pi * labels[:, None] / 10
         tiles[:, 0::3] += np.cos(hue)
         tiles[:, 1::3] += np.sin(hue)
-    assert probe(x, y, x_val, y_val) > 0.5
+    assert neighbor_accuracy(x, y, x_val, y_val) > 0.5
