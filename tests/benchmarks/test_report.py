@@ -1,7 +1,5 @@
-"""How fast a training of 300 epochs that kept every step is read and reported."""
+"""How fast a training of 300 epochs that kept every step is read; full_size.py has the whole report."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from repro.records.logs import read_log
 from repro.records.metrics import read_events
 from repro.records.seal import verify_seal
-from tests.support import ROOT
 from tests.support.long_run import EPOCHS, STEPS, long_run
 
 ROUNDS = 5
@@ -46,25 +43,3 @@ def test_metrics_with_every_step(benchmark: BenchmarkFixture, folder: Path) -> N
 
 def test_the_seal(benchmark: BenchmarkFixture, folder: Path) -> None:
     assert measure(benchmark, verify_seal, folder, files=[folder / "train.log", folder / "metrics.jsonl"]) == 0
-
-
-# The program from its start to its end, which says at last how much memory it had at most, in kB.
-PROGRAM = """
-import re, sys
-from pathlib import Path
-from repro.report.__main__ import main
-code = main(sys.argv[1:])
-print(re.search("VmHWM:.*?([0-9]+)", Path("/proc/self/status").read_text())[1])
-sys.exit(code)
-"""
-
-
-def test_the_whole_report(benchmark: BenchmarkFixture, folder: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PROGRAM, "--runs", str(folder.parent), "--out", str(tmp_path / "report.md")]
-
-    def report() -> int:
-        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-        return int(done.stdout.splitlines()[-1])
-
-    kilobytes = measure(benchmark, report, files=[folder / "train.log", folder / "metrics.jsonl"])
-    benchmark.extra_info["peak_mb"] = round(kilobytes / 1000, 1)  # without the processes that draw
