@@ -1,13 +1,12 @@
 """What the boot file starts in tests: writes what it was given into a run folder, then does what $DOES says.
 
-$DOES is an exit code, ``wait`` or ``kill``.
+$DOES is an exit code or ``kill``.
 """
 
 import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 SEEN = ("RANK_ID", "RANK_SIZE", "DEVICE_ID", "RANK_TABLE_FILE", "MS_ROLE", "MS_SCHED_HOST")
@@ -17,13 +16,6 @@ rank, does = os.environ.get("RANK_ID", "0"), os.environ.get("DOES", "0")
 run, data = Path(options["save_checkpoint_path"], "run"), Path(options["data_path"])
 run.mkdir(parents=True, exist_ok=True)
 
-
-def stop(*_: object) -> None:
-    (run / f"stopped_{rank}").touch()
-    sys.exit(75)
-
-
-signal.signal(signal.SIGTERM, stop)
 seen = {
     "options": options,
     "environment": {name: os.environ.get(name) for name in SEEN},
@@ -32,8 +24,6 @@ seen = {
 if os.environ.get("MS_ROLE") != "MS_SCHED":
     (run / f".rank_{rank}.json").write_text(json.dumps(seen))
     (run / f".rank_{rank}.json").rename(run / f"rank_{rank}.json")
-if does == "wait":
-    time.sleep(60)
-elif does == "kill":
+if does == "kill":
     os.kill(os.getpid(), signal.SIGKILL)
 sys.exit(int(does))

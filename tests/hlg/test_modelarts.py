@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.errors import UserError
 from hlg.modelarts import NodeProcess, identify_process, launch_command
 from tests.support import ROOT
+from tests.support.archives import files_in, tar_of
 from tests.support.cloud import STAND_INS
 from tests.support.processes import wait_for
 from tests.support.small_runs import SMALL
@@ -108,22 +108,15 @@ def boot(node: Node, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtu
     return run
 
 
-def pack(archive: Path, folder: Path) -> None:
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(archive, "w") as tar:
-        for path in folder.iterdir():
-            tar.add(path, path.name)
-
-
 @pytest.fixture(scope="module")
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A storage with the tiny data set, packed as ImageNet is: train an archive of archives, val one of folders."""
     data, storage = tmp_path_factory.mktemp("data") / "tiny", tmp_path_factory.mktemp("storage")
     make_tiny(data, TinyRequest(classes=3, train=12, val=5))
-    for folder in (data / "train").iterdir():
-        pack(data / f"packed/{folder.name}.tar", folder)
-    pack(storage / "bucket/imagenet/train/imagenet_train.tar", data / "packed")
-    pack(storage / "bucket/imagenet/val/imagenet_val.tar", data / "val")
+    classes = {f"{folder.name}.tar": tar_of(files_in(folder)) for folder in (data / "train").iterdir()}
+    for name, files in (("train", classes), ("val", files_in(data / "val"))):
+        (storage / f"bucket/imagenet/{name}").mkdir(parents=True)
+        (storage / f"bucket/imagenet/{name}/imagenet_{name}.tar").write_bytes(tar_of(files))
     return storage
 
 
@@ -179,15 +172,6 @@ def test_results_are_sent_and_the_exit_code_is_kept_however_the_run_ends(
     assert found == code
     assert bool(re.search(rf"error: {FAKE} \(pid \d+\): killed by SIGKILL", err)) == (does == "kill")
     assert "run/rank_0.json" in node.sent
-
-
-@pytest.mark.parametrize("started", [{}, {"RANK_ID": "0", "RANK_SIZE": "1", "ASCEND_DEVICE_ID": "0"}])
-def test_sigterm_reaches_the_run_and_the_results_are_sent_after_it(started: dict[str, str], node: Node) -> None:
-    process = node.start(DOES="wait", **started)
-    wait_for((node.output / "run/rank_0.json").exists, "the run")
-    process.send_signal(signal.SIGTERM)
-    assert end(process)[0] == 75
-    assert "run/stopped_0" in node.sent
 
 
 @pytest.mark.parametrize(("does", "code"), [("0", 1), ("3", 3)])
@@ -275,34 +259,12 @@ def test_a_download_that_fails_is_told_to_the_process_that_waits(node: Node) -> 
     assert re.fullmatch(r"error: the first process of this node \(pid \d+\) has failed: s3://bucket/.*\n", told)
 
 
-def test_a_first_process_that_is_killed_while_it_copies_is_not_waited_for(node: Node) -> None:
-    node.put("imagenet/train/n01/a.JPEG")
-    first, second = two(node, STAND_IN_HANGS="copy_parallel")
-    wait_for(node.copies, "the copying")
-    first.kill()
-    code, err = end(second)
-    assert code == 1
-    assert re.fullmatch(r"error: the first process of this node \(pid \d+\) is gone\n", err)
-
-
 def test_where_the_service_starts_one_process_a_node_it_starts_the_ranks(node: Node, boot: Boot) -> None:
     code, err = boot("--run_distribute=1", MA_NUM_GPUS="2", RANK_TABLE_FILE="/user/config")
     assert code == 0, err
     assert [node.seen(rank)["environment"]["DEVICE_ID"] for rank in (0, 1)] == ["0", "1"]
     assert node.seen(1)["environment"]["RANK_TABLE_FILE"] is None  # a folder: hlg.launch needs none
     assert [name for name in node.sent if re.fullmatch(r"\.ranks/node_0/[^/]+/rank_1\.log", name)]
-
-
-def test_a_rank_table_that_is_a_file_says_which_ranks_there_are(node: Node, boot: Boot) -> None:
-    devices = [{"device_id": str(i + 4), "device_ip": f"192.0.2.{i}", "rank_id": str(i)} for i in range(2)]
-    server = {"server_id": "127.0.0.1", "device": devices}
-    table = {"version": "1.0", "status": "completed", "server_count": "1", "server_list": [server]}
-    node.put("table.json", json.dumps(table))
-    file = str(node.storage / "bucket/table.json")
-    code, err = boot("--run_distribute=1", RANK_TABLE_FILE=file)
-    assert code == 0, err
-    expected = {"RANK_ID": "1", "RANK_SIZE": "2", "DEVICE_ID": "5", "RANK_TABLE_FILE": file}
-    assert node.seen(1)["environment"] == {**expected, "MS_ROLE": None, "MS_SCHED_HOST": None}
 
 
 def test_another_node_sends_the_logs_of_its_ranks_and_no_run_folder(node: Node, boot: Boot) -> None:
@@ -343,3 +305,12 @@ def test_two_nodes_of_eight_devices_are_sixteen_ranks() -> None:
         "--logs=/cache/train/.ranks/node_1",
         *nodes,
     ]
+
+
+def test_a_rank_table_that_is_a_file_says_which_ranks_there_are_and_a_folder_says_nothing(tmp_path: Path) -> None:
+    settings, alone = Config(run_distribute=True, output_path="/out"), NodeProcess(0, per_device=False, first=True)
+    table = tmp_path / "table.json"
+    table.touch()
+    for path, said in ((table, [f"--rank_table={table}", "--node_rank=0"]), (tmp_path, ["--ranks=2"])):
+        found = launch_command(settings, alone, {"RANK_TABLE_FILE": str(path), "MA_NUM_GPUS": "2"})
+        assert found == ["hlg.launch", "--logs=/out/.ranks/node_0", *said]

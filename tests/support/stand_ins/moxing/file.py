@@ -86,7 +86,5 @@ def _called(name: str, *urls: str) -> None:
     call = " ".join((name, *urls))
     with Path(os.environ["STAND_IN_BUCKETS"], "calls.jsonl").open("a") as record:
         record.write(json.dumps([os.getpid(), name, *urls]) + "\n")
-    if (pattern := os.environ.get("STAND_IN_HANGS")) and re.search(pattern, call):
-        time.sleep(60)
     if (pattern := os.environ.get("STAND_IN_FAILS")) and re.search(pattern, call):
         raise ConnectionError("stat:403 errorCode:AccessDenied\nrequest-id: 0")
