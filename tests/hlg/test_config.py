@@ -149,9 +149,7 @@ def test_the_command_line_overrides_the_file_and_the_file_the_default(recipe: An
         (["--batch", "64"], "--batch: unknown key 'batch'; closest known key: 'batch_size' (--help lists all)"),
         (["--batch_size"], "--batch_size: found no value; allowed: --batch_size VALUE or --batch_size=VALUE"),
         (["--seed", "--gc_flag", "1"], "--seed: found no value; allowed: --seed VALUE or --seed=VALUE"),
-        (["--config_path"], "--config_path: found no value; allowed: --config_path VALUE or --config_path=VALUE"),
         (["--seed", "1", "64"], "64: follows no key; allowed: --key value"),
-        (["-seed"], "-seed: follows no key; allowed: --key value"),
         ([""], ": follows no key; allowed: --key value"),
     ],
 )
@@ -169,9 +167,7 @@ def test_a_mistake_on_the_command_line_is_one_clear_error(argv: list[str], messa
         ("seed: 1\nbatch_size: [64]", ":2: batch_size: found a list; allowed: a whole number >= 1"),
         ("pretrained: {a: b}", ":1: pretrained: found a mapping; allowed: a file"),
         ("seed: 1\n\nBatchSize: 64", ":3: unknown key 'BatchSize'; closest known key: 'batch_size' (--help lists all)"),
-        ("? [seed]\n: 1", ":1: unknown key 'a list'"),
         ("~: 1", ":1: unknown key '~'"),
-        ("config_path: other.yml", ":1: unknown key 'config_path'"),
         ("seed: 1\nmixup: 0\nseed: 2", ":3: seed: found a second time, after line 1; allowed: once"),
         ("pretrained: 'a", ":1: this is not YAML in UTF-8: found unexpected end of stream"),
         ("seed: 1\n---\nseed: 2", ":2: this is not YAML in UTF-8: but found another document"),
@@ -204,7 +200,6 @@ def test_a_run_that_is_resumed_brings_its_own_config_file(tmp_path: Path) -> Non
     ("key", "text", "value"),
     [
         ("lr_min", "1e-5", 1e-5),
-        ("lr_min", "'1E-5'", 1e-5),
         ("lr_min", ".00001", 1e-5),
         ("autoaugment", "0", False),
         ("autoaugment", "true", True),
@@ -221,7 +216,6 @@ def test_the_type_of_the_key_decides_what_a_text_means(recipe: Any, key: str, te
     assert getattr(load(recipe(f"{key}: {text}"))[0], key) == value
 
 
-SIZES = "a multiple of 112 (112, 224, 336, 448, ...)"
 VARIABLES = "$NAME, ${NAME} and $$ for a dollar sign"
 
 
@@ -233,15 +227,11 @@ VARIABLES = "$NAME, ${NAME} and $$ for a dollar sign"
         ("autoaugment", ("2", "yes", "", "1.0", "-1"), "0 or 1"),
         ("crop_min", ("0", "1.01"), "a number > 0, <= 1"),
         ("beta2", ("1", "-0.1"), "a number >= 0, < 1"),
-        ("interpolation", ("BICUBIC", "bilinear", ""), "BILINEAR"),
         ("context_mode", ("2", "graph", ""), "0 | 1"),
         ("seed", ("4294967296",), "a whole number >= 0, <= 4294967295"),
-        ("class_num", ("1",), "a whole number >= 2"),
-        ("device_target", ("gpu",), "Ascend | GPU | CPU"),
         ("amp_level", ("O1",), "O0 | O2 | O3"),
         ("hlg_config_path", ("src.hlg.Other",), "'' | src.hlg.HLGConfig"),
-        ("train_image_size", ("0", "-112", "128", "225"), SIZES),
-        ("eval_image_size", ("0", "-112", "128", "225"), SIZES),
+        ("eval_image_size", ("0", "-112", "128", "225"), "a multiple of 112 (112, 224, 336, 448, ...)"),
         ("pretrained", ("a$", "$5", "${DATA_PATH", "${}"), VARIABLES),
     ],
 )

@@ -17,7 +17,6 @@ import pytest
 from hlg.checkpoint import store
 from hlg.config import Config
 from hlg.data.class_names import read_class_names
-from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.errors import UserError
 from hlg.inference.predict import read_label_names
 from tests.support import ROOT
@@ -147,35 +146,6 @@ def test_ctrl_c_saves_and_leaves_a_readable_unsealed_folder(tiny_data: Path, tmp
     assert said.endswith(f"all steps are saved. Resume with the same command and RESUME={folder} (or --resume)")
     assert store.read_state(folder / "checkpoints/last.ckpt").step == steps
     assert not (folder / "SHA256SUMS").exists()
-
-
-def test_a_diverging_run_stops_with_exit_code_3_and_says_what_to_try(
-    tiny_data: Path, graphs: Path, tmp_path: Path
-) -> None:
-    done = run_module(TRAIN, *small_options(tiny_data, tmp_path, max_epoch=2, lr_max=1e30, graph_cache=graphs))
-    assert done.returncode == 3, done.stderr
-    message = done.stderr.strip().splitlines()[-1]
-    assert message.startswith("error: step ")
-    assert "lower lr_max" in message
-    assert not (_folders(tmp_path)[0] / "SHA256SUMS").exists()
-
-
-def test_an_image_that_is_unreadable_stops_the_run_by_name_or_is_skipped_and_counted(
-    graphs: Path, tmp_path: Path
-) -> None:
-    make_tiny(tmp_path / "data", TinyRequest(classes=3, train=3, val=3))
-    file = next((tmp_path / "data/train").glob("*/*"))
-    file.write_bytes(file.read_bytes()[:200])
-    keys = small_options(tmp_path / "data", tmp_path / "runs", max_epoch=1, graph_cache=graphs)
-    stopped = run_module(TRAIN, *keys)
-    assert stopped.returncode == 2
-    assert file.name in stopped.stderr
-    assert "on_unreadable=skip" in stopped.stderr
-    done = run_module(TRAIN, *keys, "--on_unreadable=skip")
-    assert done.returncode == 0, done.stderr
-    last = _folders(tmp_path / "runs")[-1]
-    assert f"skipped, unreadable: {file.parent.name}/{file.name}" in (last / "train.log").read_text()
-    assert events(last, "end")[0]["skipped_images"] == 1
 
 
 def test_a_device_that_is_not_there_is_one_line_and_nothing_is_written(tiny_data: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlg.fingerprint.count_sketch import count_sketch, sketch_distance, sketch_ratio
+from hlg.fingerprint.count_sketch import count_sketch, sketch_distance
 
 RNG = np.random.default_rng(3)
 
@@ -37,15 +37,3 @@ def test_one_wrong_element_is_seen_to_its_size(place: int, size: float) -> None:
     b[place] += size
     found = sketch_distance(count_sketch("key", a), count_sketch("key", b), 1.0)
     assert found == pytest.approx(size, rel=1e-6, abs=1e-12)
-
-
-@pytest.mark.parametrize("size", [3, 4, 32, 384])
-def test_a_transposed_tensor_is_another_one(size: int) -> None:
-    x = RNG.standard_normal((size, size))
-    assert apart(x.T, x) > 0.5
-
-
-def test_a_multiple_is_recognized() -> None:
-    x = RNG.standard_normal(1000)
-    assert sketch_ratio(count_sketch("key", 8 * x), count_sketch("key", x)) == pytest.approx(8)
-    assert np.isnan(sketch_ratio(count_sketch("key", x), count_sketch("key", 0 * x)))

@@ -188,13 +188,6 @@ def test_the_echo_of_a_signal_is_left_alone_and_a_second_one_ends_all_at_once(jo
     assert job.signals("rank_0") == ["SIGINT"]
 
 
-def test_no_rank_outlives_a_launcher_that_is_killed(job: Job) -> None:
-    job.start("0:deaf", "1:deaf").pids("rank_0", "rank_1", "scheduler")
-    job.send(signal.SIGKILL)
-    assert job.end()[0] == -signal.SIGKILL
-    wait_for(job.nothing_is_left, "the end of the ranks", WAIT_S)
-
-
 def test_seeds_run_one_after_the_other(job: Job) -> None:
     assert job.start("--key=value", options=("--seeds", "3 1")).end() == (
         0,
