@@ -51,15 +51,14 @@ def test_a_checkpoint_comes_back_with_its_parameters_and_its_state(tmp_path: Pat
     assert store.read_state(path) == STATE
 
 
-@pytest.mark.parametrize("fault", ["cut", "a flipped bit", "cut at a record"])
+@pytest.mark.parametrize("fault", ["a flipped bit", "cut at a record"])
 def test_an_altered_file_is_refused_by_name_and_the_newest_good_one_is_offered(fault: str, tmp_path: Path) -> None:
     paths = [_save(tmp_path, epoch) for epoch in (1, 2, 3)]
     content = bytearray(paths[2].read_bytes())
     if fault == "a flipped bit":
         content[len(content) // 2] ^= 1
-    else:
-        # MindSpore alone would load a file cut between two records, with fewer parameters and without a word.
-        del content[len(content) // 2 if fault == "cut at a record" else len(content) - 7 :]
+    else:  # MindSpore alone would load it, with fewer parameters and without a word
+        del content[len(content) // 2 :]
     paths[2].write_bytes(content)
     with pytest.raises(UserError) as error:
         store.restore_checkpoint(paths[2], _weights())

@@ -9,7 +9,6 @@ import pytest
 from mindspore import Tensor
 
 from hlg.checkpoint import store, weights
-from hlg.checkpoint.locate import find_checkpoint
 from hlg.errors import UserError
 from hlg.fingerprint.synthetic import draw_parameter
 from hlg.model.network import HLG
@@ -85,19 +84,3 @@ def test_a_truncated_file_is_refused_by_name(cut: int, tmp_path: Path, published
     path.write_bytes(published.read_bytes()[:cut])
     with pytest.raises(UserError, match=r"checkpoint .*cut\.ckpt"):
         weights.load_weights(path, network)
-
-
-@pytest.mark.parametrize(
-    ("named", "said"),
-    [
-        ("nowhere.ckpt", r"nowhere\.ckpt: no such file"),
-        ("", "pretrained: found nothing"),
-        (".", "holds no checkpoints"),
-    ],
-)
-def test_a_file_that_is_missing_is_an_error_and_never_random_weights(
-    named: str, said: str, tmp_path: Path, network: HLG, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=said):
-        weights.load_weights(find_checkpoint(named), network)

@@ -206,12 +206,6 @@ def test_a_row_applies_its_two_operations_in_order(row: int, sign: int) -> None:
     assert draws.numbers == []
 
 
-def test_an_operation_is_left_out_when_its_draw_is_not_below_its_probability() -> None:
-    for row, ((first, _, _), (second, _, _)) in enumerate(POLICY):
-        if first < 1 and second < 1:
-            assert auto_augment(SMALL, cast(Any, Draws(row, first, second))) is SMALL
-
-
 # The whole image
 
 

@@ -110,7 +110,6 @@ def test_without_a_manifest_the_hash_covers_paths_and_sizes_wherever_the_folder_
         ({"splits": {"val": {"hash": "0"}}, "bytes": {"val/a/1.JPEG": 9}}, False),  # another size
         ({"splits": {"val": {"hash": "0"}}, "bytes": {"val/a/1.JPEG": 8, "val/a/2.JPEG": 8}}, False),  # a file more
         ({"manifest_version": 3, "icons": []}, False),
-        ([], False),
         ("no JSON", False),
     ],
 )

@@ -18,16 +18,6 @@ def test_mixup_weights_follow_the_beta_distribution_and_alpha_zero_mixes_nothing
     assert (weight, order.tolist()) == (1, [0, 1, 2, 3, 4])
 
 
-def test_drop_scales_depend_on_seed_and_step_alone_and_keep_the_mean() -> None:
-    rates = np.array([0.05, 0.1], np.float32)
-    one, again = draw_drop_scales(rates, 1, 7, 4000), draw_drop_scales(rates, 1, 7, 4000)
-    assert (one == again).all()
-    assert (one != draw_drop_scales(rates, 1, 8, 4000)).any()
-    assert (one != draw_drop_scales(rates, 2, 7, 4000)).any()
-    assert set(np.unique(one)) == {np.float32(0), np.float32(1 / 0.95), np.float32(1 / np.float32(0.9))}
-    np.testing.assert_allclose(one.mean(0), 1, atol=0.02)
-
-
 def test_streams_keep_the_numbers_that_kept_runs_were_made_with() -> None:
     drawn = [
         streams.epoch_order(1, 2, 30),

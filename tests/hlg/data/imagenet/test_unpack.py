@@ -238,22 +238,21 @@ def test_a_damaged_archive_is_named_with_the_member(archives: Path, out: Path, c
     assert not (out / "train").exists()
 
 
-def hostile(**facts: object) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo("n01440764/x.JPEG")
+def hostile(name: str = "n01440764/x.JPEG", size: int = 4, **facts: object) -> bytes:
+    """A member of an archive, with four bytes of content."""
+    entry = tarfile.TarInfo(name)
+    entry.size = size
     for key, value in facts.items():
         setattr(entry, key, value)
-    return entry
-
-
-HUGE_NAME = hostile(name="././@LongLink", type=tarfile.GNUTYPE_LONGNAME, size=1 << 30)
+    return entry.tobuf() + b"1234".ljust(512)
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("members", "said"),
     [
-        (hostile(name="../x.JPEG"), "leads out"),
-        (hostile(name="n01/../../x.JPEG"), "leads out"),
-        (hostile(name="/etc/x.JPEG"), "leads out"),
+        (hostile("../x.JPEG"), "leads out"),
+        (hostile("n01/../../x.JPEG"), "leads out"),
+        (hostile("/etc/x.JPEG"), "leads out"),
         (hostile(type=tarfile.SYMTYPE, linkname="/etc/passwd"), "a link"),
         (hostile(type=tarfile.LNKTYPE, linkname="other"), "a link"),
         (hostile(type=tarfile.CHRTYPE), "a device"),
@@ -261,51 +260,27 @@ HUGE_NAME = hostile(name="././@LongLink", type=tarfile.GNUTYPE_LONGNAME, size=1 
         (hostile(type=tarfile.FIFOTYPE), "a pipe"),
         (hostile(size=1 << 40), "is cut off"),
         (hostile(size=0), "is empty"),
-        (hostile(name="n01\n/x.JPEG"), "none for a file"),
-        (hostile(name="n01/..\\x.JPEG"), "none for a file"),
-        (hostile(name="n01/" + "x" * 300), "none for a file"),
-        (hostile(name=".train/x.JPEG", size=4), "would be hidden"),
-        (hostile(name="n01/x.sh", size=4), "neither an image nor the archive of a class"),
-        (HUGE_NAME, "damaged after 'its start' (a header of 1,073,741,824 bytes)"),
+        (hostile("n01\n/x.JPEG"), "none for a file"),
+        (hostile("n01/..\\x.JPEG"), "none for a file"),
+        (hostile("n01/" + "x" * 300), "none for a file"),
+        (hostile(".train/x.JPEG"), "would be hidden"),
+        (hostile("n01/x.sh"), "neither an image nor the archive of a class"),
+        (hostile("././@LongLink", 1 << 30, type=tarfile.GNUTYPE_LONGNAME), "(a header of 1,073,741,824 bytes)"),
+        (hostile("n01/x.JPEG") + hostile("./n01/x.JPEG"), "'./n01/x.JPEG': refused, the name is there twice"),
+        (hostile("a/n01/x.JPEG") + hostile("b/n01/x.JPEG"), "'n01/x.JPEG': refused, it would be written twice"),
+        (
+            tar_of({"n01.tar": hostile("x.JPEG", type=tarfile.SYMTYPE, linkname="/etc/passwd")}),
+            "n01.tar: 'x.JPEG': refused, it is a link",
+        ),
+        (tar_of({"n01.tar": tar_of({"x.sh": b"1"})}), "n01.tar: 'x.sh': refused, it is no image of a class"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_no_archive_of_images_holds_is_refused_by_name(
-    archives: Path, out: Path, entry: tarfile.TarInfo, said: str
+    archives: Path, out: Path, members: bytes, said: str
 ) -> None:
-    (archives / TRAIN_TAR).write_bytes(entry.tobuf() + b"1234".ljust(512) + bytes(4096))
+    (archives / TRAIN_TAR).write_bytes(members + bytes(4096))
     error = error_of(archives, out)
-    assert f"{TRAIN_TAR}: {'' if entry is HUGE_NAME else chr(39)}" in error
+    assert f"{TRAIN_TAR}: " in error
     assert said in error
     assert not images_in(out)
-
-
-def tar_of_entries(*entries: tarfile.TarInfo) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for entry in entries:
-            tar.addfile(entry, io.BytesIO(b"1234"))
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (
-            tar_of({"n01.tar": tar_of_entries(hostile(name="x.JPEG", type=tarfile.SYMTYPE, linkname="/etc/passwd"))}),
-            "n01.tar: 'x.JPEG': refused, it is a link",
-        ),
-        (tar_of({"n01.tar": tar_of({"x.sh": b"1"})}), "n01.tar: 'x.sh': refused, it is no image of a class"),
-        (
-            tar_of_entries(hostile(name="n01/x.JPEG", size=4), hostile(name="./n01/x.JPEG", size=4)),
-            "refused, the name is there twice",
-        ),
-        (tar_of({"a/n01/x.JPEG": b"1", "b/n01/x.JPEG": b"2"}), "'n01/x.JPEG': refused, it would be written twice"),
-    ],
-)
-def test_hostile_classes_and_names_that_are_there_twice_are_refused_too(
-    archives: Path, out: Path, content: bytes, said: str
-) -> None:
-    (archives / TRAIN_TAR).write_bytes(content)
-    assert said in error_of(archives, out)
-    assert not (out / "train").exists()
