@@ -1,9 +1,5 @@
-"""Write the run folder of a long training that kept a line of every step, as hlg.record.journal leaves it.
+"""Write the run folder of a long training that kept a line of every step, as hlg.record.journal leaves it."""
 
-python -m tests.support.long_run FOLDER       # below it, a training of 300 epochs with 1,250 steps each
-"""
-
-import argparse
 import json
 from pathlib import Path
 
@@ -70,9 +66,3 @@ def long_run(root: Path, epochs: int = EPOCHS, steps: int = STEPS) -> Path:
     for name, lines in (("train.log", log), ("metrics.jsonl", metrics)):
         (folder / name).write_text("\n".join(lines) + "\n")
     return seal(folder)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", metavar="FOLDER", type=Path)
-    print(long_run(parser.parse_args().folder))

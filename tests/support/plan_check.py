@@ -48,14 +48,9 @@ def beside(found: dict[str, float], name: str) -> Iterator[None]:
     found[name] = (others_s() - others) / (time.perf_counter() - start)
 
 
-def run(*command: str) -> float:
-    """Run a module of this project; returns the most memory that its process had, in bytes."""
-    process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"python -m {' '.join(command)}: exit code {process.returncode}")
-    return 1024 * usage.ru_maxrss
+def run(*command: str) -> None:
+    """Run a module of this project."""
+    subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def one(folder: Path, ranks: int) -> dict[str, Any]:
@@ -76,7 +71,7 @@ def one(folder: Path, ranks: int) -> dict[str, Any]:
     if ranks > 1:
         train = ["hlg.launch", "--ranks", str(ranks), "--logs", str(folder / "ranks"), *train]
     with beside(others, "running"):
-        memory = run(*train)
+        run(*train)
     (metrics,) = folder.glob("runs/2*/metrics.jsonl")
     events = [json.loads(line) for line in metrics.read_text().splitlines()]
     epochs = [event for event in events if event["event"] == "epoch"]
@@ -86,15 +81,13 @@ def one(folder: Path, ranks: int) -> dict[str, Any]:
         "ranks": ranks,
         "cores_of_others": others,
         "measured": {name: round(value["value"], 4) for name, value in found["inputs"].items()},
-        "predicted": {key: predicted[key] for key in ("step_s", "input_s", "steps", "epoch_s", "eval_s", "total_s")}
-        | {"bound": predicted["bound"], "memory_bytes": 1e9 * found["inputs"]["memory"]["value"]},
+        "predicted": {
+            key: predicted[key] for key in ("step_s", "input_s", "steps", "epoch_s", "eval_s", "total_s", "bound")
+        },
         "run": {
             "epoch_s": [event["epoch_time_s"] for event in epochs],
-            "step_ms": [event["step_time_ms"] for event in epochs],
-            "data_wait_ms": [event["data_wait_ms"] for event in epochs],
             "eval_s": [event["eval_time_s"] for event in epochs],
             "total_s": total,
-            "memory_bytes": memory if ranks == 1 else None,  # of several ranks, wait4 tells that of the launcher
         },
     }
 
