@@ -59,7 +59,6 @@ def test_devices_that_are_not_there_are_named(fake: FakeMachine) -> None:
         ({"driver": "450.80.02", "count": 2}, "driver", "warning", "may refuse to compile code on the device"),
         ({"driver": "520.61.05", "count": 2}, "driver", "ok", "NVIDIA 520.61.05, made for CUDA 11.8 or newer"),
         ({"capability": "5.2"}, "kernels", "failure", "MindSpore has code for 6.0 and newer"),
-        ({"capability": "6.1"}, "kernels", "ok", "compute capability 6.1: MindSpore has code for it"),
         ({"capability": "8.9"}, "kernels", "ok", "compute capability 8.9: MindSpore has code for it"),
         ({"capability": "9.0"}, "kernels", "ok", "compiled on the device, so the first start takes longer"),
         ({"capability": "12.0"}, "kernels", "warning", "compute capability 12.0 is newer than CUDA 11"),
@@ -137,7 +136,6 @@ TWO_CHIPS = two_chip_table({3: 40000}, (1, 1))
 @pytest.mark.parametrize(
     ("ascends", "check", "level", "words"),
     [
-        ({"name": "910B3"}, "chip", "ok", "910B3 (Atlas A2)"),
         ({"name": "910B2C"}, "chip", "ok", "910B2C (Atlas A2)"),
         ({"name": "910A"}, "chip", "warning", "910A, as in the published run"),
         ({"name": "910PremiumA"}, "chip", "warning", "910PremiumA, as in the published run"),

@@ -9,7 +9,7 @@ import pytest
 from repro.bootstrap import STAMP
 from repro.doctor import __main__ as doctor
 from repro.doctor import host, software, storage
-from repro.doctor.machine import Answer, Machine, number_ranges, within
+from repro.doctor.machine import Answer, Machine, within
 from tests.support.disks import remount
 from tests.support.machines import FakeMachine, imagenet, say
 
@@ -232,7 +232,3 @@ def test_a_command_is_found_where_drivers_put_theirs(fake: FakeMachine) -> None:
     (fake.root / "usr/local/sbin/npu-smi").chmod(0o755)
     assert fake.machine.run("npu-smi") == Answer("here\n", "")
     assert Machine(fake.root, {"PATH": ""}).run("nothing-of-that-name").missing
-
-
-def test_numbers_in_a_row_are_shortened() -> None:
-    assert number_ranges([3, 0, 1, 2, 5, 7, 8]) == "0-3, 5, 7-8"

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from repro.plan.prediction import (
     EXPOSED,
     TrainingFacts,
-    buffer_bytes,
     cards_fed,
     cores_needed,
     network_limit,
@@ -98,10 +97,6 @@ def test_a_step_that_was_taken_by_several_cards_holds_their_all_reduce() -> None
     assert predict_training(of_four, 8).step_s == pytest.approx(0.35 + 0.175)
     with pytest.raises(ValueError, match=r"all-reduce of 4 cards alone would take 1500 ms of a step of 500 ms"):
         replace(of_four, link=1e8)
-
-
-def test_the_batches_made_ahead_are_five_of_bytes() -> None:
-    assert buffer_bytes(replace(FACTS, image_size=224), 128) == 5 * 128 * 224 * 224 * 3
 
 
 facts = st.builds(

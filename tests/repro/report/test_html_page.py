@@ -1,4 +1,4 @@
-"""The page for people: all that the Markdown page tells and the charts, valid, harmless, and the same again."""
+"""The page for people: all that the Markdown page tells and the charts, valid and harmless."""
 
 import re
 import shutil
@@ -23,8 +23,7 @@ from repro.report.run_facts import fact_text, page_link
 from tests.support import ROOT
 from tests.support.folders import resume, tiny_train_run, train_run
 from tests.support.hostile import IMG, hostile_runs
-from tests.support.processes import run_module
-from tests.support.reports import FIGURES, LOGS, PUBLISHED, claims_of, files_below, run_report
+from tests.support.reports import FIGURES, LOGS, claims_of, files_below, run_report
 
 VOID = {"meta", "link", "br", "wbr", "img", "hr", "input"}
 ODD_NAME = "20261123T080000Z_a b%20#?é&_x_1"
@@ -91,22 +90,11 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Page:
 
 def plain(*runs: Run, charts: PageCharts | None = None) -> Page:
     """The page of these runs without charts, which take seconds."""
-    target = runs[0].folder.parents[1] / "report.html" if runs else Path("report.html")
+    target = runs[0].folder.parents[1] / "report.html"
     return Page(html_report(claims_of(*runs), runs, [], LOGS, target, charts or PageCharts(), []))
 
 
 # ------------------------------------------------------------------------------------------------- what it tells
-
-
-def test_it_tells_every_figure_its_verdict_and_the_reasons(page: Page) -> None:
-    for figure in FIGURES:
-        assert figure.title in page.told
-        assert figure.source in page.told
-    assert page.told.count("incomparable") == 12 + 2  # in the headline, and where the verdicts are explained
-    assert "1,280 training images of 10 classes, published 1,281,167 of 1,000" in page.told
-    assert "nothing here confirms a published figure, or refutes one" in page.told
-    count = "2 trainings and 1 evaluation on 1 x CPU (Intel Xeon) and on 1 x CPU (AMD EPYC), with MindSpore 2.10.0."
-    assert count in page.told
 
 
 def test_comparable_figures_are_counted_and_a_run_as_published_differs_in_nothing(runs: Path) -> None:
@@ -118,6 +106,7 @@ def test_comparable_figures_are_counted_and_a_run_as_published_differs_in_nothin
 def test_a_page_without_runs_says_so_and_draws_nothing(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     page = written(tmp_path)
+    assert (tmp_path / "report.md").read_text().count("| **not measured** |") == 12
     assert "No finished run: nothing was measured." in page.told
     assert "No published figure was measured." in page.told
     assert not page.values("svg", "role")
@@ -157,13 +146,6 @@ def test_resumptions_and_skipped_images_are_deviations(runs: Path) -> None:
     assert "3 unreadable images were skipped" in told
 
 
-def test_runs_with_the_same_deviations_are_told_of_together_and_seeds_as_a_group(runs: Path) -> None:
-    names = [(hour, f"20261123T0{hour}0000Z_tiny_cpux1_1a2b3c4d") for hour in (8, 9)]
-    told = plain(*(read_run(tiny_train_run(runs, name=name, seed=hour)) for hour, name in names)).told
-    assert told.count("differences from the published training on 8 x Ascend 910") == 1
-    assert "Seed 8: 20261123T080000Z_tiny_cpux1_1a2b3c4d, Seed 9: 20261123T090000Z_tiny_cpux1_1a2b3c4d." in told
-
-
 def test_older_runs_that_are_not_drawn_are_counted(run: Run) -> None:
     (one,), _ = newest_trainings([run])
     (chart, *_) = training_charts([one], FIGURES, LOGS)
@@ -192,6 +174,7 @@ def test_links_lead_to_notes_folders_and_files_that_are_there_and_every_file_bes
     ids = [found["id"] for _, found in page.tags if "id" in found]
     assert len(ids) == len(set(ids))
     assert {"note-1"} < {href.removeprefix("#") for href in hrefs if href.startswith("#")} <= set(ids)
+    assert set(re.findall(r'(?:href="|url\()#([^")]+)', page.text)) <= set(ids)  # within the figures too
     links = [href for href in hrefs if not href.startswith("#")]
     assert any("a%20b%2520%23%3F%C3%A9%26" in href for href in links)
     for href in links:
@@ -200,17 +183,11 @@ def test_links_lead_to_notes_folders_and_files_that_are_there_and_every_file_bes
     offered = {unquote(href).removeprefix("report/") for href in links if href.startswith("report/")}
     assert offered == set(files_below(root / "report"))
     assert len([path for path in offered if path.startswith("figures/")]) == 10
+    assert not re.search("/tmp/|/work/|/home/|/root/", page.text)  # no place on a disk
 
 
 def test_a_folder_whose_name_is_no_text_is_linked_byte_by_byte() -> None:
     assert page_link(Path("results/runs/x\udcff"), Path("results/report.html")).href == "runs/x%FF"
-
-
-def test_the_same_records_give_the_same_files_in_another_process(page: Page, root: Path) -> None:
-    before = files_below(root)
-    options = ("--runs", root / "runs", "--published", PUBLISHED, "--out", root / "report.md")
-    assert run_module("repro.report", *options, env={"PYTHONHASHSEED": "7"}).stderr == ""
-    assert files_below(root) == before
 
 
 # ------------------------------------------------------------------------------------------------- harmless
@@ -232,13 +209,6 @@ def test_no_text_of_a_run_becomes_markup(hostile: Page) -> None:
 def test_what_turns_or_hides_text_is_replaced(hostile: Page) -> None:
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", hostile.text)
     assert "\ufffdright to left\ufffd" in hostile.told
-
-
-def test_it_allows_nothing_but_its_own_style_and_names_no_place_on_somebodys_disk(page: Page) -> None:
-    policy = next(found["content"] for _, found in page.tags if found.get("http-equiv") == "Content-Security-Policy")
-    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:")
-    assert not [found for _, found in page.tags if "src" in found or "srcset" in found]
-    assert not re.search(r"@import|url\(\s*['\"]?(?!#)|/tmp/|/work/|/home/|/root/", page.text)
 
 
 @given(st.text())
@@ -270,14 +240,3 @@ def test_headings_come_in_order_and_sections_are_named(page: Page) -> None:
     assert [kinds.count(kind) for kind in ("header", "nav", "main", "footer")] == [1, 1, 1, 1]
     assert page.values("html", "lang") == ["en-US"]
     assert len(page.values("section", "aria-labelledby")) == kinds.count("section") == 9
-
-
-def test_tables_and_figures_have_names_and_tables_scroll_in_regions_of_their_own(page: Page) -> None:
-    kinds = [tag for tag, _ in page.tags]
-    assert kinds.count("table") == kinds.count("caption") == 8
-    assert len(page.values("th", "scope")) == kinds.count("th")
-    regions = [found for _, found in page.tags if found.get("role") == "region"]
-    assert [found["tabindex"] for found in regions] == ["0"] * 8
-    assert len({found["aria-label"] for found in regions}) == 8
-    assert page.values("svg", "role") == ["img"] * 5
-    assert page.told.count("The numbers of this chart") == 5

@@ -69,25 +69,7 @@ def test_a_label_is_short_printable_ascii_whatever_the_names(run: Run, name: str
     assert len(one.series.label) < 50
 
 
-def test_without_a_training_run_there_is_no_chart() -> None:
-    assert charts() == {}
-    assert step_time_distribution((), FIGURES) is None
-
-
 # ------------------------------------------------------------------------------------------------ the axis
-
-
-def test_a_run_stands_on_one_axis_with_the_values_of_the_published_log_and_no_others(run: Run) -> None:
-    found = charts(run)
-    np.testing.assert_allclose(found["accuracy"].curves[0].x, range(10, 101, 10))
-    np.testing.assert_allclose(found["accuracy"].x, [99, 99 + 1 / 3, 99 + 2 / 3, 100])
-    np.testing.assert_allclose(found["accuracy"].y, [75.520, 75.432, 75.530, 75.502])
-    assert found["loss"].y.tolist() == [2.671882, 4.155710, 2.258806, 2.325288]
-    assert found["throughput"].y.tolist() == [2745.00, 2745.18, 2745.22, 2744.82]
-    assert found["learning-rate"].y.tolist() == [0, 0, 0, 0]
-    levels = {key: chart.level and chart.level.value for key, chart in found.items()}
-    assert levels == {"learning-rate": 0.001, "loss": None, "accuracy": 75.618, "throughput": 2745.055}
-    assert step_times(run, [700.0] * 50)[0].level.value == 373  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -183,19 +165,6 @@ def test_any_recorded_times_can_be_spread(run: Run, times: list[float]) -> None:
 # ------------------------------------------------------------------------------------------------ in words
 
 
-def test_the_table_of_a_chart_has_the_values_at_the_quarters(run: Run) -> None:
-    told = describe_chart(charts(stepped(run, [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0]))["loss"])
-    assert told.header == ("Run", "First", "At 25 %", "At 50 %", "At 75 %", "Last", "Lowest", "Highest")
-    assert told.rows[0][1:] == ("9.0000", "8.0000", "6.0000", "4.0000", "2.0000", "2.0000", "9.0000")
-
-
 def test_where_a_curve_has_not_begun_there_is_no_value(run: Run) -> None:
     curve = charts(stepped(run, [9.0, 8.0]))["loss"].curves[0]
     assert [value_at(curve, share) for share in (0, 25, 50, 99, 100)] == [9.0, None, 9.0, 9.0, 8.0]
-
-
-def test_the_words_name_every_run_and_every_published_value(run: Run) -> None:
-    words = describe_chart(charts(run)["accuracy"]).words
-    assert "A  tiny_cpux1, seed 1: 84.375 at first, 83.906 at last, 83.906 to 84.375 in all." in words
-    assert "Published after 99.0, 99.3, 99.7, 100.0 % of the training: 75.520, 75.432, 75.530, 75.502." in words
-    assert "published best epoch, 75.618 %" in words

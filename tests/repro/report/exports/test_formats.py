@@ -1,14 +1,11 @@
 """Runs as rows of the tables of timm, MindCV and github-action-benchmark, and the files that hold them."""
 
-import csv
-import io
 import json
 import math
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +17,7 @@ from repro.records.schema import Run
 from repro.report.exports.files import export_files, file_names
 from repro.report.exports.github_benchmark import benchmark_text
 from repro.report.exports.mindcv import mindcv_text
-from repro.report.exports.timm import crop_pct, timm_training, timm_validation
+from repro.report.exports.timm import crop_pct
 from tests.support.folders import eval_run, train_run
 from tests.support.reports import claims_of
 
@@ -35,27 +32,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 # ------------------------------------------------------------------------------------------------- timm
 
 
-def test_an_evaluation_is_a_row_of_timms_validation_results(kept: list[Run]) -> None:
-    text = timm_validation(kept)
-    assert text
-    assert text.startswith("model,img_size,top1,top1_err,top5,top5_err,param_count,crop_pct,interpolation,")
-    (row,) = csv.DictReader(io.StringIO(text))
-    assert (row["model"], row["img_size"], row["param_count"]) == ("hlg_mobile", "112", "5.61")
-    assert (row["top1"], row["top1_err"], row["top5"], row["top5_err"]) == ("92.812", "7.188", "100.0", "0.0")
-    assert (row["crop_pct"], row["interpolation"]) == ("0.875", "bilinear")
-    assert (row["images"], row["classes"], row["hardware"]) == ("320", "10", "1 x CPU (AMD EPYC)")
-
-
-def test_a_training_is_a_row_of_timms_benchmark_of_training(published: list[Run]) -> None:
-    text = timm_training(published)
-    assert text
-    assert text.startswith("model,train_samples_per_sec,train_step_time,train_batch_size,train_img_size,param_count,")
-    row = pandas.read_csv(io.StringIO(text)).loc[0]
-    images_per_s, step_ms, batch = row[["train_samples_per_sec", "train_step_time", "train_batch_size"]]
-    assert (images_per_s, step_ms, batch) == (2744.82, 373.1, 1024)
-    assert images_per_s == pytest.approx(1000 * batch / step_ms, rel=1e-3)  # as in timm's own files
-
-
 def test_crop_pct_is_what_the_evaluation_crops_and_for_the_published_size_that_of_timm() -> None:
     for size in range(16, 513, 16):
         assert crop_pct(size) == round(size / eval_resize_short(size), 3)
@@ -63,19 +39,6 @@ def test_crop_pct_is_what_the_evaluation_crops_and_for_the_published_size_that_o
 
 
 # ------------------------------------------------------------------------------------------------- MindCV
-
-
-def test_a_training_is_a_row_of_mindcvs_table(published: list[Run]) -> None:
-    text = mindcv_text(published)
-    assert text
-    header, _, row = (line for line in text.splitlines() if line.startswith("|"))
-    assert header == (
-        "| model name | params(M) | cards | batch size | resolution | jit level | graph compile | ms/step | img/s "
-        "| acc@top1 | acc@top5 | recipe | weight |"
-    )
-    assert row == (
-        "| hlg_mobile | 6.15 | 8 | 128 | 224x224 | - | 17s | 373.10 | 2744.82 | 75.50 | - | hlg_mobile | - |"
-    )
 
 
 def test_mindcvs_table_says_of_what_its_rows_are_and_no_name_of_a_run_breaks_it(trained: Run) -> None:
@@ -100,22 +63,11 @@ def benchmark(claims: list[Claim], better: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_figures_are_parted_by_the_direction_that_is_better(kept: list[Run]) -> None:
-    lower, higher = (set(benchmark(claims_of(*kept), better)) for better in ("lower", "higher"))
-    assert {"Time of a training step", "Evaluation time"} <= lower
-    assert {"Top-1 accuracy, last epoch", "Images per second, last epochs"} <= higher
-    assert not lower & higher
-    assert "Parameters" not in lower | higher
-
-
-def test_an_entry_says_what_was_published_and_whether_it_can_be_compared(kept: list[Run], published: list[Run]) -> None:
+def test_an_entry_says_that_no_recipe_is_recorded_and_that_a_figure_matches(
+    kept: list[Run], published: list[Run]
+) -> None:
     entry = benchmark(claims_of(*kept), "lower")["Time of a training step"]
     assert entry["name"] == "Time of a training step (recipe not recorded, 1 x CPU (AMD EPYC))"
-    assert (entry["unit"], entry["value"]) == ("ms", 746.35)
-    lines = entry["extra"].split("\n")
-    assert lines[0] == "published: 373 ms (8 x Ascend 910)"
-    assert lines[1].startswith("verdict: incomparable: hardware, data, model")
-    assert "run: 20261123T084003Z_tiny_cpux1_4b71f366" in lines
     assert "verdict: match\n" in benchmark(claims_of(*published), "lower")["Time of a training step"]["extra"]
 
 
@@ -132,18 +84,6 @@ def test_a_value_that_is_not_finite_is_left_out_since_the_action_refuses_it(tmp_
 
 
 # ------------------------------------------------------------------------------------------------- files
-
-
-def test_the_kept_runs_have_every_file(kept: list[Run], of_seeds: list[Run]) -> None:
-    names = {"timm_validation.csv", "timm_train.csv", "mindcv.md"}
-    names |= {f"benchmark_{direction}_is_better.json" for direction in ("smaller", "bigger")}
-    names |= {f"mllog/{kept[0].folder.name}.log", f"dllogger/{kept[0].folder.name}.json"}
-    found = export_files(claims_of(*kept), kept)
-    assert {path for path in found if path.startswith("formats/")} == {f"formats/{name}" for name in names}
-    assert all(found.values())
-    found = export_files(claims_of(*of_seeds), of_seeds)
-    assert [path for path in found if "mllog" in path] == [f"formats/mllog/{run.folder.name}.log" for run in of_seeds]
-    assert "formats/timm_validation.csv" not in found  # no evaluation among them
 
 
 @pytest.mark.parametrize(
