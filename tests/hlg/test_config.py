@@ -1,7 +1,7 @@
 """The configuration: what is read, from where, and the one clear error for everything else."""
 
 import os
-from dataclasses import FrozenInstanceError, asdict, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -125,14 +125,12 @@ def test_evaluations_fall_on_the_published_epochs(
     assert [epoch for epoch in range(epochs) if config.evaluates(epoch)] == evaluated
 
 
-def test_what_is_derived_from_keys_follows_them_and_the_keys_cannot_be_changed() -> None:
+def test_what_is_derived_from_keys_follows_them() -> None:
     assert Config(label_smooth_factor=0.3).smoothing == 0.3
     assert Config(label_smooth_factor=0.3, use_label_smooth=False).smoothing == 0
     assert Config().no_weight_decay_names == ("beta", "bias")
     assert Config(no_weight_decay_filter=" gamma, beta,").no_weight_decay_names == ("gamma", "beta")
     assert Config(no_weight_decay_filter="").no_weight_decay_names == ()
-    with pytest.raises(FrozenInstanceError):
-        Config().batch_size = 64  # type: ignore[misc]
 
 
 def test_the_command_line_overrides_the_file_and_the_file_the_default(recipe: Any) -> None:

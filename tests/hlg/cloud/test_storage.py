@@ -71,17 +71,6 @@ def test_a_folder_and_a_file_come_to_where_they_are_wanted(buckets: Path, tmp_pa
         storage.download("s3://b/none", tmp_path / "data")
 
 
-def test_a_call_that_fails_is_one_line_with_its_reason(
-    buckets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("STAND_IN_FAILS", "exists s3://b/x")
-    with pytest.raises(StorageError) as raised:
-        Storage().exists("s3://b/x")
-    said = "moxing.file.exists(s3://b/x) failed: ConnectionError: stat:403 errorCode:AccessDenied"
-    assert str(raised.value) == said
-    assert raised.value.exit_code == 1
-
-
 def test_without_moxing_it_is_said_where_it_comes_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "moxing", None)
     with pytest.raises(StorageError, match=r"is not here .* run `pip install /home/ma-user/.*whl` first"):

@@ -113,7 +113,6 @@ LOG, LAST = "; the end of its log:\n ", "  a library's last words\n"
         ("0:wait 1:mute", "", None, 2, f"error: {SECOND}: exit code 2{LOG} rank_1 WORDS\n{LAST}"),
         ("0:wait 1:wait s:fail", "", None, 1, f"error: scheduler (pid PID): exit code 1{LOG} scheduler WORDS\n{LAST}"),
         ("0:wait 1:2", "", None, 2, f"error: key rank_1: found nothing\n{SECOND}: exit code 2\n"),
-        ("0:wait 1:3", "", None, 3, f"error: key rank_1: found nothing\n{SECOND}: exit code 3\n"),
         ("0:2 1:2", "", None, 2, f"error: key rank_0: found nothing\n{FIRST}: exit code 2\n"),
         ("0:wait 1:wait", "", signal.SIGTERM, 75, ""),
         ("0:wait 1:wait", "", signal.SIGINT, 130, ""),
@@ -156,14 +155,6 @@ def test_a_rank_that_is_killed_is_named_and_ends_the_others_and_what_it_started(
     assert err.startswith(f"error: {SECOND}: killed by SIGKILL{LOG} rank_1 0:wait")
     assert job.signals("rank_0") == ["SIGTERM"]
     assert not is_alive(grandchild)
-
-
-def test_a_rank_that_was_stopped_by_somebody_else_lets_the_others_stop_too(job: Job) -> None:
-    (rank,) = job.start("0:wait", "1:75").pids("rank_0")
-    wait_for((job.folder / "rank_1.over").exists, "the end of rank 1", WAIT_S)
-    os.kill(rank, signal.SIGTERM)  # as a batch system does to every process
-    assert job.end()[0] == 75
-    assert job.signals("rank_0") == ["SIGTERM"]
 
 
 def test_a_rank_that_does_not_end_is_killed_after_the_grace(job: Job) -> None:

@@ -91,7 +91,6 @@ def test_a_rank_table_of_one_device_is_a_plain_process_on_that_device(tmp_path: 
         ("--ranks 4 --rank_table TABLE", "--ranks: found 4, but TABLE lists 8; leave --ranks out"),
         ("--nodes 2 --rank_table TABLE", "--nodes: found 2, but TABLE lists 1; leave --nodes out"),
         ("--master 192.0.2.1 --rank_table TABLE", "--master: found 192.0.2.1, but ranks of a rank table need no"),
-        ("--rank_table TABLE.old", "TABLE.old: this rank table cannot be read"),
     ],
 )
 def test_impossible_options_are_one_line_and_exit_code_2(
