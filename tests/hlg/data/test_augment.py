@@ -4,7 +4,6 @@ import hashlib
 import math
 import platform
 from collections.abc import Callable
-from typing import Any, cast
 
 import mindspore.dataset.vision as vision
 import numpy as np
@@ -157,7 +156,9 @@ def test_rotation_equals_the_published_composition_through_rgba(degrees: float) 
     np.testing.assert_array_equal(OPERATIONS["rotate"].apply(SMALL, degrees), np.asarray(published))
 
 
-def test_magnitudes_are_ten_even_steps_over_the_published_range() -> None:
+def test_magnitudes_are_ten_even_steps_over_the_published_range_and_some_have_a_sign() -> None:
+    signed = {name for name, operation in OPERATIONS.items() if operation.signed}
+    assert signed == {"shear_x", "color", "contrast", "sharpness"}
     ends = {"shear_x": 0.3, "rotate": 30, "color": 0.9, "contrast": 0.9, "sharpness": 0.9}
     for name, end in ends.items():
         assert OPERATIONS[name].magnitudes == pytest.approx([end * i / 9 for i in range(10)])
@@ -173,37 +174,16 @@ def test_the_policy_is_the_published_table() -> None:
     )
 
 
-class Draws:
-    """A generator that gives the row asked for, then these numbers for `random`."""
-
-    def __init__(self, row: int, *numbers: float) -> None:
-        self.row, self.numbers = row, list(numbers)
-
-    def integers(self, high: int) -> int:
-        assert high == len(POLICY) == 25
-        return self.row
-
-    def random(self) -> float:
-        return self.numbers.pop(0)
-
-
-@pytest.mark.parametrize("row", range(25))
-@pytest.mark.parametrize("sign", [1, -1])
-def test_a_row_applies_its_two_operations_in_order(row: int, sign: int) -> None:
-    expected = SMALL
-    numbers: list[float] = []
-    for probability, name, index in POLICY[row]:
-        numbers.append(probability - 1e-9 if probability else 0.0)
-        if probability:
-            operation = OPERATIONS[name]
-            magnitude = operation.magnitudes[index]
-            if operation.signed:
-                numbers.append(0.49 if sign < 0 else 0.5)
-                magnitude *= sign
-            expected = operation.apply(expected, magnitude)
-    draws = Draws(row, *numbers)
-    np.testing.assert_array_equal(auto_augment(SMALL, cast(Any, draws)), expected)
-    assert draws.numbers == []
+def test_a_row_is_drawn_and_then_whether_and_with_which_sign_each_of_its_two_operations_is_applied() -> None:
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        expected = SMALL
+        for probability, name, index in POLICY[rng.integers(25)]:
+            if rng.random() < probability:
+                operation = OPERATIONS[name]
+                sign = -1 if operation.signed and rng.random() < 0.5 else 1
+                expected = operation.apply(expected, sign * operation.magnitudes[index])
+        np.testing.assert_array_equal(auto_augment(SMALL, np.random.default_rng(seed)), expected)
 
 
 # The whole image

@@ -21,13 +21,9 @@ def with_broken_exif(jpeg: bytes) -> bytes:
     return jpeg[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + jpeg[20:]
 
 
-def turned(image: Image.Image) -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # orientation: rotate by 90 degrees to view
-    return encoded(image, exif=exif)
-
-
 PHOTO = photo(500, 375)
+TURNED = Image.Exif()
+TURNED[0x0112] = 6  # orientation: rotate by 90 degrees to view
 READABLE = {
     "jpeg": encoded(PHOTO, quality=92),
     "subsampled jpeg": encoded(PHOTO, quality=70, subsampling=2),
@@ -35,7 +31,7 @@ READABLE = {
     "cmyk jpeg": encoded(PHOTO.convert("CMYK")),
     "gray jpeg": encoded(PHOTO.convert("L")),
     "broken exif": with_broken_exif(encoded(PHOTO)),
-    "orientation in exif": turned(PHOTO),
+    "orientation in exif": encoded(PHOTO, exif=TURNED),
     "trailing bytes": encoded(PHOTO) + bytes(100),
     "png": encoded(PHOTO, "PNG"),
     "png with alpha": encoded(PHOTO.convert("RGBA"), "PNG"),

@@ -3,7 +3,7 @@
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,6 @@ def train(index: ImageIndex, **changes: Any) -> TrainLoader:
 
 def evaluate(index: ImageIndex, **changes: Any) -> EvalLoader:
     return EvalLoader(index, **{"image_size": 112, "batch_size": 4, "workers": 2, **changes})
-
-
-BOTH = pytest.mark.parametrize("make", [train, evaluate])
 
 
 def assert_same(ours: list[Batch], theirs: list[Batch]) -> None:
@@ -137,7 +134,7 @@ def truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
-@BOTH
+@pytest.mark.parametrize("make", [train, evaluate])
 @pytest.mark.parametrize("damage", [truncate, Path.unlink], ids=["truncated", "vanished"])
 def test_an_unreadable_file_is_an_error_that_names_it(own_index: ImageIndex, make: Any, damage: Any) -> None:
     damage(own_index.root / own_index.files[6])
@@ -194,13 +191,6 @@ def loader_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("images")]
 
 
-@pytest.fixture
-def no_thread_left() -> Iterator[None]:
-    yield
-    assert loader_threads() == []
-
-
-@pytest.mark.usefixtures("no_thread_left")
 def test_a_fault_appears_at_its_own_batch_and_not_before(own_index: ImageIndex) -> None:
     truncate(own_index.root / own_index.files[14])
     batches = iter(evaluate(own_index))
@@ -208,12 +198,12 @@ def test_a_fault_appears_at_its_own_batch_and_not_before(own_index: ImageIndex) 
         assert (next(batches).labels >= 0).all()
     with pytest.raises(UserError, match="014"):
         next(batches)
+    assert loader_threads() == []
 
 
-@pytest.mark.usefixtures("no_thread_left")
-@BOTH
-def test_an_iteration_that_is_closed_early_leaves_no_thread(index: ImageIndex, make: Any) -> None:
-    batches = iter(make(index))
+def test_an_iteration_that_is_closed_early_leaves_no_thread(index: ImageIndex) -> None:
+    batches = train(index).stream()
     next(batches)
     assert loader_threads() != []
     batches.close()
+    assert loader_threads() == []

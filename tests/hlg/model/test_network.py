@@ -13,7 +13,7 @@ from hlg.data.streams import draw_drop_scales
 from hlg.errors import UserError
 from hlg.model.layers import parameter_count
 from hlg.model.loss import build_loss
-from hlg.model.network import HLG, build_network, group_dilated, group_local
+from hlg.model.network import HLG, build_network
 from hlg.model.optimizer import AdamW
 from hlg.training.step import Update
 from tests.support.narrow import STAGES
@@ -38,12 +38,6 @@ def mobile() -> HLG:
 
 def test_hlg_mobile_has_the_parameters_that_the_published_network_uses(mobile: HLG) -> None:
     assert parameter_count(mobile) == 6_147_657
-
-
-def test_a_local_window_holds_neighbors_and_a_dilated_one_spans_the_grid() -> None:
-    rows = np.repeat(np.arange(14), 14).reshape(1, 1, 14, 14)  # each token knows its row, on a 14 x 14 grid
-    assert sorted(set(group_local(rows, 14)[0].ravel())) == [0, 1, 2, 3, 4, 5, 6]
-    assert sorted(set(group_dilated(rows, 14)[0].ravel())) == [0, 2, 4, 6, 8, 10, 12]
 
 
 def test_position_embeddings_follow_the_image_size_and_one_that_does_not_fit_is_an_error() -> None:

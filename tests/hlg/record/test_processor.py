@@ -23,7 +23,6 @@ def _core(family: int, flags: str, stepping: int = 1) -> str:
         (_core(26, V4), "family 26.2.1, x86-64-v4"),
         (_core(25, V3), "family 25.2.1, x86-64-v3"),
         (_core(26, V3), "family 26.2.1, x86-64-v3"),  # what lies beneath keeps AVX-512 for itself
-        (_core(26, f"{V4} ".replace("avx512vl ", "")), "family 26.2.1, x86-64-v3"),
         (_core(26, V4.replace(" sse4_2", "")), "family 26.2.1, x86-64"),  # a level holds all of those below
         (_core(6, V2, stepping=7), "family 6.2.7, x86-64-v2"),
         (_core(25, V3) + "\n" + _core(26, V4), "family 25.2.1, x86-64-v3"),  # the first core's

@@ -18,17 +18,13 @@ from tests.support.photos import encoded, photo
 CLASSES = ("n01440764", "n01443537")
 
 
-def image_file(seed: int) -> bytes:
-    return encoded(photo(60, 40, seed))
-
-
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Three different images of each class in each split."""
     for i, folder in enumerate(f"{split}/{name}" for split in ("train", "val") for name in CLASSES):
         (tmp_path / "data" / folder).mkdir(parents=True)
         for j in range(3):
-            (tmp_path / "data" / folder / f"{j}.JPEG").write_bytes(image_file(10 * i + j))
+            (tmp_path / "data" / folder / f"{j}.JPEG").write_bytes(encoded(photo(60, 40, 10 * i + j)))
     return tmp_path / "data"
 
 
@@ -44,12 +40,12 @@ def test_a_sound_subset_has_no_fault_and_every_run_on_it_names_its_report(
     assert kept["splits"]["train"]["per_class"] == {"n01440764": 3, "n01443537": 3}
     assert inspection_page(kept) == (data / "verified.md").read_text()
     assert [split_facts(scan(data / split, 10))["report"] for split in ("train", "val")] == [said.split()[-1]] * 2
-    (data / "val/n01440764/3.JPEG").write_bytes(image_file(7))  # a report on other files is not named
+    (data / "val/n01440764/3.JPEG").write_bytes(encoded(photo(60, 40, 7)))  # a report on other files is not named
     assert ["report" in split_facts(scan(data / split, 10)) for split in ("train", "val")] == [True, False]
 
 
 def test_unreadable_images_are_a_fault_and_listed_by_name(data: Path) -> None:
-    unreadable = {"0.JPEG": image_file(1)[:-300], "1.JPEG": b"text", "2.JPEG": b""}
+    unreadable = {"0.JPEG": encoded(photo(60, 40, 1))[:-300], "1.JPEG": b"text", "2.JPEG": b""}
     for name, content in unreadable.items():
         (data / "val/n01443537" / name).write_bytes(content)
     assert main(["--imagenet", str(data)]) == 1
