@@ -30,7 +30,6 @@ def _core(family: int, flags: str, stepping: int = 1) -> str:
         (ARM.format("fp asimd sve"), "part 0x48.0xd01, aarch64 sve"),
         (ARM.format("sve sve2"), "part 0x48.0xd01, aarch64 sve2"),
         ("", None),  # where the kernel says nothing, nothing is made up
-        ("\x00 : \x00", None),
         (None, None),  # no such file
     ],
 )
