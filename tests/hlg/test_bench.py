@@ -34,7 +34,7 @@ def test_paced_it_says_ready_and_answers_each_line_with_seconds_and_nothing_else
     assert [float(text) for text in seconds] == found["times_s"]
     assert min(found["times_s"]) > 0
     assert found["images_per_s"] * found["median_s"] == pytest.approx(2)
-    assert 0 < found["share_of_product"] < 1
+    assert found["share_of_product"] == pytest.approx(found["flops_per_s"] / found["product_flops_per_s"])
 
 
 def test_an_evaluation_takes_some_batches_as_large_as_a_training_batch(

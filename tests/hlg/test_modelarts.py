@@ -206,7 +206,6 @@ def test_results_are_sent_meanwhile_too() -> None:
         ("--checkpoint_url=s3://bucket/two", 2, "checkpoint_url: s3://bucket/two holds not one checkpoint but x.ckpt"),
         ("--train_url=", 2, "train_url: found nothing; say where the results go"),
         ("--enable_modelarts=0", 2, "enable_modelarts: found 0; this is the boot file for ModelArts"),
-        ("--batch=3", 2, "--batch: unknown key 'batch'; closest known key: 'batch_size'"),
         ("--run_distribute=1", 2, "run_distribute: found 1, but MA_NUM_GPUS, by which ModelArts says"),
         ("CONFIG --resume=/other/run", 2, "resume: found '/other/run'; on ModelArts a run is named by its place in"),
         ("CONFIG --resume=OUTPUT/run", 1, "s3://bucket/train/run: no such file or folder in the storage\n"),

@@ -1,4 +1,4 @@
-"""The profile of a piece of work: what is asked of MindSpore's profiler, and what a terminal shows of it."""
+"""The profile of a piece of work: what is asked of MindSpore's profiler for each device."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,11 +31,3 @@ def test_each_device_has_its_own_activities_profiled(
     assert found == asked
     with pytest.raises(UserError, match="is not empty"), profiler.profiled(tmp_path, target):
         pass  # another profile would be mixed in
-
-
-def test_the_long_name_of_a_fused_kernel_is_cut_on_a_terminal(tmp_path: Path) -> None:
-    name = f"GraphKernel_{'Mul_Add_' * 20}fusion"
-    (tmp_path / "operators.csv").write_text(f"operator,calls,total_ms,share_pct\n{name},20,50.0,99.5\nAdd,2,0.2,0.50\n")
-    header, fused, plain, _ = profiler.costliest(tmp_path, steps=2).splitlines()
-    assert fused.split() == [f"{name[:15]}…{name[-16:]}", "10", "25.00", "99.5", "%"]
-    assert len(header) < len(fused) == len(plain) < 80
