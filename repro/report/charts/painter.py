@@ -1,9 +1,10 @@
-"""Draw charts: in this process, or in others that load matplotlib while this one still reads the runs."""
+"""Draw charts: in this process, or in another that loads matplotlib while this one still reads the runs."""
 
 import logging
 import os
 import signal
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -20,7 +21,6 @@ from repro.report.charts.step_times import Distribution
 Order = tuple[Chart | Distribution, str]  # a chart, and what it shows in words
 
 _FORK = get_context("fork")  # what is loaded here is loaded there
-_MOST_HELPERS = 5  # as many as there are charts
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,14 @@ class Painter:
     """Draw charts. It is a context, at whose end the processes that it started are gone.
 
     Args:
-        aside: Draw in processes of their own, one a core. This pays if there is a second of other work to do before
-            there is something to draw.
+        aside: Draw in a process of its own, and from there on all cores. This pays if there is a second of other work
+            to do, in which that process loads matplotlib, before there is something to draw.
+        helpers: Otherwise, draw in so many other processes.
     """
 
-    def __init__(self, aside: bool) -> None:
-        count = min(len(os.sched_getaffinity(0)), _MOST_HELPERS) if aside else 0
-        self._helpers = [_start_helper() for _ in range(count)]
+    def __init__(self, aside: bool, helpers: int = 0) -> None:
+        works = [_draw_on_all_cores] if aside else [_draw_here] * helpers
+        self._helpers = [_start_helper(work) for work in works]
 
     def __enter__(self) -> "Painter":
         return self
@@ -61,7 +62,7 @@ class Painter:
             ChildProcessError: A process that draws has ended.
         """
         if not (self._helpers and orders):
-            return [_draw(order) for order in orders]
+            return _draw_here(orders)
         count = len(self._helpers)
         for number, (_, line) in enumerate(self._helpers):
             with suppress(ConnectionError):  # one that is gone is noticed below
@@ -95,8 +96,8 @@ def _load() -> None:
     import repro.report.charts.drawing  # noqa: F401
 
 
-def _start_helper() -> tuple[ForkProcess, Connection]:
-    """Start a process that draws, and return it with the line to it.
+def _start_helper(work: Callable[[Sequence[Order]], list[Picture]]) -> tuple[ForkProcess, Connection]:
+    """Start a process that loads matplotlib and waits for orders; return it with the line to it.
 
     It ends when the other end of its line is closed, and so if this process is killed, where the processes of a pool
     would wait forever. A helper that is started later holds the line as well, as long as it lasts: the last one ends
@@ -106,7 +107,10 @@ def _start_helper() -> tuple[ForkProcess, Connection]:
 
     def run() -> None:
         line.close()
-        _draw_orders(far_end)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # who started it says what there is to say
+        _load()
+        with suppress(EOFError, ConnectionError):  # nobody waits for pictures anymore
+            far_end.send(work(far_end.recv()))
 
     process = _FORK.Process(target=run)
     process.start()
@@ -114,9 +118,14 @@ def _start_helper() -> tuple[ForkProcess, Connection]:
     return process, line
 
 
-def _draw_orders(line: Connection) -> None:
-    """Load matplotlib, wait for orders and send back their pictures; end if nobody waits for them anymore."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # who started it says what there is to say
-    _load()
-    with suppress(EOFError, ConnectionError):
-        line.send([_draw(order) for order in line.recv()])
+def _draw_here(orders: Sequence[Order]) -> list[Picture]:
+    return [_draw(order) for order in orders]
+
+
+def _draw_on_all_cores(orders: Sequence[Order]) -> list[Picture]:
+    """Draw in further processes, for which matplotlib is loaded already."""
+    with Painter(aside=False, helpers=min(len(os.sched_getaffinity(0)), len(orders))) as painter:
+        try:
+            return painter.draw(orders)
+        except ChildProcessError:  # one of them is gone, such as for want of memory
+            sys.exit(1)
