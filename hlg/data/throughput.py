@@ -1,4 +1,4 @@
-"""Measure how many images a second this machine turns into batches, and how many it can decode."""
+"""Measure how many images a second this machine can decode, on its own images or on drawn ones."""
 
 import statistics
 import tempfile
@@ -16,7 +16,7 @@ import numpy as np
 
 from hlg.data.decode import open_rgb
 from hlg.data.index import ImageIndex, scan
-from hlg.data.loader import BATCHES_AHEAD, EvalLoader, TrainLoader
+from hlg.data.loader import BATCHES_AHEAD
 from hlg.data.tiny.make import TinyRequest, make_tiny
 
 WARM_UP = BATCHES_AHEAD  # batches that are not timed: threads start, files come into memory
@@ -40,36 +40,6 @@ class Rate:
     def images_per_s_per_core(self) -> float:
         """Images per second of processor time: what a core does when nothing else runs on it."""
         return self.images / self.cpu_s
-
-
-def measure_throughput(
-    index: ImageIndex, workers: int, seconds: float, image_size: int = 224, batch_size: int = 128
-) -> dict[str, Rate]:
-    """Measure training batches, evaluation batches and decoding alone, for about `seconds` each.
-
-    Returns:
-        ``train``, with the whole published augmentation, ``eval`` and ``decode``. All three use `workers` threads and
-        begin again at the end of the data set, which must have `batch_size` images or more.
-
-    Raises:
-        UserError: as the loaders.
-    """
-    train = TrainLoader(
-        index,
-        image_size=image_size,
-        batch_size=batch_size,
-        crop_min=0.05,
-        autoaugment=True,
-        seed=0,
-        workers=workers,
-        total_steps=2**40,
-    )
-    evaluation = EvalLoader(index, image_size=image_size, batch_size=batch_size, workers=workers)
-    return {
-        "train": _rate((batch_size for _ in train), seconds),
-        "eval": _rate((int((batch.labels >= 0).sum()) for _ in cycle([0]) for batch in evaluation), seconds),
-        "decode": measure_decoding(index, workers, seconds, batch_size),
-    }
 
 
 def measure_decoding(index: ImageIndex, workers: int, seconds: float, batch_size: int = 64) -> Rate:
