@@ -8,6 +8,7 @@ import pytest
 
 from repro import cluster
 from tests.support.clusters import IMAGE, render
+from tests.support.programs import Call
 
 
 @pytest.mark.parametrize("device", ["ascend", "gpu", "cpu"])
@@ -22,14 +23,11 @@ def test_a_file_says_how_it_was_made_and_how_to_use_it(device: str) -> None:
         assert not [line for line in text.splitlines() if line != line.rstrip()]
 
 
-def test_the_program_writes_the_files_and_names_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_program_writes_the_files_and_names_them(tmp_path: Path, call: Call) -> None:
     out = tmp_path / "build/cluster"
     argv = ["--nodes", "2", "--imagenet", "/data", "--runs", "/it's", "--image", IMAGE, "--out", str(out)]
-    assert cluster.main(argv) == 0
-    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
-        str(out / "slurm.sh"),
-        str(out / "volcano-ascend.yml"),
-    ]
+    named = [line.split(":")[0] for line in call(cluster.main, *argv).out.splitlines()]
+    assert named == [str(out / "slurm.sh"), str(out / "volcano-ascend.yml")]
     assert os.access(out / "slurm.sh", os.X_OK)
     assert f"python -m repro.cluster {shlex.join(argv)}" in (out / "slurm.sh").read_text()
 
@@ -60,25 +58,19 @@ def test_the_program_writes_the_files_and_names_them(tmp_path: Path, capsys: pyt
         (["--", "seed=2"], "a word behind the options: found 'seed=2'; allowed: keys of the configuration"),
     ],
 )
-def test_what_is_impossible_is_one_line_and_nothing_is_written(
-    more: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mistake_is_one_line_and_nothing_is_written(more: list[str], said: str, tmp_path: Path, call: Call) -> None:
     base = ["--nodes", "2", "--imagenet", "/data/imagenet", "--runs", "/results", "--image", IMAGE]
-    assert cluster.main([*base, "--out", str(tmp_path / "out"), *more]) == 2
-    err = capsys.readouterr().err
+    err = call(cluster.main, *base, "--out", tmp_path / "out", *more, code=2).err
     assert err.startswith(f"error: {said}")
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
 
-def test_kubernetes_without_an_image_is_an_error_and_slurm_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+def test_kubernetes_without_an_image_is_an_error_and_slurm_is_not(call: Call) -> None:
     base = ["--nodes", "2", "--imagenet", "/data", "--runs", "/results", "--out", "/proc/no"]
-    assert cluster.main(base) == 2
-    assert capsys.readouterr().err == (
-        "error: --image: found nothing; allowed: one that Kubernetes can pull (or: --only slurm)\n"
-    )
-    assert cluster.main([*base, "--only", "slurm"]) == 2
-    assert capsys.readouterr().err.startswith("error: --out: can't write /proc/no")
+    said = call(cluster.main, *base, code=2).err
+    assert said == "error: --image: found nothing; allowed: one that Kubernetes can pull (or: --only slurm)\n"
+    assert call(cluster.main, *base, "--only", "slurm", code=2).err.startswith("error: --out: can't write /proc/no")
 
 
 def test_a_recipe_that_is_no_text_is_an_error(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from repro.fingerprint_diff import main
+from tests.support.programs import Call
 
 
 def row(name: str, error: float | str | None, verdict: str = "ok", **others: Any) -> dict[str, Any]:
@@ -21,30 +22,20 @@ def fingerprint(path: Path, rows: list[dict[str, Any]], **facts: Any) -> Path:
     return path
 
 
-def diff(a: Path, b: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str, str]:
-    code = main([str(a), str(b), *options])
-    said = capsys.readouterr()
-    return code, said.out, said.err
-
-
-def test_two_alike_have_the_same_verdict_in_every_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_alike_have_the_same_verdict_in_every_row(tmp_path: Path, call: Call) -> None:
     rows = [row("convolution", 1e-7), row("GELU", 0.0)]
     a, b = fingerprint(tmp_path / "a.json", rows), fingerprint(tmp_path / "b.json", rows)
-    code, out, _ = diff(a, b, capsys)
-    assert code == 0
+    out = call(main, a, b).out
     assert "no fact of the environment differs" in out
     assert out.endswith("the same verdict in every row\n")
-    assert "1.0e-07" in diff(a, b, capsys, "--all")[1]
+    assert "1.0e-07" in call(main, a, b, "--all").out
 
 
-def test_the_first_row_with_another_verdict_is_named_and_so_is_what_differs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_first_row_with_another_verdict_is_named_and_so_is_what_differs(tmp_path: Path, call: Call) -> None:
     a = fingerprint(tmp_path / "a.json", [row("convolution", 1e-7), row("batch norm", 1e-7), row("GELU", 1e-7)])
     rows = [row("convolution", 5e-7), row("batch norm", 3e-4, "out"), row("GELU", "inf", "out")]
     b = fingerprint(tmp_path / "b.json", rows, mindspore="2.11.0")
-    code, out, _ = diff(a, b, capsys)
-    assert code == 1
+    out = call(main, a, b, code=1).out
     assert "they part first at: forward: stem: batch norm" in out
     lines = {line.split("  ")[0]: line.split() for line in out.splitlines()}
     assert lines["packages mindspore"] == ["packages", "mindspore", "2.10.0", "2.11.0"]
@@ -52,14 +43,12 @@ def test_the_first_row_with_another_verdict_is_named_and_so_is_what_differs(
     assert lines["forward: stem: GELU"][-4:] == ["1.0e-07", "ok", "inf", "out"]
 
 
-def test_a_row_that_one_of_them_lacks_or_did_not_do_parts_them(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_row_that_one_of_them_lacks_or_did_not_do_parts_them(tmp_path: Path, call: Call) -> None:
     a = fingerprint(tmp_path / "a.json", [row("convolution", 1e-7), row("mean", None, "not done", bound=None)])
     b = fingerprint(tmp_path / "b.json", [row("convolution", 1e-7), row("mean", 0.0)])
     c = fingerprint(tmp_path / "c.json", [row("convolution", 1e-7)])
-    assert "they part first at: forward: stem: mean" in diff(a, b, capsys)[1]
-    assert "missing" in diff(b, c, capsys)[1]
+    assert "they part first at: forward: stem: mean" in call(main, a, b, code=1).out
+    assert "missing" in call(main, b, c, code=1).out
 
 
 @pytest.mark.parametrize(
@@ -74,18 +63,14 @@ def test_a_row_that_one_of_them_lacks_or_did_not_do_parts_them(
         (json.dumps({"format": 1, "rows": [row("a", 1), row("a", 1)]}), "rows[1]: found 'forward: stem: a' a second"),
     ],
 )
-def test_what_is_no_fingerprint_is_one_clear_error(
-    content: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_no_fingerprint_is_one_clear_error(content: str, said: str, tmp_path: Path, call: Call) -> None:
     (tmp_path / "bad.json").write_text(content)
-    code, _, error = diff(tmp_path / "bad.json", tmp_path / "bad.json", capsys)
-    assert code == 2
+    error = call(main, tmp_path / "bad.json", tmp_path / "bad.json", code=2).err
     assert error.startswith(f"error: {tmp_path}/bad.json: ")
     assert said in error
 
 
 @pytest.mark.parametrize("name", ["missing.json", ""])
-def test_a_file_that_is_not_there_is_one_clear_error(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert "no such file; make fingerprint writes one" in diff(tmp_path / name, tmp_path / name, capsys)[2]
+def test_a_file_that_is_not_there_is_one_clear_error(name: str, tmp_path: Path, call: Call) -> None:
+    said = call(main, tmp_path / name, tmp_path / name, code=2)
+    assert "no such file; make fingerprint writes one" in said.err

@@ -47,12 +47,12 @@ class FakeMachine:
     def machine(self) -> Machine:
         return Machine(self.root, self.environment, self.timeout_s)
 
-    def diagnose(self, *options: object) -> "Said":
+    def diagnose(self, *options: object) -> "Diagnosis":
         """What doctor says of it, asked for the device that it has unless the options say otherwise."""
         argv = ["--device", self.device, "--runs", f"{self.root}/runs", "--venv", str(self.venv), *map(str, options)]
         with redirect_stdout(StringIO()) as said:
             code = doctor.main(argv, self.machine)
-        return Said(said.getvalue(), code)
+        return Diagnosis(said.getvalue(), code)
 
     def write(self, path: str, text: str = "") -> None:
         """A file of the system."""
@@ -145,7 +145,7 @@ def imagenet(folder: Path, classes: int = 1000, train: int = 2, val: int = 1) ->
     return folder
 
 
-class Said:
+class Diagnosis:
     """What the program said, by the name of the check, and its exit code."""
 
     def __init__(self, text: str, code: int) -> None:

@@ -15,6 +15,7 @@ from repro.audit import __main__ as audit
 from repro.audit.consistency import Agreement, Check, Known, audit_log
 from repro.records.schema import Epoch, EvalLine, Log
 from tests.support import ROOT
+from tests.support.programs import Call
 
 PUBLISHED = ROOT / "results/published"
 CONSISTENT, CONTRADICTORY, UNTOLD = Agreement
@@ -85,9 +86,7 @@ def test_what_is_printed_from_true_numbers_is_consistent(
         ({"accuracy": 0.9999}, {"accuracy"}),
     ],
 )
-def test_an_altered_number_of_an_epoch_is_caught_by_the_checks_that_hold_it(
-    altered: dict[str, float], claims: set[str]
-) -> None:
+def test_an_altered_number_of_an_epoch_is_caught_by_its_checks(altered: dict[str, float], claims: set[str]) -> None:
     log, known = trained(seed=3, epochs=6, steps=80, batch=16, images=320)
     lowest = min(log.epochs, key=lambda epoch: epoch.accuracy or 0)
     changed = {key: getattr(lowest, key) * factor for key, factor in altered.items()}
@@ -155,24 +154,21 @@ def test_the_kept_audit_of_what_was_published_is_up_to_date(tmp_path: Path) -> N
     assert (copy / "audit.md").read_text() == (PUBLISHED / "audit.md").read_text()
 
 
-def test_the_kept_runs_are_consistent_as_folders_and_as_bare_logs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_kept_runs_are_consistent_as_folders_and_as_bare_logs(call: Call) -> None:
     kept = sorted((ROOT / "results/kept").iterdir())
     logs = [log for run in kept for log in run.glob("*.log")]
-    assert audit.main(list(map(str, [*kept, *logs]))) == 0
-    assert capsys.readouterr().out.count(" 0 contradictory") == 2 * len(kept) > 0
+    assert call(audit.main, *kept, *logs).out.count(" 0 contradictory") == 2 * len(kept) > 0
 
 
-def test_a_log_that_contradicts_itself_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_that_contradicts_itself_ends_with_1(tmp_path: Path, call: Call) -> None:
     text = (PUBLISHED / "train_ascend910x8.log").read_text().replace("fps=2745.00", "fps=2845.00")
     (tmp_path / "colleague.log").write_text(text)
-    assert audit.main([str(tmp_path / "colleague.log")]) == 1
-    assert "contradictory by" in capsys.readouterr().out
+    assert "contradictory by" in call(audit.main, tmp_path / "colleague.log", code=1).out
 
 
-def test_what_cannot_be_audited_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_audited_is_one_line_and_exit_code_2(tmp_path: Path, call: Call) -> None:
     (tmp_path / "notes.txt").write_text("nothing of the kind\n")
     for record, said in ((tmp_path / "notes.txt", "found no epoch"), (tmp_path / "missing.log", "cannot be read")):
-        assert audit.main([str(record)]) == 2
-        error = capsys.readouterr().err
+        error = call(audit.main, record, code=2).err
         assert error.startswith("error: ")
         assert said in error

@@ -9,6 +9,7 @@ import pytest
 
 from repro.bench.compare import main
 from tests.support.processes import run_git
+from tests.support.programs import Call
 
 PROGRAM = """
 import sys
@@ -32,44 +33,33 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_commits_and_the_code_as_it_stands_are_measured_by_turns(
-    repository: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["main~1", "main", "--rounds", "2"]) == 0
-    found = capsys.readouterr().out.splitlines()
+def test_commits_and_the_code_as_it_stands_are_measured_by_turns(repository: Path, call: Call) -> None:
+    found = call(main, "main~1", "main", "--rounds", "2").out.splitlines()
     assert found[1].split()[:3] == ["A", "main~1", "2.0000"]
     assert found[2].split()[:3] == ["B", "main", "1.0000"]
     assert "0.500" in found[2]
-    assert main(["main", ".", "--rounds", "1"]) == 0
-    assert "0.500" in capsys.readouterr().out
+    assert "0.500" in call(main, "main", ".", "--rounds", "1").out
     assert not list((repository / "build/compare").iterdir())  # nothing is left behind
 
 
-def test_what_stands_behind_two_dashes_reaches_the_measurement(
-    repository: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_stands_behind_two_dashes_reaches_the_measurement(repository: Path, call: Call) -> None:
     (repository / "hlg/bench.py").write_text("import sys\nsys.exit(len(sys.argv))\n")
-    assert main([".", ".", "--what", "forward", "--rounds", "1", "--", "--batch_size", "8"]) == 2
+    said = call(main, ".", ".", "--what", "forward", "--rounds", "1", "--", "--batch_size", "8", code=2)
     told = len(["bench.py", "forward", "--paced", "--batch_size", "8"])
-    assert f"has ended with exit code {told}" in capsys.readouterr().err
+    assert f"has ended with exit code {told}" in said.err
 
 
-def test_a_commit_without_the_measurement_is_named_and_nothing_is_left(
-    repository: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_commit_without_the_measurement_is_named_and_nothing_is_left(repository: Path, call: Call) -> None:
     run_git(repository, "rm", "--quiet", "--force", "hlg/bench.py")
     run_git(repository, "commit", "--quiet", "--message", "none")
-    assert main(["main~1", "main", "--rounds", "1"]) == 2
-    assert "B main: has ended with exit code 1" in capsys.readouterr().err
+    assert "B main: has ended with exit code 1" in call(main, "main~1", "main", "--rounds", "1", code=2).err
     assert not list((repository / "build/compare").iterdir())
 
 
-def test_ctrl_c_is_one_line_and_leaves_no_folder(
-    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ctrl_c_is_one_line_and_leaves_no_folder(repository: Path, monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
     monkeypatch.setattr("repro.bench.compare.pace_programs", Mock(side_effect=KeyboardInterrupt))
-    assert main(["main~1", "main"]) == 130
-    assert capsys.readouterr().err == "stopped by Ctrl-C: no result, and the folders of the commits are gone\n"
+    said = call(main, "main~1", "main", code=130).err
+    assert said == "stopped by Ctrl-C: no result, and the folders of the commits are gone\n"
     assert not list((repository / "build/compare").iterdir())
 
 
@@ -86,29 +76,25 @@ def kept(path: Path, **changes: Any) -> str:
     return str(path)
 
 
-def test_files_stand_side_by_side_with_what_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_stand_side_by_side_with_what_differs(tmp_path: Path, call: Call) -> None:
     other = {"cpu": {"model": "that"}, "packages": {"mindspore": "2.10.0"}}
-    assert main([kept(tmp_path / "a"), kept(tmp_path / "b", median_s=3.0, environment=other)]) == 0
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    said = call(main, kept(tmp_path / "a"), kept(tmp_path / "b", median_s=3.0, environment=other)).out
+    rows = [line.split() for line in said.splitlines()]
     assert ["median_s", "1.5", "3", "2.000"] in rows
     assert ["cpu", "model", "this", "that"] in rows
     assert not any("mindspore" in row for row in rows)
 
 
-def test_files_of_other_things_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([kept(tmp_path / "a"), kept(tmp_path / "b", what="input")]) == 2
-    assert "A measured step and B input" in capsys.readouterr().err
+def test_files_of_other_things_are_refused(tmp_path: Path, call: Call) -> None:
+    step, other = kept(tmp_path / "a"), kept(tmp_path / "b", what="input")
+    assert "A measured step and B input" in call(main, step, other, code=2).err
     (tmp_path / "b").write_text("[]")
-    assert main([kept(tmp_path / "a"), str(tmp_path / "b")]) == 2
-    assert "is no file of python -m hlg.bench" in capsys.readouterr().err
+    assert "is no file of python -m hlg.bench" in call(main, step, other, code=2).err
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [(["nowhere", "."], "nowhere: is no commit and no file"), ([".", ".", "--rounds", "0"], "--rounds: found 0")],
 )
-def test_mistakes_are_said_in_a_line(
-    arguments: list[str], reason: str, repository: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments) == 2
-    assert reason in capsys.readouterr().err
+def test_mistakes_are_said_in_a_line(arguments: list[str], reason: str, repository: Path, call: Call) -> None:
+    assert reason in call(main, *arguments, code=2).err

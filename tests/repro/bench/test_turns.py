@@ -10,6 +10,7 @@ import pytest
 
 from repro.bench import turns
 from repro.bench.pacing import PacedProgram
+from tests.support.programs import Call
 
 ANSWER = """
 import sys
@@ -32,16 +33,14 @@ def program(tmp_path: Path) -> Program:
     return write
 
 
-def test_the_second_repetition_of_a_turn_counts_and_ratios_are_of_the_same_round(
-    program: Program, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_second_repetition_counts_and_ratios_are_of_one_round(program: Program, tmp_path: Path, call: Call) -> None:
     commands = program("ours", 9, 1.0, 9, 2.0, 9, 4.0), program("other", 9, 2.0, 9, 4.0, 9, 8.0)
-    assert turns.main(["--rounds", "3", "--json", f"{tmp_path}/new/pace.json", *commands]) == 0
+    said = call(turns.main, "--rounds", "3", "--json", f"{tmp_path}/new/pace.json", *commands)
     first, second = json.loads((tmp_path / "new/pace.json").read_text())["programs"]
     assert (first["name"], first["median_s"], first["ratio"]) == ("ours", 2.0, 1.0)
     assert (second["name"], second["times_s"]) == ("other", [2.0, 4.0, 8.0])
     assert (second["ratio"], second["ratio_quartiles"]) == (2.0, [2.0, 2.0])
-    assert "other    4.0000" in capsys.readouterr().out
+    assert "other    4.0000" in said.out
 
 
 @pytest.mark.parametrize(
@@ -53,10 +52,10 @@ def test_the_second_repetition_of_a_turn_counts_and_ratios_are_of_the_same_round
     ],
 )
 def test_a_program_that_fails_or_answers_no_number_is_named(
-    program: Program, seconds: tuple[object, ...], text: str, reason: str, capsys: pytest.CaptureFixture[str]
+    program: Program, seconds: tuple[object, ...], text: str, reason: str, call: Call
 ) -> None:
-    assert turns.main(["--rounds", "3", program("it", *seconds, text=text)]) == 2
-    assert f"error: {reason}" in capsys.readouterr().err
+    said = call(turns.main, "--rounds", "3", program("it", *seconds, text=text), code=2)
+    assert f"error: {reason}" in said.err
 
 
 @pytest.mark.parametrize(
@@ -68,28 +67,22 @@ def test_a_program_that_fails_or_answers_no_number_is_named(
         (["a=/no/such/program"], "a: cannot be started"),
     ],
 )
-def test_mistakes_are_said_in_a_line(arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert turns.main(arguments) == 2
-    assert reason in capsys.readouterr().err
+def test_mistakes_are_said_in_a_line(arguments: list[str], reason: str, call: Call) -> None:
+    assert reason in call(turns.main, *arguments, code=2).err
 
 
-def test_a_file_that_cannot_be_written_is_named_behind_the_result(
-    program: Program, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_that_cannot_be_written_is_named_after_the_result(program: Program, tmp_path: Path, call: Call) -> None:
     (tmp_path / "taken.json").mkdir()
-    assert turns.main(["--rounds", "1", "--json", f"{tmp_path}/taken.json", program("ours", 9, 1.0)]) == 2
-    said = capsys.readouterr()
+    said = call(turns.main, "--rounds", "1", "--json", f"{tmp_path}/taken.json", program("ours", 9, 1.0), code=2)
     assert "ours     1.0000" in said.out
     assert said.err == f"error: --json {tmp_path}/taken.json: Is a directory; the result above is in no file\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ours.py", "taken.json"]
 
 
-def test_ctrl_c_is_one_line_and_ends_the_programs(
-    program: Program, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_is_a_line_and_ends_the_programs(program: Program, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[PacedProgram] = []
     monkeypatch.setattr(PacedProgram, "wait", lambda one: started.append(one))
     monkeypatch.setattr(PacedProgram, "turn", Mock(side_effect=KeyboardInterrupt))
-    assert turns.main([program("ours", 1.0), program("other", 1.0)]) == 130
+    said = call(turns.main, program("ours", 1.0), program("other", 1.0), code=130)
     assert [one.process.returncode for one in started] == [0, 0]
-    assert capsys.readouterr().err == "stopped by Ctrl-C: no result, and the programs have ended\n"
+    assert said.err == "stopped by Ctrl-C: no result, and the programs have ended\n"

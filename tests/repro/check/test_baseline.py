@@ -11,6 +11,7 @@ from repro.check.baselines import make_baseline, read_baseline, read_baselines, 
 from repro.check.measurements import step_speed
 from repro.errors import ReproError
 from tests.support.checks import LOSSES, baseline, check_run, off, short_run, sse
+from tests.support.programs import Call
 
 
 def test_a_baseline_holds_losses_accuracy_speeds_and_the_measured_band_and_is_read_again(tmp_path: Path) -> None:
@@ -65,32 +66,26 @@ def test_a_speed_is_that_of_calm_moments_and_needs_calibrations_and_steps(tmp_pa
         ({"env": {"cpu": {"model": "Intel Xeon", "cores": 8}}}, "found 1 run in one environment, expected 2 or more"),
     ],
 )
-def test_runs_that_do_not_belong_together_make_no_baseline(
-    tmp_path: Path, second: dict[str, Any], message: str
-) -> None:
+def test_runs_that_do_not_belong_together_make_none(tmp_path: Path, second: dict[str, Any], message: str) -> None:
     with pytest.raises(ReproError, match=message):
         make_baseline([short_run(tmp_path, 1), short_run(tmp_path, 2, **second)], tmp_path)
 
 
-def test_the_program_takes_a_folder_of_runs_and_says_what_it_has_kept(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_program_takes_a_folder_of_runs_and_says_what_it_has_kept(tmp_path: Path, call: Call) -> None:
     check_run(tmp_path / "runs", 1)
     check_run(tmp_path / "runs", 2, slow_moments=[20])
-    assert main([str(tmp_path / "runs"), "--out", str(tmp_path / "kept")]) == 0
-    said = capsys.readouterr().out
+    said = call(main, tmp_path / "runs", "--out", tmp_path / "kept").out
     assert "losses: 40 steps, the same in 2 runs" in said
     assert "accuracy: 30.000 % of 640 images" in said
     assert "speed: a step takes 20.00 to 20.00 calibrations (n = 2 runs)" in said
     assert len(read_baselines(tmp_path / "kept")) == 1
 
 
-def test_an_unfinished_run_and_an_empty_folder_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path), "--out", str(tmp_path / "kept")]) == 2
-    assert "no finished training run" in capsys.readouterr().err
+def test_an_unfinished_run_and_an_empty_folder_are_one_line(tmp_path: Path, call: Call) -> None:
+    words = tmp_path, "--out", tmp_path / "kept"
+    assert "no finished training run" in call(main, *words, code=2).err
     (check_run(tmp_path) / "SHA256SUMS").unlink()
-    assert main([str(tmp_path), "--out", str(tmp_path / "kept")]) == 2
-    assert "not finished; remove it" in capsys.readouterr().err
+    assert "not finished; remove it" in call(main, *words, code=2).err
     assert not (tmp_path / "kept").exists()
 
 

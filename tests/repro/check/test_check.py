@@ -12,28 +12,26 @@ from repro.check.__main__ import main
 from repro.check.baselines import write_baseline
 from tests.support.checks import baseline, check_run, off
 from tests.support.processes import run_module
+from tests.support.programs import Call, Said
 
-Check = Callable[..., int]
+Check = Callable[..., Said]
 
 
 @pytest.fixture
-def check(tmp_path: Path) -> Check:
-    """Holds a run with these changes against the baseline; returns the exit code."""
+def check(tmp_path: Path, call: Call) -> Check:
+    """Holds a run with these changes against the baseline, which ends with this exit code."""
     write_baseline(baseline(tmp_path))
 
-    def call(number: int = 1, **changes: Any) -> int:
+    def check(number: int = 1, code: int = 0, **changes: Any) -> Said:
         run = check_run(tmp_path / "runs", number, **changes)
-        folders = ["--baselines", str(tmp_path / "baselines"), "--convergence", str(tmp_path / "convergence")]
-        return main([str(run), *folders, "--out", str(tmp_path / "out")])
+        folders = ("--baselines", tmp_path / "baselines", "--convergence", tmp_path / "convergence")
+        return call(main, run, *folders, "--out", tmp_path / "out", code=code)
 
-    return call
+    return check
 
 
-def test_nothing_worse_is_0_and_the_verdict_is_there_for_people_and_for_programs(
-    check: Check, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert check() == 0
-    *lines, last = capsys.readouterr().out.splitlines()
+def test_nothing_worse_is_0_and_the_verdict_is_there_for_people_and_for_programs(check: Check, tmp_path: Path) -> None:
+    *lines, last = check().out.splitlines()
     expected = {"losses": "match", "accuracy": "match", "convergence": "incomparable", "speed": "match"}
     assert dict(line.split()[:2] for line in lines) == expected
     assert last.startswith("match: 20261123T000001Z_check_cpux1_1a2b3c4d against baseline check_cpux1_intel-xeon_")
@@ -43,22 +41,16 @@ def test_nothing_worse_is_0_and_the_verdict_is_there_for_people_and_for_programs
 
 
 def test_something_worse_is_1_and_what_cannot_be_compared_is_3_and_never_passes(check: Check) -> None:
-    assert check(losses=off(0.1)) == 1
-    assert check(2, config={"lr_max": 0.5}) == 3
+    check(code=1, losses=off(0.1))
+    check(2, code=3, config={"lr_max": 0.5})
 
 
-def test_a_run_that_was_changed_or_is_not_finished_is_2_and_no_older_verdict_stays(
-    check: Check, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_changed_or_unfinished_run_is_2_and_no_older_verdict_stays(check: Check, call: Call, tmp_path: Path) -> None:
     check()
     run = check_run(tmp_path / "broken")
-    for file, said in (
-        ("train.log", "the seal is broken: missing train.log"),
-        ("SHA256SUMS", "not finished, so it says"),
-    ):
+    for file, said in (("train.log", "the seal is broken: missing train.log"), ("SHA256SUMS", "not finished, so it")):
         (run / file).unlink()
-        assert main([str(run), "--out", str(tmp_path / "out")]) == 2
-        assert said in capsys.readouterr().err
+        assert said in call(main, run, "--out", tmp_path / "out", code=2).err
         assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -72,7 +64,7 @@ def test_a_folder_whose_name_is_not_utf_8_is_judged_as_any_other(check: Check, t
 
 
 def test_junit_has_a_case_for_each_finding_with_failures_and_skips(check: Check, tmp_path: Path) -> None:
-    check(losses=off(0.1), env={"cpu": {"model": "A <b> & \x1b[31m", "cores": 2}})
+    check(code=1, losses=off(0.1), env={"cpu": {"model": "A <b> & \x1b[31m", "cores": 2}})
     suite = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
     assert [suite.get(key) for key in ("tests", "failures", "skipped")] == ["4", "1", "2"]
     assert [case.get("name") for case in suite.iter("testcase")] == ["losses", "accuracy", "convergence", "speed"]
@@ -83,7 +75,7 @@ def test_junit_has_a_case_for_each_finding_with_failures_and_skips(check: Check,
 
 
 def test_the_summary_goes_to_the_page_of_the_job_and_a_page_that_cannot_be_written_takes_nothing_from_the_verdict(
-    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "page.md"
     page.write_text("before\n")
@@ -94,5 +86,4 @@ def test_the_summary_goes_to_the_page_of_the_job_and_a_page_that_cannot_be_writt
     assert "| losses | **match** | all 40 are the baseline's, bit for bit |" in text
     assert "- cpu: Intel Xeon -&gt; &lt;script&gt;\\|" in text
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
-    assert check(2, losses=off(0.1)) == 1
-    assert "GITHUB_STEP_SUMMARY" in capsys.readouterr().err
+    assert "GITHUB_STEP_SUMMARY" in check(2, code=1, losses=off(0.1)).err

@@ -20,6 +20,7 @@ from repro.published.schema import Verdict
 from repro.records.schema import Run
 from tests.support import ROOT
 from tests.support.checks import LOSSES, STEPS, baseline, off, short_run
+from tests.support.programs import Call
 
 (KEPT,) = (ROOT / "results/convergence").glob("check_*.json")
 SEEDS = range(1, 13)
@@ -72,11 +73,7 @@ def test_a_point_is_the_mean_loss_of_a_quarter_or_the_accuracy(reference: Refere
 @pytest.mark.parametrize(
     ("changes", "verdict", "what"),
     [
-        (
-            {"env": OTHER_PLACE, "config": {"a_key_of_tomorrow": 0}},
-            Verdict.MATCH,
-            "all 5 points are as of another of 12",
-        ),
+        ({"env": OTHER_PLACE, "config": {"new_key": 0}}, Verdict.MATCH, "all 5 points are as of another of 12"),
         ({"losses": off(0.2, since=30)}, Verdict.WORSE, "loss, mean of steps 30 to 39: 2.1"),
         ({"losses": off(-0.2, since=30)}, Verdict.BETTER, "loss, mean of steps 30 to 39: 1.7"),
         ({"top1_pct": 15.0}, Verdict.WORSE, "top-1 accuracy at the end, %: 15.000 is not as of another of 12 seeds"),
@@ -94,9 +91,7 @@ def test_another_seed_passes_on_any_device_and_what_is_none_is_found_by_its_firs
     assert what in found.reason
 
 
-def test_a_run_that_converges_worse_is_a_regression_where_no_baseline_is_at_hand(
-    tmp_path: Path, reference: Reference
-) -> None:
+def test_a_run_that_converges_worse_is_a_regression_without_a_baseline(tmp_path: Path, reference: Reference) -> None:
     run = seed_run(tmp_path, 50, losses=off(0.5))
     assert judge_run(run, [], tmp_path, [reference]).verdict is Verdict.WORSE
     good = judge_run(seed_run(tmp_path, 51), [], tmp_path, [reference])
@@ -112,9 +107,7 @@ def test_a_run_that_converges_worse_is_a_regression_where_no_baseline_is_at_hand
         ({"losses": off(math.nan, 3)}, "found no accuracy, or a loss that is not finite"),
     ],
 )
-def test_runs_that_are_not_seeds_of_one_recipe_make_no_reference(
-    odd: dict[str, Any], message: str, tmp_path: Path
-) -> None:
+def test_runs_that_are_not_seeds_of_one_recipe_make_none(odd: dict[str, Any], message: str, tmp_path: Path) -> None:
     runs = [seed_run(tmp_path, seed) for seed in range(1, 12)]
     with pytest.raises(ReproError, match=message):
         make_reference([*runs, seed_run(tmp_path, 12, **odd)], tmp_path)
@@ -130,9 +123,7 @@ def test_runs_that_are_not_seeds_of_one_recipe_make_no_reference(
         ("top1_pct", "high", "top1_pct: found 'high', expected a list"),
     ],
 )
-def test_a_file_with_a_mistake_is_an_error_with_its_key(
-    key: str, value: object, message: str, reference: Reference, tmp_path: Path
-) -> None:
+def test_a_broken_file_is_an_error(key: str, value: object, message: str, reference: Reference, tmp_path: Path) -> None:
     write_reference(replace(reference, path=tmp_path / "check.json"))
     found = json.loads((tmp_path / "check.json").read_text())
     (tmp_path / "check.json").write_text(json.dumps({**found, key: value}))
@@ -140,20 +131,17 @@ def test_a_file_with_a_mistake_is_an_error_with_its_key(
         read_reference(tmp_path / "check.json")
 
 
-def test_the_program_keeps_them_and_renews_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_program_keeps_them_and_renews_the_table(tmp_path: Path, call: Call) -> None:
     for seed in SEEDS:
         seed_run(tmp_path / "runs", seed)
     page = tmp_path / "page.md"
     page.write_text("<!-- table: convergence -->\n<!-- end -->\n")
-    assert main([str(tmp_path / "runs"), "--out", str(tmp_path / "kept"), "--update", str(page)]) == 0
+    said = call(main, tmp_path / "runs", "--out", tmp_path / "kept", "--update", page)
     (file,) = (tmp_path / "kept").iterdir()
     kept = read_reference(file)
     assert read_table(page, "convergence") == convergence_table(kept)
-    assert f"{kept.path}: 12 seeds, 640 images to evaluate" in capsys.readouterr().out
-    assert main([str(tmp_path), "--out", str(tmp_path / "kept")]) == 2
-
-
-# ------------------------------------------------------------------------------------------------- those that are kept
+    assert f"{kept.path}: 12 seeds, 640 images to evaluate" in said.out
+    call(main, tmp_path, "--out", tmp_path / "kept", code=2)
 
 
 def passes(losses: Sequence[float], top1: float, kept: Reference) -> bool:

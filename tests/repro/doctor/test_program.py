@@ -13,6 +13,7 @@ from repro.doctor import __main__ as doctor
 from tests.support import ROOT
 from tests.support.machines import FakeMachine
 from tests.support.processes import run_command, run_module
+from tests.support.programs import Call
 
 MODULES = [*sorted((ROOT / "repro/doctor").glob("*.py")), ROOT / "repro/footprint.py"]
 
@@ -34,10 +35,8 @@ def test_a_pager_that_is_closed_ends_it_without_a_trace(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options", [["--device", "tpu"], ["--devices", "0,x"], ["--devices", "0,0"], ["--epochs", "x"]]
 )
-def test_a_wrong_option_is_exit_code_2(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        doctor.main(options)
-    assert options[0] in capsys.readouterr().err
+def test_a_wrong_option_is_exit_code_2(options: list[str], call: Call) -> None:
+    assert options[0] in call(doctor.main, *options, code=2).err
 
 
 def test_it_starts_where_nothing_is_installed_and_reads_on_python_3_8() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from repro.plan.__main__ import main, plan_options
 from repro.plan.inputs import Inputs, Origin, read_inputs
-from repro.plan.page import data_size, duration, number_text, plan_page
+from repro.plan.page import duration, plan_page
 from repro.plan.plan import Plan, advice, make_plan
+from tests.support.programs import Call
 
 WORKLOAD = {"backbone": "hlg_mobile", "class_num": 1001, "train_image_size": 224, "batch_size": 128, "amp_level": "O3"}
 WORKLOAD |= {"mixup": 0.2, "autoaugment": True, "train_num_workers": 14}
@@ -45,9 +46,6 @@ def measured(folder: Path, *options: object, **of_step: Any) -> Plan:
 
 def of_origin(found: Inputs, origin: Origin) -> set[str]:
     return {name for name, quantity in found.quantities.items() if quantity.origin is origin}
-
-
-# ------------------------------------------------------------------------------------------- where numbers are from
 
 
 def test_with_nothing_given_it_answers_from_the_published_figures() -> None:
@@ -97,9 +95,6 @@ def test_cores_that_were_not_busy_are_pointed_out(tmp_path: Path) -> None:
     assert "6.0 of 14 cores were busy" in warning
 
 
-# ------------------------------------------------------------------------------------------- what to change first
-
-
 def test_what_is_not_known_is_to_be_measured_first() -> None:
     assert advice(plan("--step-ms", 900)).startswith("Measure first")
 
@@ -126,28 +121,15 @@ def test_what_stands_in_the_way_is_to_be_changed_first(
     assert said.endswith(end)
 
 
-# ------------------------------------------------------------------------------------------- the program
-
-
-def test_the_json_says_what_the_page_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--json", str(tmp_path / "new/plan.json"), "--cards", "16"]) == 0
-    said, kept = capsys.readouterr().out, json.loads((tmp_path / "new/plan.json").read_text())
+def test_the_json_says_what_the_page_says(tmp_path: Path, call: Call) -> None:
+    said = call(main, "--json", tmp_path / "new/plan.json", "--cards", "16").out
+    kept = json.loads((tmp_path / "new/plan.json").read_text())
     assert f"300 epochs {duration(kept['prediction']['total_s'])}, with" in " ".join(said.split())
     assert [row["cards"] for row in kept["kept_batch"]] == [8, 16, 64, 512]
     assert {row["global_batch"] for row in kept["kept_global_batch"]} == {1024}
     assert kept["prediction"]["sent_bytes"] == 2 * 15 / 16 * 24_603_432
     assert kept["change_first"].startswith("Measure first")
     assert (kept["inputs"]["link"]["origin"], kept["all_known"]) == ("assumed", False)
-
-
-def refused(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
-    """What the program says of words that it refuses, behind `error: `."""
-    try:
-        code = main([str(word) for word in argv])
-    except SystemExit as end:
-        code = end.code
-    assert code == 2
-    return capsys.readouterr().err.rpartition("error: ")[2]
 
 
 @pytest.mark.parametrize(
@@ -162,8 +144,8 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
         (("--step", "x"), "x: no such file; python -m hlg.bench step --json x writes it\n"),
     ],
 )
-def test_what_cannot_be_is_refused(argv: tuple[str, str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert refused(capsys, *argv).startswith(said)
+def test_what_cannot_be_is_refused(argv: tuple[str, str], said: str, call: Call) -> None:
+    assert f"error: {said}" in call(main, *argv, code=2).err
 
 
 @pytest.mark.parametrize(
@@ -177,23 +159,12 @@ def test_what_cannot_be_is_refused(argv: tuple[str, str], said: str, capsys: pyt
         ("input", {"cores": 0}, "cpu.cores: found 0, expected a whole number from 1 on"),
     ],
 )
-def test_a_wrong_file_is_refused_by_name_and_key(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str, wrong: dict[str, Any], said: str
-) -> None:
+def test_a_mistake_in_a_file_is_named(tmp_path: Path, call: Call, what: str, wrong: dict[str, Any], said: str) -> None:
     path = bench(tmp_path, what, **wrong)
-    assert refused(capsys, f"--{what}", path).startswith(f"{path}: {said}")
+    assert f"error: {path}: {said}" in call(main, f"--{what}", path, code=2).err
 
 
-def test_measurements_that_do_not_belong_together_are_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_measurements_that_do_not_belong_together_are_refused(tmp_path: Path, call: Call) -> None:
     step, small = bench(tmp_path, "step"), bench(tmp_path, "input", train_image_size=112)
-    assert "step.json at 224 pixels" in refused(capsys, "--step", step, "--input", small)
-    assert f"{step} has measured both" in refused(capsys, "--step", step, "--step-ms", 373)
-
-
-def test_numbers_are_written_for_people() -> None:
-    assert [number_text(value) for value in (24.5123, 1_281_167, 8.0)] == ["24.51", "1,281,167", "8"]
-    times = [duration(value) for value in (0.373, 466.6, 4000, 142_342, 6.7e7)]
-    assert times == ["373 ms", "466.6 s", "66.67 min", "39.54 h", "775 days"]
-    assert [data_size(value) for value in (24_603_432, 1.2e11, 2e12, 500)] == ["24.6 MB", "120 GB", "2 TB", "0.5 kB"]
+    assert "step.json at 224 pixels" in call(main, "--step", step, "--input", small, code=2).err
+    assert f"{step} has measured both" in call(main, "--step", step, "--step-ms", 373, code=2).err

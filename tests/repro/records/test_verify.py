@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from repro.records import verify
 from repro.records.seal import SEAL
 from tests.support import ROOT
+from tests.support.programs import Call
 
 RUN = next((ROOT / "tests/repro/fixtures/runs").glob("*T084003Z*"))
 FILES = sorted(path.name for path in RUN.iterdir() if path.name != SEAL)
@@ -21,15 +22,11 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(RUN, tmp_path_factory.mktemp("runs") / RUN.name))
 
 
-def test_a_kept_run_is_as_it_was_sealed_and_a_broken_one_beside_it_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert verify.main([str(RUN)]) == 0
-    said = capsys.readouterr().out
+def test_a_kept_run_is_as_it_was_sealed_and_a_broken_one_beside_it_is_named(tmp_path: Path, call: Call) -> None:
+    said = call(verify.main, RUN).out
     assert "as it was sealed, 1 checkpoints are not kept" in said
     assert f"seal {hashlib.sha256((RUN / SEAL).read_bytes()).hexdigest()}" in said
-    assert verify.main([str(tmp_path / "nowhere"), str(RUN)]) == 2
-    both = capsys.readouterr()
+    both = call(verify.main, tmp_path / "nowhere", RUN, code=2)
     assert "no such folder" in both.err
     assert both.out == said
 
@@ -43,8 +40,7 @@ def test_one_bit_that_is_changed_anywhere_is_found(copy: Path, file: str, place:
     shutil.copy(RUN / file, copy / file)
 
 
-def test_an_unfinished_run_is_no_changed_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unfinished_run_is_no_changed_one(tmp_path: Path, call: Call) -> None:
     copy = Path(shutil.copytree(RUN, tmp_path / RUN.name))
     (copy / SEAL).unlink()
-    assert verify.main([str(RUN), str(copy)]) == 1
-    assert "unfinished" in capsys.readouterr().out
+    assert "unfinished" in call(verify.main, RUN, copy, code=1).out

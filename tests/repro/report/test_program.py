@@ -1,6 +1,7 @@
 """`make report`: what it writes and says, the table between markers that cannot drift, and what it refuses."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ import pytest
 from repro.report import __main__ as program
 from repro.report.charts.build import PageCharts
 from tests.support.folders import tiny_eval_run, tiny_train_run
-from tests.support.reports import files_below, run_report
+from tests.support.programs import Call, Said
+from tests.support.reports import PUBLISHED, files_below
 
+Report = Callable[..., Said]
 MARKERS = "# Title\n\n<!-- table: results -->\n<!-- end -->\n\nMore.\n"
 
 
@@ -31,17 +34,21 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "results" / "report.md"
 
 
-def test_it_writes_two_pages_and_a_folder_and_shows_the_table(
-    runs: Path, out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def report(runs: Path, out: Path, call: Call) -> Report:
+    """Runs the program as `make report` does, which must end with this exit code."""
+    words = ("--runs", runs, "--published", PUBLISHED, "--out", out)
+    return lambda *more, code=0: call(program.main, *words, *more, code=code)
+
+
+def test_it_writes_two_pages_and_a_folder_and_shows_the_table(runs: Path, out: Path, report: Report) -> None:
     tiny_train_run(runs)
     unfinished = tiny_eval_run(runs)
     (unfinished / "SHA256SUMS").unlink()
-    assert run_report(runs, out) == 0
+    said = report().out.splitlines()
     assert unfinished.name in out.read_text().split("Unfinished")[1]
     assert unfinished.name in out.with_suffix(".html").read_text()
     assert (out.with_suffix("") / "tables/results.csv").is_file()
-    said = capsys.readouterr().out.splitlines()
     assert said[1].startswith("Top-1 accuracy, best epoch")
     html, folder = out.with_suffix(".html"), out.with_suffix("")
     assert said[-2:] == [
@@ -50,76 +57,62 @@ def test_it_writes_two_pages_and_a_folder_and_shows_the_table(
     ]
 
 
-def test_named_runs_are_read_instead_of_all(runs: Path, out: Path) -> None:
+def test_named_runs_are_read_instead_of_all(runs: Path, out: Path, report: Report) -> None:
     named = tiny_train_run(runs)
     tiny_eval_run(runs)
-    assert run_report(runs, out, named) == 0
+    report(named)
     page = out.read_text()
     assert named.name in page
     assert "20261123T090000Z" not in page
 
 
-def test_update_puts_the_table_between_the_markers_with_links_from_there(runs: Path, out: Path, readme: Path) -> None:
+def test_update_puts_the_table_between_markers_with_links_from_there(runs: Path, readme: Path, report: Report) -> None:
     tiny_train_run(runs)
-    assert run_report(runs, out, "--update", readme) == 0
+    report("--update", readme)
     text = readme.read_text()
     assert text.startswith("# Title\n\n<!-- table: results -->\n| Figure | Published |")
     assert text.endswith("<!-- end -->\n\nMore.\n")
     assert "](results/runs/20261123T080000Z_tiny_cpux1_nogit)" in text
 
 
-def test_check_notices_when_the_table_drifts_and_writes_nothing(
-    runs: Path, out: Path, readme: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_notices_drift_and_writes_nothing(runs: Path, readme: Path, tmp_path: Path, report: Report) -> None:
     tiny_train_run(runs)
-    run_report(runs, out, "--update", readme)
+    report("--update", readme)
+    check = ("--out", tmp_path / "elsewhere/report.md", "--check", readme)
     before = files_below(tmp_path)
-    elsewhere = tmp_path / "elsewhere/report.md"
-    assert run_report(runs, elsewhere, "--check", readme) == 0
+    report(*check)
     assert files_below(tmp_path) == before
     readme.write_text(readme.read_text().replace("84.375 %", "94.375 %"))
     before = files_below(tmp_path)
-    assert run_report(runs, elsewhere, "--check", readme) == 1
-    assert "out of date" in capsys.readouterr().err
+    assert "out of date" in report(*check, code=1).err
     assert files_below(tmp_path) == before
 
 
 @pytest.mark.parametrize("text", ["# Title\n", MARKERS + MARKERS, MARKERS.replace("<!-- end -->", "")])
-def test_markers_that_are_not_there_once_are_an_error(
-    runs: Path, out: Path, readme: Path, capsys: pytest.CaptureFixture[str], text: str
-) -> None:
+def test_markers_that_are_not_there_once_are_an_error(readme: Path, report: Report, text: str) -> None:
     readme.write_text(text)
-    assert run_report(runs, out, "--check", readme) == 2
-    assert "expected a line '<!-- table: results -->' once" in capsys.readouterr().err
+    assert "expected a line '<!-- table: results -->' once" in report("--check", readme, code=2).err
 
 
 @pytest.mark.parametrize("name", ["report", "report.html", "results/"])
-def test_a_page_with_another_ending_is_an_error(
-    name: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_report(runs, tmp_path / name) == 2
-    assert "expected the name of a page that ends with .md" in capsys.readouterr().err
+def test_a_page_with_another_ending_is_an_error(name: str, tmp_path: Path, report: Report) -> None:
+    assert "expected the name of a page that ends with .md" in report("--out", tmp_path / name, code=2).err
 
 
-def test_a_broken_run_is_named_and_leaves_an_older_report_as_it_was(
-    runs: Path, out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_broken_run_is_named_and_leaves_an_older_report_as_it_was(runs: Path, out: Path, report: Report) -> None:
     folder = tiny_train_run(runs)
-    run_report(runs, out)
+    report()
     (folder / "train.log").write_text("")
     before = files_below(out.parent)
-    assert run_report(runs, out) == 2
-    assert re.match(r"error: .*20261123T080000Z_tiny_cpux1_nogit: .*changed train\.log", capsys.readouterr().err)
+    assert re.match(r"error: .*20261123T080000Z_tiny_cpux1_nogit: .*changed train\.log", report(code=2).err)
     assert files_below(out.parent) == before
 
 
-def test_no_half_of_a_file_is_left_where_the_disk_is_full(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_no_half_of_a_file(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Path, content: bytes) -> int:
         self.touch()
         raise OSError(28, "No space left on device", str(self))
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    assert run_report(runs, tmp_path / "new/report.md") == 2
+    report("--out", tmp_path / "new/report.md", code=2)
     assert not list((tmp_path / "new").iterdir())
