@@ -1,13 +1,12 @@
 """The house keeps its order: floors by folder, no circles, and the wall between hlg and repro."""
 
 import ast
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 from tests.support import ROOT
-from tests.support.processes import run_module
 
 # The rooms of each package from the ground up: a room imports only from floors below its own.
 FLOORS = {
@@ -96,10 +95,7 @@ def test_nothing_imports_a_program(module: str) -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    try:
-        TopologicalSorter(OURS).prepare()
-    except CycleError as circle:
-        pytest.fail(" -> ".join(circle.args[1]))
+    TopologicalSorter(OURS).prepare()  # the error names the circle
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -110,15 +106,6 @@ def test_each_package_keeps_to_its_side_of_the_wall(module: str) -> None:
     if package == "repro" or room in WITHOUT_MINDSPORE:
         for other in _reached(module):
             assert "mindspore" not in {name.split(".")[0] for name in IMPORTS[other]}, f"{module} imports {other}"
-
-
-def test_the_report_runs_where_mindspore_is_not_installed(tmp_path: Path) -> None:
-    (tmp_path / "mindspore.py").write_text("raise ImportError('not here')")
-    (tmp_path / "runs").mkdir()
-    options = ("--runs", tmp_path / "runs", "--out", tmp_path / "report.md")
-    done = run_module("repro.report", *options, env={"PYTHONPATH": str(tmp_path)})
-    assert done.returncode == 0, done.stderr
-    assert "not measured" in (tmp_path / "report.md").read_text()
 
 
 def test_the_top_of_each_package_can_be_read_at_a_glance() -> None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -94,13 +95,15 @@ def test_hardware_and_software_of_the_figures_are_those_of_the_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("read", "text", "said"),
     [
-        ("statements: {images: {say: many}}\nconfiguration: {}\nlog: {}\n", r"published\.yml: .*'say'"),
-        ("statements: {}\nconfiguration: {opt: {line: 1}}\nlog: {}\n", r"published\.yml: found no 'value'"),
+        (read_published, "rules: {}\nsettings: {}\nfigures: [{setting: nowhere}]\n", "found no 'nowhere'"),
+        (read_published, "rules: {speed: {kind: speed, best: lower}}\n", ".*'best'"),
+        (read_statements, "statements: {images: {say: many}}\nconfiguration: {}\nlog: {}\n", ".*'say'"),
+        (read_statements, "statements: {}\nconfiguration: {opt: {line: 1}}\nlog: {}\n", "found no 'value'"),
     ],
 )
-def test_a_broken_statement_is_an_error_that_names_the_file(tmp_path: Path, text: str, message: str) -> None:
+def test_a_mistake_is_named_with_its_key(read: Callable[[Path], object], text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "published.yml").write_text(text)
-    with pytest.raises(ReproError, match=message):
-        read_statements(tmp_path / "published.yml")
+    with pytest.raises(ReproError, match=rf"published\.yml: {said}"):
+        read(tmp_path / "published.yml")

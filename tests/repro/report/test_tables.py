@@ -1,12 +1,10 @@
-"""The tables of the report, read back by others: csv, json and pandas."""
+"""The tables of the report, read back by csv and json."""
 
 import csv
 import io
 import json
-import math
 from pathlib import Path
 
-import pandas
 import pytest
 
 from repro.records.run_folder import read_run
@@ -56,16 +54,6 @@ def test_a_table_without_a_row_has_its_columns_all_the_same() -> None:
     for name in NAMES:
         assert found[f"tables/{name}.csv"].count("\r\n") == 1
         assert json.loads(found[f"tables/{name}.json"]) == []
-
-
-def test_what_is_not_finite_is_nan_in_csv_and_a_text_in_json(tmp_path: Path) -> None:
-    run = read_run(tiny_train_run(tmp_path, loss=math.nan, step_time_s=math.nan, fps=math.inf))
-    found = export_files(claims_of(run), [run])
-    row = cells(found["tables/epochs.csv"])[0]
-    assert (row["loss"], row["step_time_ms"], row["images_per_s"]) == ("nan", "nan", "inf")
-    of_json = json.loads(found["tables/epochs.json"])[0]
-    assert (of_json["loss"], of_json["images_per_s"]) == ("nan", "inf")
-    assert pandas.read_csv(io.StringIO(found["tables/epochs.csv"]))["images_per_s"].tolist() == [math.inf] * 10
 
 
 def test_no_path_of_the_machine_is_in_any_file(tmp_path: Path) -> None:

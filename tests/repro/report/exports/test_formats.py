@@ -29,16 +29,10 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     return [read_run(train_run(root, env={"recipe": "hlg_mobile"})), read_run(eval_run(root))]
 
 
-# ------------------------------------------------------------------------------------------------- timm
-
-
 def test_crop_pct_is_what_the_evaluation_crops_and_for_the_published_size_that_of_timm() -> None:
     for size in range(16, 513, 16):
         assert crop_pct(size) == round(size / eval_resize_short(size), 3)
     assert crop_pct(224) == 0.875
-
-
-# ------------------------------------------------------------------------------------------------- MindCV
 
 
 def test_mindcvs_table_says_of_what_its_rows_are_and_no_name_of_a_run_breaks_it(trained: Run) -> None:
@@ -46,9 +40,6 @@ def test_mindcvs_table_says_of_what_its_rows_are_and_no_name_of_a_run_breaks_it(
     assert text
     assert "1. 20261123T084003Z_tiny_cpux1_4b71f366: 1 x CPU (AMD EPYC), MindSpore 2.10.0, train: 1,280 images" in text
     assert "| a \\| b \\| c \\`&lt;b&gt; | 5.61 |" in text
-
-
-# ------------------------------------------------------------------------------------------------- the benchmark action
 
 
 def benchmark(claims: list[Claim], better: str) -> dict[str, dict[str, Any]]:
@@ -63,9 +54,7 @@ def benchmark(claims: list[Claim], better: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_an_entry_says_that_no_recipe_is_recorded_and_that_a_figure_matches(
-    kept: list[Run], published: list[Run]
-) -> None:
+def test_an_entry_says_that_no_recipe_is_known_and_that_a_figure_matches(kept: list[Run], published: list[Run]) -> None:
     entry = benchmark(claims_of(*kept), "lower")["Time of a training step"]
     assert entry["name"] == "Time of a training step (recipe not recorded, 1 x CPU (AMD EPYC))"
     assert "verdict: match\n" in benchmark(claims_of(*published), "lower")["Time of a training step"]["extra"]
@@ -83,22 +72,7 @@ def test_a_value_that_is_not_finite_is_left_out_since_the_action_refuses_it(tmp_
     assert "Time of a training step" not in benchmark(claims_of(run), "lower")
 
 
-# ------------------------------------------------------------------------------------------------- files
-
-
-@pytest.mark.parametrize(
-    ("folders", "expected"),
-    [
-        (["a", "a", "A"], ["a", "a-2", "A-3"]),
-        (["../../etc/passwd", "..", "", "."], ["_.._etc_passwd", "run", "run-2", "run-3"]),
-        (["20261123T084003Z_tiny cpu\n<é>.log", "a/b", "a\\b"], ["20261123T084003Z_tiny_cpu____.log", "a_b", "a_b-2"]),
-    ],
-)
-def test_folder_names_become_names_of_files(folders: list[str], expected: list[str]) -> None:
-    assert list(file_names(folders)) == expected
-
-
-@given(st.lists(st.text() | st.sampled_from(["..", "a", "A", "a-2", "x" * 300, "\ud800", "con\0"])))
+@given(st.lists(st.text() | st.sampled_from(["..", "../a", "a", "A", "a-2", "x" * 300, "\ud800", "con\0"])))
 def test_any_folder_name_gives_a_file_of_its_own_inside_the_folder(folders: list[str]) -> None:
     found = list(file_names(folders))
     assert len({name.lower() for name in found}) == len(folders)
@@ -114,9 +88,7 @@ FACTS = ("recipe", "variables", "started")
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), HOSTILE), st.dictionaries(st.sampled_from(FACTS), HOSTILE), st.text())
-def test_whatever_a_record_holds_its_files_can_be_written(
-    kept: list[Run], config: dict[str, Any], facts: dict[str, Any], name: str
-) -> None:
+def test_any_record_can_be_written(kept: list[Run], config: dict[str, Any], facts: dict[str, Any], name: str) -> None:
     for run in kept:
         env = replace(run.env, facts={**run.env.facts, **facts})
         hostile = replace(run, config={**run.config, **config}, env=env, folder=Path("/") / name)
