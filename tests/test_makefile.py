@@ -1,13 +1,13 @@
 """What the targets run: the commands that DRY_RUN=1 prints, with the variables that people set."""
 
-import os
+import re
 import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import Done, run_command
+from tests.support.processes import run_make
 
 PYTHON = ".venv/bin/python -m"
 LAUNCH = f"{PYTHON} hlg.launch --logs results/runs/.ranks"
@@ -15,89 +15,63 @@ FINGERPRINT = "--logs results/fingerprint/.ranks --ranks 8 --nodes 1 hlg.fingerp
 RECIPE = "--config_path configs/hlg_mobile.yml"
 RUNS = "--save_checkpoint_path results/runs"
 DATA = "--dataset_path /data/train --eval_path /data/val"
+ON_CPU = "--device_target CPU --amp_level O0"
+EXPORTED = "results/export/hlg_mobile.mindir"
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
-def make(*arguments: str) -> Done:
-    # Without the variables of a make that runs the tests.
-    return run_command("make", *arguments, env={"PATH": os.environ["PATH"]}, inherit=False)
-
-
 def commands(target: str) -> list[str]:
     """What make would run after the set-up."""
-    done = make("DRY_RUN=1", *shlex.split(target))
+    done = run_make("DRY_RUN=1", *shlex.split(target))
     assert done.returncode == 0, done.stderr
     return [line for line in done.stdout.splitlines() if "bootstrap.py" not in line]
 
 
-@pytest.mark.parametrize(
-    ("target", "expected"),
-    [
-        ("train IMAGENET=/data seed=2", f"{LAUNCH} hlg.train {RECIPE} {RUNS} {DATA} --seed=2"),
-        ("train SEEDS='1 2 3'", f"{LAUNCH} --seeds '1 2 3' hlg.train {RECIPE} {RUNS}"),
-        ("train RESUME=results/runs/last", f"{LAUNCH} hlg.train --resume results/runs/last {RUNS}"),
-        (
-            "train RESUME=run CONFIG=configs/tiny.yml max_epoch=9",
-            f"{LAUNCH} hlg.train --config_path configs/tiny.yml --resume run {RUNS} --max_epoch=9",
-        ),
-        (
-            "train-cpu2",  # the ranks share the recipe's batch
-            f"{LAUNCH} --ranks 2 --nodes 1 hlg.train --config_path configs/tiny.yml --batch_size 8 {RUNS}",
-        ),
-        (
-            "train-ascend8 CONTAINER=0 NODES=2 NODE_RANK=1 MASTER=10.0.0.1",
-            f"{LAUNCH} --ranks 16 --nodes 2 --node_rank 1 --master 10.0.0.1 hlg.train {RECIPE} {RUNS} "
-            "--device_target Ascend",
-        ),
-        (
-            "train-ascend8 CONTAINER=0 RANK_TABLE_FILE=hccl.json",
-            f"{LAUNCH} --rank_table hccl.json hlg.train {RECIPE} {RUNS} --device_target Ascend",
-        ),
-        (
-            "eval-gpu CONTAINER=0 PRETRAINED=hlg.ckpt IMAGENET=/data",
-            f"{LAUNCH} hlg.eval --pretrained hlg.ckpt {RECIPE} {RUNS} {DATA} --device_target GPU --amp_level O0",
-        ),
-        (
-            "eval-cpu CONFIG=hlg_eval.yml",
-            f"{LAUNCH} hlg.eval --config_path hlg_eval.yml {RUNS} --device_target CPU --amp_level O0",
-        ),
-        (
-            "imagenet ARCHIVES=/downloads OUT=/data/imagenet",
-            f"{PYTHON} hlg.data.imagenet --archives /downloads --out /data/imagenet",
-        ),
-        (
-            "imagenet-verify IMAGENET=/data REPORT=here",
-            f"{PYTHON} hlg.data.imagenet.verify --imagenet /data --report here",
-        ),
-        (
-            "predict IMAGES='a.jpg b.jpg' PRETRAINED=hlg.ckpt IMAGENET=/data",
-            f"{PYTHON} hlg.predict a.jpg b.jpg --pretrained hlg.ckpt {RECIPE} {DATA} --device_target CPU "
-            "--amp_level O0 --run_distribute 0",
-        ),
-        (
-            "export PRETRAINED=hlg.ckpt",
-            f"{PYTHON} hlg.export --pretrained hlg.ckpt --config_path configs/hlg_export.yml "
-            "--file_name results/export/hlg_mobile.mindir",
-        ),
-        (
-            "export CONFIG=own.yml file_format=ONNX file_name=/models/a.onnx",
-            f"{PYTHON} hlg.export --config_path own.yml --file_format=ONNX --file_name=/models/a.onnx "
-            "--file_name /models/a.onnx",
-        ),
-        (
-            "fingerprint DEVICE=gpu CONTAINER=0 AMP=O3 RANKS=8 context_mode=1",
-            f"{PYTHON} hlg.launch {FINGERPRINT} --amp_level O3 --out results/fingerprint --context_mode=1",
-        ),
-        ("fingerprint-diff A=here.json B=there.json", f"{PYTHON} repro.fingerprint_diff here.json there.json"),
-        (
-            "plan STEP_MS=400 CARDS=64 batch_size=64",  # measures nothing without a device
-            f"{PYTHON} repro.plan --cards 64 --step-ms 400 --batch 64 --json build/plan/plan.json",
-        ),
-        ("audit RUN='one two'", f"{PYTHON} repro.audit one two"),
-        ("bench-compare A=main B=.", f"{PYTHON} repro.bench.compare main . --what step --rounds 8 -- --batch_size 8"),
-    ],
-)
+# What is typed behind `make`, and what that starts.
+STARTED = f"""
+train IMAGENET=/data seed=2
+    {LAUNCH} hlg.train {RECIPE} {RUNS} {DATA} --seed=2
+train SEEDS='1 2 3'
+    {LAUNCH} --seeds '1 2 3' hlg.train {RECIPE} {RUNS}
+train RESUME=results/runs/last
+    {LAUNCH} hlg.train --resume results/runs/last {RUNS}
+train RESUME=run CONFIG=configs/tiny.yml max_epoch=9
+    {LAUNCH} hlg.train --config_path configs/tiny.yml --resume run {RUNS} --max_epoch=9
+train-cpu2
+    {LAUNCH} --ranks 2 --nodes 1 hlg.train --config_path configs/tiny.yml --batch_size 8 {RUNS}
+train-ascend8 CONTAINER=0 NODES=2 NODE_RANK=1 MASTER=10.0.0.1
+    {LAUNCH} --ranks 16 --nodes 2 --node_rank 1 --master 10.0.0.1 hlg.train {RECIPE} {RUNS} --device_target Ascend
+train-ascend8 CONTAINER=0 RANK_TABLE_FILE=hccl.json
+    {LAUNCH} --rank_table hccl.json hlg.train {RECIPE} {RUNS} --device_target Ascend
+eval-gpu CONTAINER=0 PRETRAINED=hlg.ckpt IMAGENET=/data
+    {LAUNCH} hlg.eval --pretrained hlg.ckpt {RECIPE} {RUNS} {DATA} --device_target GPU --amp_level O0
+eval-cpu CONFIG=hlg_eval.yml
+    {LAUNCH} hlg.eval --config_path hlg_eval.yml {RUNS} --device_target CPU --amp_level O0
+imagenet ARCHIVES=/downloads OUT=/data/imagenet
+    {PYTHON} hlg.data.imagenet --archives /downloads --out /data/imagenet
+imagenet-verify IMAGENET=/data REPORT=here
+    {PYTHON} hlg.data.imagenet.verify --imagenet /data --report here
+predict IMAGES='a.jpg b.jpg' PRETRAINED=hlg.ckpt IMAGENET=/data
+    {PYTHON} hlg.predict a.jpg b.jpg --pretrained hlg.ckpt {RECIPE} {DATA} {ON_CPU} --run_distribute 0
+export PRETRAINED=hlg.ckpt
+    {PYTHON} hlg.export --pretrained hlg.ckpt --config_path configs/hlg_export.yml --file_name {EXPORTED}
+export CONFIG=own.yml file_format=ONNX file_name=/models/a.onnx
+    {PYTHON} hlg.export --config_path own.yml --file_format=ONNX --file_name=/models/a.onnx --file_name /models/a.onnx
+fingerprint DEVICE=gpu CONTAINER=0 AMP=O3 RANKS=8 context_mode=1
+    {PYTHON} hlg.launch {FINGERPRINT} --amp_level O3 --out results/fingerprint --context_mode=1
+fingerprint-diff A=here.json B=there.json
+    {PYTHON} repro.fingerprint_diff here.json there.json
+plan STEP_MS=400 CARDS=64 batch_size=64
+    {PYTHON} repro.plan --cards 64 --step-ms 400 --batch 64 --json build/plan/plan.json
+audit RUN='one two'
+    {PYTHON} repro.audit one two
+bench-compare A=main B=.
+    {PYTHON} repro.bench.compare main . --what step --rounds 8 -- --batch_size 8
+"""
+
+
+@pytest.mark.parametrize(("target", "expected"), re.findall(r"(?m)^(\S.*)\n +(.*)$", STARTED))
 def test_a_target_starts_what_its_line_says(target: str, expected: str) -> None:
     assert [line for line in commands(target) if "hlg.data.tiny" not in line] == [expected]
 
@@ -113,9 +87,8 @@ PLANNED = "--json build/plan/{0}.json --config_path configs/hlg_mobile.yml {1} -
 
 
 def test_without_a_device_a_plan_measures_the_images_of_imagenet() -> None:
-    on_cpu = "--device_target CPU --amp_level O0 --batch_size 8"
     assert commands("plan IMAGENET=/data") == [
-        f"{PYTHON} hlg.bench input --steps 8 {PLANNED.format('input', DATA, on_cpu)}",
+        f"{PYTHON} hlg.bench input --steps 8 {PLANNED.format('input', DATA, f'{ON_CPU} --batch_size 8')}",
         f"{PYTHON} repro.plan --input build/plan/input.json --json build/plan/plan.json",
     ]
 
@@ -144,7 +117,7 @@ def test_on_a_device_a_plan_measures_what_is_not_given() -> None:
     ],
 )
 def test_a_variable_that_cannot_be_meant_is_an_error_before_anything_is_trained(target: str, said: str) -> None:
-    done = make("DRY_RUN=1", *shlex.split(target))
+    done = run_make("DRY_RUN=1", *shlex.split(target))
     assert done.returncode == 2
     assert f"error: {said}" in done.stderr
     assert "hlg.train" not in done.stdout
@@ -155,7 +128,7 @@ def test_values_reach_the_program_as_they_were_typed_and_its_exit_code_comes_bac
     (folder / "bin").mkdir(parents=True)
     (folder / "bin/python").write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" >'{tmp_path}/words'\nexit 75\n")
     (folder / "bin/python").chmod(0o755)
-    done = make("train", "PYTHON=true", f"VENV={folder}", "IMAGENET=/my 'data'", f"file_name={odd}")
+    done = run_make("train", "PYTHON=true", f"VENV={folder}", "IMAGENET=/my 'data'", f"file_name={odd}")
     assert "Error 75" in done.stderr
     words = (tmp_path / "words").read_text().splitlines()
     assert words[-5:] == ["--dataset_path", "/my 'data'/train", "--eval_path", "/my 'data'/val", f"--file_name={odd}"]

@@ -17,9 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_every_make_target_that_the_readme_names_exists() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"`make ([a-z0-9-]+)", README)) | set(
-        re.findall(r"^make ([a-z0-9-]+)", README, re.MULTILINE)
-    )
+    named = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", README, re.MULTILINE))
     assert named - targets == set()
     assert {"tiny", "test", "setup", "report"} <= named
 
@@ -28,13 +26,10 @@ def test_every_make_target_that_the_readme_names_exists() -> None:
 def test_every_file_and_module_that_a_page_names_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     links = {(ROOT / page).parent / link for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", text)}
-    modules = {
-        ROOT / name.replace(".", "/") for name in re.findall(r"(?:python -m|launch) ((?:hlg|repro|tests)[\w.]*)", text)
-    }
-    assert {link for link in links if not link.exists()} == set()
-    assert {
-        name for name in modules if not (name.with_suffix(".py").exists() or (name / "__main__.py").exists())
-    } == set()
+    modules = re.findall(r"(?:python -m|launch) ((?:hlg|repro|tests)[\w.]*)", text)
+    places = [ROOT / module.replace(".", "/") for module in modules]
+    assert [link for link in links if not link.exists()] == []
+    assert [it for it in places if not (it.with_suffix(".py").exists() or (it / "__main__.py").exists())] == []
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -55,11 +50,8 @@ def test_a_table_of_the_readme_is_what_the_tests_make_of_it(name: str) -> None:
 
 def test_every_published_script_and_program_has_its_place_in_the_readme() -> None:
     section = README.split("## Coming from the published code")[1].split("<details>")[0]
-    scripts = [
-        f"run_{kind}_{device}.sh"
-        for kind in ("standalone_train", "distribute_train", "eval")
-        for device in ("gpu", "ascend")
-    ]
+    kinds = ("standalone_train", "distribute_train", "eval")
+    scripts = [f"run_{kind}_{device}.sh" for kind in kinds for device in ("gpu", "ascend")]
     for name in (*scripts, "train.py", "eval.py", "export.py"):
         assert re.search(rf"^\| `[^|]*{re.escape(name)}[^|]*\| .*(make|hlg/?)", section, re.MULTILINE), name
 

@@ -56,9 +56,7 @@ def test_a_recorded_training_is_read_to_the_digit(tmp_path: Path) -> None:
     assert run.log.foreign_lines == 0
 
 
-def test_a_recorded_evaluation_is_read_and_is_incomparable_with_every_published_figure(
-    tmp_path: Path,
-) -> None:
+def test_a_recorded_evaluation_is_read_and_is_incomparable_with_every_published_figure(tmp_path: Path) -> None:
     with RunFolder.create(tmp_path, "eval", "tiny", "CPU") as folder:
         folder.write("config.yml", dump(Config()))
         folder.write("env.json", facts("eval"))

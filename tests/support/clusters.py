@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from repro import cluster
-from tests.support.processes import run_command
+from tests.support.processes import run_make
 
 IMAGE = "registry.example:5000/hlg-repro:1"
 ODD = '/data/it\'s "a" #folder `x` (y) \\n ü @RUNS@'  # what a path can hold
@@ -92,9 +92,7 @@ def _pairs(words: list[str]) -> dict[str, str]:
 
 def make(target: str, *arguments: str) -> list[str]:
     """The words of the command that a target of the Makefile runs, from the first -m on."""
-    done = run_command(
-        "make", target, "CONTAINER=0", "DRY_RUN=1", *arguments, inherit=False, env={"PATH": os.environ["PATH"]}
-    )
+    done = run_make(target, "CONTAINER=0", "DRY_RUN=1", *arguments)
     assert done.returncode == 0, done.stderr
     (line,) = [shlex.split(line) for line in done.stdout.splitlines() if "hlg.train" in line]
     return line[line.index("-m") :]

@@ -79,9 +79,9 @@ class Machine:
             (self.home / name).chmod(0o755)
         self.variables = {"PATH": f"{self.home}:{programs}", "HOME": str(self.home)}
 
-    def run(self, *command: str, cwd: Path | None = None, **variables: str) -> tuple[int, str]:
+    def run(self, *command: str, **variables: str) -> tuple[int, str]:
         """Exit code, and all that is printed."""
-        done = run_command(*command, cwd=cwd or self.checkout, env=self.variables | variables, inherit=False)
+        done = run_command(*command, cwd=self.checkout, env=self.variables | variables, inherit=False)
         return done.returncode, done.stdout + done.stderr
 
     def asked(self) -> list[str]:

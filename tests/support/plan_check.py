@@ -1,18 +1,15 @@
 """Hold predictions of make plan against real short runs on this machine's CPU, by turns: measure, predict, train.
 
-    python -m tests.support.plan_check --rounds 3      # quarter of an hour; writes results/benchmarks/plan.json
+    python -m tests.support.plan_check      # quarter of an hour; writes results/benchmarks/plan.json
 
 The runs are the tiny recipe's, two epochs long, on one rank and, with half the batch on each, on two. Each prediction
 knows only what hlg.bench has measured before its run. The first epoch of a run holds its slow first steps. What other
 work had of the cores is written beside each.
 """
 
-import argparse
 import json
 import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,10 +23,12 @@ from repro.plan.inputs import read_inputs
 from repro.plan.page import plan_page
 from repro.plan.plan import make_plan
 from tests.support import ROOT
+from tests.support.processes import run_module
 
 KEPT = ROOT / "results/benchmarks/plan.json"
 RECIPE = ("--config_path", "configs/tiny.yml")
 EPOCHS, STEPS = 2, 15
+ROUNDS = (1, 1, 1, 2)  # how many ranks each run has
 
 
 def others_s() -> float:
@@ -50,7 +49,8 @@ def beside(found: dict[str, float], name: str) -> Iterator[None]:
 
 def run(*command: str) -> None:
     """Run a module of this project."""
-    subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    done = run_module(*command, timeout=3600)
+    assert done.returncode == 0, done.stderr
 
 
 def one(folder: Path, ranks: int) -> dict[str, Any]:
@@ -119,17 +119,14 @@ def page() -> str:
     return f"```\n{plan_page(make_plan(read_inputs(plan_options([]))))}```\n"
 
 
-def main() -> int:
-    """The program; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.support.plan_check", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, help="runs on one rank (%(default)s); one on two follows")
-    options = parser.parse_args()
+def main() -> None:
+    """Measure, predict and train, and keep what came of each round."""
     kept: dict[str, Any] = {
         "what": "epochs of the tiny recipe on a CPU, predicted by repro.plan and run",
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "rounds": [],
     }
-    for ranks in [1] * options.rounds + [2]:
+    for ranks in ROUNDS:
         with tempfile.TemporaryDirectory(prefix="plan-check-") as folder:
             found = one(Path(folder), ranks)
             machine = json.loads(Path(folder, "step.json").read_text())["environment"]
@@ -137,8 +134,7 @@ def main() -> int:
         kept["rounds"].append({**found, "errors_pct": errors(found)})
         KEPT.write_text(json.dumps(kept, indent=1) + "\n")
         print(ranks, found["cores_of_others"], errors(found), flush=True)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -48,6 +48,11 @@ def run_module(name: str, *arguments: object, **options: Any) -> Done:
     return run_command(sys.executable, "-m", name, *arguments, **options)
 
 
+def run_make(*arguments: str) -> Done:
+    """Run make without the variables of a make that runs the tests."""
+    return run_command("make", *arguments, env={"PATH": os.environ["PATH"]}, inherit=False)
+
+
 def run_git(folder: Path, *arguments: str) -> str:
     """Run git in a folder, under a name of its own, and return what it prints."""
     identity = ("-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false")

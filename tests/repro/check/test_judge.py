@@ -89,15 +89,12 @@ def test_a_run_is_judged_by_its_losses_its_accuracy_and_its_speed(
 
 def test_a_speed_says_by_how_much_it_differs_and_what_to_do(tmp_path: Path) -> None:
     assert "slower by 50%" in reason(held(tmp_path / "slow", step_ms=1200.0), "speed")
-    assert "faster by 60%; if that stays, make a new baseline" in reason(
-        held(tmp_path / "fast", step_ms=500.0), "speed"
-    )
+    faster = reason(held(tmp_path / "fast", step_ms=500.0), "speed")
+    assert "faster by 60%; if that stays, make a new baseline" in faster
     assert "but calibrated otherwise: cpu" in reason(held(tmp_path / "other", env=OTHER_CPU), "speed")
 
 
-def test_without_a_band_losses_of_another_environment_cannot_be_compared_unless_they_are_not_finite(
-    tmp_path: Path,
-) -> None:
+def test_without_a_band_losses_of_another_environment_cannot_be_compared_unless_not_finite(tmp_path: Path) -> None:
     kept = replace(baseline(tmp_path), band=None)
     found = judge_run(short_run(tmp_path, 8, losses=off(1e-6), env=NEWER), [kept], tmp_path)
     assert found.verdict is INCOMPARABLE
@@ -108,12 +105,9 @@ def test_without_a_band_losses_of_another_environment_cannot_be_compared_unless_
 
 @pytest.mark.parametrize(
     "other",
-    [
-        {"variables": {"ONEDNN_MAX_CPU_ISA": "AVX2", "OPENBLAS_CORETYPE": "1"}},
-        {"calibration": "9 products"},
-    ],
+    [{"variables": {"ONEDNN_MAX_CPU_ISA": "AVX2", "OPENBLAS_CORETYPE": "1"}}, {"calibration": "9 products"}],
 )
-def test_what_changes_the_calibration_alone_makes_the_speed_incomparable_and_excuses_no_loss(
+def test_another_calibration_makes_the_speed_incomparable_and_excuses_no_loss(
     tmp_path: Path, other: dict[str, Any]
 ) -> None:
     kept = baseline(tmp_path, env={"calibration": "6 products"})
@@ -125,10 +119,8 @@ def test_what_changes_the_calibration_alone_makes_the_speed_incomparable_and_exc
 def test_two_processors_of_one_name_are_two(tmp_path: Path, kind: str | None) -> None:
     """Or an older run, whose record says no more than the name that virtual machines give to many."""
     kept = baseline(tmp_path, env={"cpu": EPYC})
-    env = {"cpu": EPYC | {"kind": kind}}
-    found = judge_run(
-        short_run(tmp_path, 9, losses=off(1e-6), top1_pct=30.5, env=env, step_ms=4000.0), [kept], tmp_path
-    )
+    changes = {"losses": off(1e-6), "top1_pct": 30.5, "env": {"cpu": EPYC | {"kind": kind}}, "step_ms": 4000.0}
+    found = judge_run(short_run(tmp_path, 9, **changes), [kept], tmp_path)
     assert verdicts(found) == NO_SPEED
     now = f"AMD EPYC ({kind})" if kind else "AMD EPYC"
     assert f"cpu AMD EPYC (family 25.1.1, x86-64-v3) -> {now}" in reason(found, "losses")
@@ -137,16 +129,12 @@ def test_two_processors_of_one_name_are_two(tmp_path: Path, kind: str | None) ->
 def test_of_several_baselines_that_of_the_same_machine_is_taken_whatever_else_differs(tmp_path: Path) -> None:
     here = baseline(tmp_path / "here")
     there = replace(here, environment={**here.environment, "cpu": "AMD EPYC", "mindspore": "2.11.0"})
-    for n, (env, expected) in enumerate(
-        (({}, here), (NEWER, here), (OTHER_CPU, there), ({**NEWER, **OTHER_CPU}, there))
-    ):
+    of = (({}, here), (NEWER, here), (OTHER_CPU, there), ({**NEWER, **OTHER_CPU}, there))
+    for n, (env, expected) in enumerate(of):
         assert judge_run(short_run(tmp_path, n, env=env), [there, here], tmp_path).baseline is expected
     nothing = judge_run(short_run(tmp_path, 9), [], tmp_path / "baselines")
     assert nothing.verdict is INCOMPARABLE
     assert "baselines holds no baseline of the recipe 'check'" in reason(nothing, "losses")
-
-
-# --- what has changed
 
 
 def test_what_changed_since_the_baseline_is_named_and_a_new_key_changes_nothing(tmp_path: Path) -> None:
@@ -171,9 +159,6 @@ def test_commits_that_git_knows_are_listed(tmp_path: Path, monkeypatch: pytest.M
     (changes,) = held(tmp_path / "runs", env={"commit": "0" * 40}).changes
     assert changes.startswith("commits 1a2b3c4d5e6f..000000000000: 0000000 commit 0; 0000001 commit 1; ")
     assert changes.endswith("0000009 commit 9; and 2 more")
-
-
-# --- real runs
 
 
 def test_no_repetition_on_a_quiet_or_a_busy_machine_is_called_a_regression(tmp_path: Path) -> None:

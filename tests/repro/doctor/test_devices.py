@@ -30,15 +30,12 @@ def test_eight_gpus_in_order_are_told_to_go_on(fake: FakeMachine, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("device", "said"),
-    [("gpu", "no NVIDIA driver: nvidia-smi was not found"), ("ascend", "no Ascend driver: no /dev/davinci0, and")],
+    [("gpu", "no NVIDIA driver: nvidia-smi"), ("ascend", "no Ascend driver: no /dev/davinci0, and")],
 )
 def test_a_machine_without_the_device_gets_a_plain_sentence(device: str, said: str, fake: FakeMachine) -> None:
     found = fake.diagnose("--device", device)
-    assert (found.code, found.levels["driver"]) == (1, "failure")
-    line = next(line for line in found.lines if " driver " in line)
-    assert said in line
-    assert "was not found" in line
-    assert "fix: install" in found.lines[found.lines.index(line) + 1]
+    assert found.code == 1
+    assert re.search(rf"failure +driver +{said}.*was not found.*\n +fix: install", found.text)
 
 
 def test_devices_that_are_not_there_are_named(fake: FakeMachine) -> None:
@@ -46,9 +43,6 @@ def test_devices_that_are_not_there_are_named(fake: FakeMachine) -> None:
     said = fake.ascends(2).diagnose("--devices", "7")
     assert "asked for 7, found devices 0-1" in said.text
     assert said.code == 1
-
-
-# ------------------------------------------------------------------------------------------------- NVIDIA
 
 
 @pytest.mark.parametrize(
@@ -106,9 +100,7 @@ def test_a_driver_that_does_not_know_compute_capability_is_asked_without_it(fake
         (b"\x7fELF rubbish", "can't be run (Exec format error)"),
     ],
 )
-def test_whatever_the_drivers_tool_does_ends_in_a_sentence(
-    script: str | bytes, sentence: str, fake: FakeMachine
-) -> None:
+def test_whatever_nvidia_smi_does_ends_in_a_sentence(script: str | bytes, sentence: str, fake: FakeMachine) -> None:
     fake.tool("nvidia-smi", script)
     fake.timeout_s = 0.5
     said = fake.diagnose("--device", "gpu")
@@ -123,9 +115,6 @@ def test_missing_cuda_libraries_and_a_missing_cuda_home_are_named(fake: FakeMach
     assert said.code == 1
     (fake.root / "usr/local/cuda/lib64/libcudnn.so.8").unlink()
     assert "not found: libcudnn.so.8" in fake.diagnose().text
-
-
-# ------------------------------------------------------------------------------------------------- Ascend
 
 
 BUSY = npu_table([(0, "910B3", "OK", 3401), (1, "910B3", "OK", 41110)], [(1, 1333928)])

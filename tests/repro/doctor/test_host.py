@@ -13,9 +13,7 @@ from repro.doctor.machine import Answer, Machine, within
 from tests.support.disks import remount
 from tests.support.machines import FakeMachine, imagenet, say
 
-NO_DAEMON = (
-    'printf "\\n"; echo "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?" >&2; exit 1'
-)
+NO_DAEMON = r"printf '\n'; echo 'Cannot connect to the Docker daemon at unix:///x. Is it running?' >&2; exit 1"
 
 # ------------------------------------------------------------------------------------------------- engine, environment
 
@@ -34,13 +32,10 @@ def test_a_docker_client_without_an_engine_is_not_one_but_podman_is(fake: FakeMa
     assert fake.diagnose("--container", "docker").levels["engine"] == "failure"
 
 
-def test_podman_that_is_called_docker_is_podman(fake: FakeMachine) -> None:
+def test_podman_that_is_called_docker_and_a_docker_that_this_user_may_not_use_are_told_apart(fake: FakeMachine) -> None:
     fake.tool("docker", say("podman version 5.2.0"))
     fake.tool("podman", say("5.2.0"))
     assert "podman 5.2.0" in fake.diagnose("--container", "any").text
-
-
-def test_a_docker_that_this_user_may_not_use_is_told_apart(fake: FakeMachine) -> None:
     fake.tool("docker", "echo 'permission denied while trying to connect to the Docker daemon socket' >&2; exit 1")
     assert "join the group docker" in fake.diagnose("--container", "docker").text
 
@@ -66,7 +61,7 @@ def test_podman_needs_a_cdi_specification_of_this_driver_for_gpus(fake: FakeMach
     assert fake.diagnose(*options).levels["GPU runtime"] == "ok"
 
 
-def test_before_a_container_the_host_is_looked_at_and_inside_it_what_the_run_sees(
+def test_a_container_is_checked_from_outside_and_from_inside(
     fake: FakeMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = ("--container", "any", "--devices", "2,3")
@@ -83,7 +78,7 @@ def test_before_a_container_the_host_is_looked_at_and_inside_it_what_the_run_see
     assert "engine" not in inside.levels
 
 
-def test_an_environment_that_is_not_there_yet_needs_a_python_that_can_make_it(
+def test_a_missing_environment_needs_a_python_that_can_make_it(
     fake: FakeMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (fake.venv / STAMP).unlink()

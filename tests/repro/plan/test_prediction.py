@@ -45,9 +45,7 @@ FAST = replace(FACTS, rate=1000.0, eval_core_rate=1000.0)  # its images are alwa
     ("latency_s", "cards", "expected"),
     [(0, 1, 0), (0, 2, 0.1), (0, 4, 0.15), (0, 100, 0.198), (0.001, 4, 0.15 + 2 * 6 * 0.001)],
 )
-def test_a_ring_sends_nearly_twice_the_volume_and_each_all_reduce_takes_the_latency_of_its_hops(
-    latency_s: float, cards: int, expected: float
-) -> None:
+def test_an_all_reduce_takes_twice_the_volume_and_its_hops(latency_s: float, cards: int, expected: float) -> None:
     assert replace(FACTS, latency_s=latency_s).all_reduce_s(cards) == pytest.approx(expected)
 
 

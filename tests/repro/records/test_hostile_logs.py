@@ -53,9 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     other=st.characters(codec="utf-8"),
 )
 @example(text=TRAINED, place=0.0, other="\x1b")
-def test_a_character_that_is_wrong_loses_no_record_in_silence(
-    folder: Path, text: str, place: float, other: str
-) -> None:
+def test_a_wrong_character_loses_no_record_in_silence(folder: Path, text: str, place: float, other: str) -> None:
     at = int(place * len(text))
     if "\n" in (text[at], other) or "\r" in (text[at], other) or other in "\x85\u2028\u2029":
         return  # lines that are joined or cut: see below
@@ -68,9 +66,7 @@ def test_a_character_that_is_wrong_loses_no_record_in_silence(
 
 
 @given(content=st.binary(max_size=2000), seed=st.integers(0, 10**6))
-def test_any_bytes_and_pieces_of_logs_in_any_order_give_a_result_or_a_clear_error(
-    folder: Path, content: bytes, seed: int
-) -> None:
+def test_any_bytes_and_pieces_of_logs_give_a_result_or_a_clear_error(folder: Path, content: bytes, seed: int) -> None:
     draw = random.Random(seed)
     pieces = [text[: draw.randrange(len(text))] for text in (TRAINED, EVALUATED) for _ in range(2)]
     draw.shuffle(pieces)

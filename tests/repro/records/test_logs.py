@@ -1,7 +1,6 @@
 """Logs in the published format: what they hold is read to the character, what is malformed is an error."""
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
 
@@ -19,17 +18,12 @@ EPOCH = (
     "lr=0.000000, fps=2744.82, accuracy=0.755020, eval_cost=7.99"
 )
 ANY = st.floats(allow_nan=True, allow_infinity=True)
-LogWriter = Callable[..., Path]
 
 
-@pytest.fixture
-def log(tmp_path: Path) -> LogWriter:
-    def write(*lines: str) -> Path:
-        path = tmp_path / "train.log"
-        path.write_text("".join(f"{line}\n" for line in lines))
-        return path
-
-    return write
+def log(folder: Path, *lines: str) -> Path:
+    path = folder / "train.log"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
 
 
 def test_the_published_training_log_parses_to_its_exact_figures() -> None:
@@ -44,10 +38,10 @@ def test_the_published_training_log_parses_to_its_exact_figures() -> None:
     assert (log.step_lines, log.foreign_lines, log.compile_time_s) == (4, 0, None)
 
 
-def test_other_stamped_messages_are_accepted_and_foreign_lines_are_counted(log: LogWriter) -> None:
+def test_other_stamped_messages_are_accepted_and_foreign_lines_are_counted(tmp_path: Path) -> None:
     start = "2022-07-27 17:04:05:INFO:"
     path = log(
-        f"{start}Args:", f"{start}--> log_format: epoch[0]", start, "", EPOCH,
+        tmp_path, f"{start}Args:", f"{start}--> log_format: epoch[0]", start, "", EPOCH,
         "[WARNING] ME(1:2,MainProcess):2022-07-27-17:04:05.1 [context.py:1] slow", "22-07-27 17:04:05",
     )  # fmt: skip
     assert read_log(path).foreign_lines == 2
@@ -74,17 +68,17 @@ def test_other_stamped_messages_are_accepted_and_foreign_lines_are_counted(log: 
         "2022-07-27 17:04:06:INFO:accuracy=0.754880, per step time: 0.2441s, total cost time: 95.4355s",
     ],
 )
-def test_a_malformed_record_is_an_error_with_file_line_and_expectation(log: LogWriter, line: str) -> None:
+def test_a_malformed_record_is_an_error_with_file_line_and_expectation(tmp_path: Path, line: str) -> None:
     with pytest.raises(ReproError, match=r"train\.log:2: found .*, expected "):
-        read_log(log("2022-07-27 17:04:05:INFO:Args:", line))
+        read_log(log(tmp_path, "2022-07-27 17:04:05:INFO:Args:", line))
 
 
-def test_two_logs_in_one_file_and_a_missing_one_are_errors(log: LogWriter, tmp_path: Path) -> None:
+def test_two_logs_in_one_file_and_a_missing_one_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ReproError, match=r"train\.log:2: found epoch 299 after epoch 299"):
-        read_log(log(EPOCH, EPOCH))
+        read_log(log(tmp_path, EPOCH, EPOCH))
     best = "2022-07-27 17:04:06:INFO:last_metric[0.75618]"
     with pytest.raises(ReproError, match=r"train\.log:2: found a second line 'last_metric'"):
-        read_log(log(best, best))
+        read_log(log(tmp_path, best, best))
     with pytest.raises(ReproError, match=r"none\.log: cannot be read"):
         read_log(tmp_path / "none.log")
 

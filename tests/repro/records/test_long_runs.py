@@ -51,9 +51,6 @@ def test_every_step_is_read_with_all_its_digits(folder: Path) -> None:
         assert getattr(run.steps, name).tolist() == [step[name] for step in steps]
 
 
-# ------------------------------------------------------------------------------------------------- metrics.jsonl
-
-
 def take_none(line: str) -> NoReturn:
     raise msgspec.DecodeError
 
@@ -97,10 +94,8 @@ def read_both_ways(path: Path, line: str) -> str:
 @example(value=0, other='"st\\u0065p"')
 @example(value=7, other="true, \r")
 @example(value=7, other='true, "more": {"a": [1]}')
-def test_a_step_with_another_value_is_read_as_by_the_careful_way(
-    tmp_path_factory: pytest.TempPathFactory, value: int, other: str
-) -> None:
-    read_both_ways(tmp_path_factory.getbasetemp() / "metrics.jsonl", replaced(value, other))
+def test_a_step_with_another_value_is_read_as_by_the_careful_way(folder: Path, value: int, other: str) -> None:
+    read_both_ways(folder.parent / "metrics.jsonl", replaced(value, other))
 
 
 def test_a_plain_step_takes_the_short_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,9 +103,6 @@ def test_a_plain_step_takes_the_short_way(tmp_path: Path, monkeypatch: pytest.Mo
     path.write_text(STEP + "\n")
     monkeypatch.setattr("repro.records.metrics.json_object", take_none)
     assert read_events(path).steps.lr.tolist() == [3.999999975690116e-08]
-
-
-# ------------------------------------------------------------------------------------------------- the log
 
 
 @given(at=st.floats(0, 1), gone=st.integers(0, 80), other=st.text("\r\n 0123456789:-,.[]naINF\0\x1b\u0663", max_size=3))

@@ -30,9 +30,6 @@ def test_a_training_run_is_read_whole(tmp_path: Path) -> None:
     assert (run.log.best_accuracy, run.resumptions, run.changed_keys) == (0.84375, (), "")
 
 
-# ------------------------------------------------------------------------------------------------- seal
-
-
 def test_a_changed_a_missing_and_an_extra_file_are_all_named(tmp_path: Path) -> None:
     folder = tiny_train_run(tmp_path)
     (folder / "train.log").write_text("better\n")
@@ -69,9 +66,6 @@ def test_a_sealed_folder_without_a_record_is_an_error(tmp_path: Path) -> None:
         read_run(seal(folder))
 
 
-# ------------------------------------------------------------------------------------------------- folders
-
-
 def test_runs_come_oldest_first_and_unfinished_ones_are_listed_and_not_read(tmp_path: Path) -> None:
     train, evaluation = tiny_train_run(tmp_path), tiny_eval_run(tmp_path)
     unfinished = tiny_eval_run(tmp_path, name="20261123T100000Z_tiny_cpux1_nogit")
@@ -101,9 +95,6 @@ def test_what_is_no_run_folder_is_an_error_that_names_it(tmp_path: Path) -> None
         read_folders([tmp_path / "none"])
 
 
-# ------------------------------------------------------------------------------------------------- mistakes
-
-
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
@@ -125,18 +116,11 @@ def test_what_is_no_run_folder_is_an_error_that_names_it(tmp_path: Path) -> None
         ("metrics.jsonl", '{"event": "end"', '{"event": "compile"', r"found 0 events 'end' in a sealed run"),
         ("env.json", '"kind": "train"', '"kind": "test"', r"env\.json: kind: found 'test', expected 'train' or 'eval'"),
         ("env.json", '"count": 1', '"count": true', r"env\.json: device: count: found True, expected a whole number"),
-        (
-            "env.json",
-            '"missing": []',
-            '"missing": [], "resumed": [4]',
-            r"env\.json: resumed: found 4, expected objects",
-        ),
+        ("env.json", '"missing": []', '"missing": [], "resumed": [4]', r"resumed: found 4, expected objects"),
         ("config.yml", "batch_size: 32", "batch_size: [32", r"config\.yml: not YAML"),
     ],
 )
-def test_a_mistake_in_a_record_is_an_error_with_file_and_key(
-    tmp_path: Path, file: str, old: str, new: str, message: str
-) -> None:
+def test_a_mistake_in_a_record_is_named(tmp_path: Path, file: str, old: str, new: str, message: str) -> None:
     folder = rewrite(tiny_train_run(tmp_path) / file, old, new)
     with pytest.raises(ReproError, match=message):
         read_run(folder)
@@ -158,16 +142,12 @@ def test_the_number_of_ranks_must_be_that_of_the_devices_and_may_be_absent(tmp_p
         read_run(train_run(tmp_path / "wrong", start={"ranks": 2}))
 
 
-# ------------------------------------------------------------------------------------------------- resumed
-
-
 def test_a_resumed_run_reads_as_one_run_and_keeps_where_it_went_on(tmp_path: Path) -> None:
     run = read_run(tiny_train_run(tmp_path, resumed=[resume(4, changed=["max_epoch 8 -> 10"])]))
     assert [epoch.epoch for epoch in run.log.epochs] == list(range(10))
     assert run.changed_keys == "max_epoch 8 -> 10"
-    assert run.resumptions == (
-        ResumeEvent("2026-11-23T09:00:00Z", 4, 4, "hlg_mobile-0004.ckpt", 3, ("max_epoch 8 -> 10",), 25.1),
-    )
+    (found,) = run.resumptions
+    assert found == ResumeEvent("2026-11-23T09:00:00Z", 4, 4, "hlg_mobile-0004.ckpt", 3, ("max_epoch 8 -> 10",), 25.1)
 
 
 def test_a_run_may_be_resumed_several_times_even_at_the_same_step_and_after_the_last(tmp_path: Path) -> None:
@@ -190,9 +170,7 @@ def test_a_run_may_be_resumed_several_times_even_at_the_same_step_and_after_the_
         ({"changed": [["seed", 1, 2]]}, r"changed: found \['seed', 1, 2\], expected texts such as 'max_epoch"),
     ],
 )
-def test_a_malformed_resumption_is_an_error_with_line_and_key(
-    tmp_path: Path, change: dict[str, object], message: str
-) -> None:
+def test_a_malformed_resumption_is_named_with_its_line(tmp_path: Path, change: dict[str, object], message: str) -> None:
     folder = tiny_train_run(tmp_path, resumed=[resume(4)])
     rewrite(folder / "metrics.jsonl", json.dumps(resume(4)), json.dumps(resume(4) | change))
     with pytest.raises(ReproError, match=message):

@@ -167,9 +167,7 @@ def test_facts_that_are_an_inventory_or_too_deep_are_not_told() -> None:
 # ------------------------------------------------------------------------------------------------- links and files
 
 
-def test_links_lead_to_notes_folders_and_files_that_are_there_and_every_file_beside_the_page_is_offered(
-    page: Page, root: Path
-) -> None:
+def test_links_lead_to_what_is_there_and_every_file_beside_the_page_is_offered(page: Page, root: Path) -> None:
     hrefs = page.values("a", "href")
     ids = [found["id"] for _, found in page.tags if "id" in found]
     assert len(ids) == len(set(ids))

@@ -65,9 +65,6 @@ def test_resumptions_are_said_with_what_was_changed_in_full(runs: Path) -> None:
     )
 
 
-# ------------------------------------------------------------------------------------------- several seeds
-
-
 def of_seeds(page: str) -> list[str]:
     return page.split("## Several seeds\n\n")[1].split("\n\n## ")[0].splitlines()
 
@@ -107,9 +104,6 @@ def test_a_run_that_can_never_be_counted_together_with_others_is_named_with_the_
         "",
         f"- {LINK.format(run.folder.name)}: the code had uncommitted changes",
     ]
-
-
-# ------------------------------------------------------------------------------------------- harmless
 
 
 def test_text_from_files_cannot_act_as_markdown(run: Run) -> None:

@@ -13,17 +13,8 @@ from hypothesis import strategies as st
 
 from repro.records.run_folder import read_run
 from repro.records.schema import ResumeEvent, Run, Steps
-from repro.report.charts.curves import (
-    MOST_POINTS,
-    SECTIONS,
-    Chart,
-    Series,
-    extremes,
-    newest_trainings,
-    thinned,
-    training_charts,
-    value_at,
-)
+from repro.report.charts import curves
+from repro.report.charts.curves import newest_trainings
 from repro.report.charts.description import describe_chart
 from repro.report.charts.step_times import WARM_UP, Distribution, StepTimes, step_time_distribution
 from tests.support.folders import tiny_eval_run
@@ -38,17 +29,14 @@ def stepped(run: Run, loss: Sequence[float], times: Sequence[float] | None = Non
     return replace(run, steps=steps)
 
 
-def charts(*runs: Run) -> dict[str, Chart]:
-    return {chart.key: chart for chart in training_charts(newest_trainings(runs)[0], FIGURES, LOGS)}
+def charts(*runs: Run) -> dict[str, curves.Chart]:
+    return {chart.key: chart for chart in curves.training_charts(newest_trainings(runs)[0], FIGURES, LOGS)}
 
 
 def step_times(run: Run, times: Sequence[float]) -> tuple[Distribution, StepTimes]:
     found = step_time_distribution(newest_trainings([stepped(run, [1.0] * len(times), times)])[0], FIGURES)
     assert found
     return found, found.runs[0]
-
-
-# ------------------------------------------------------------------------------------------------ which runs
 
 
 def test_the_newest_six_trainings_are_drawn_oldest_first_and_older_ones_counted(run: Run, tmp_path: Path) -> None:
@@ -69,9 +57,6 @@ def test_a_label_is_short_printable_ascii_whatever_the_names(run: Run, name: str
     assert len(one.series.label) < 50
 
 
-# ------------------------------------------------------------------------------------------------ the axis
-
-
 @pytest.mark.parametrize(
     ("planned", "end"), [(10, 100), (20, 50), ("10", 100), (None, 100), (True, 100), (10**400, 100), (-3, 100)]
 )
@@ -87,9 +72,6 @@ def test_values_far_apart_are_on_a_logarithmic_axis_and_others_are_not(run: Run)
     assert [step_times(run, [time] * 50)[0].logarithmic for time in (700.0, 4000.0)] == [False, True]
 
 
-# ------------------------------------------------------------------------------------------------ many steps
-
-
 def test_a_long_run_is_drawn_as_means_between_its_extremes(run: Run) -> None:
     loss = np.linspace(9, 2, 375_000)
     loss[1000], loss[300_000] = 50.0, -1.0
@@ -97,18 +79,18 @@ def test_a_long_run_is_drawn_as_means_between_its_extremes(run: Run) -> None:
     assert curve.low is not None
     assert curve.high is not None
     section = loss[:3750]
-    assert (curve.y.size, extremes(curve)) == (SECTIONS, (-1.0, 50.0))
+    assert (curve.y.size, curves.extremes(curve)) == (curves.SECTIONS, (-1.0, 50.0))
     assert (curve.y[0], curve.low[0], curve.high[0]) == (pytest.approx(section.mean()), section.min(), section.max())
 
 
 def test_no_curve_has_more_points_than_can_be_seen(run: Run) -> None:
     epochs = tuple(replace(run.log.epochs[0], epoch=number) for number in range(5000))
-    assert charts(replace(run, log=replace(run.log, epochs=epochs)))["accuracy"].curves[0].y.size == MOST_POINTS
+    assert charts(replace(run, log=replace(run.log, epochs=epochs)))["accuracy"].curves[0].y.size == curves.MOST_POINTS
 
 
 @given(st.lists(st.floats(width=64), min_size=1, max_size=60), st.integers(1, 40))
 def test_what_is_drawn_is_finite_in_order_and_within_its_band(values: list[float], most: int) -> None:
-    curve = thinned(Series("A", "A"), np.arange(1.0, len(values) + 1), np.array(values), most)
+    curve = curves.thinned(curves.Series("A", "A"), np.arange(1.0, len(values) + 1), np.array(values), most)
     assert curve.y.size <= most
     assert np.isfinite(curve.y).all()
     assert (np.diff(curve.x) > 0).all()
@@ -124,9 +106,6 @@ def test_a_loss_that_is_not_finite_is_left_out_and_said(run: Run) -> None:
     assert found.curves[0].y.tolist() == [3.0, 1.0]
     assert "A  tiny_cpux1, seed 1: 3 values that are not finite are not drawn" in describe_chart(found).notes
     assert list(charts(stepped(run, [math.nan] * 3))) == ["learning-rate", "accuracy", "throughput"]
-
-
-# ------------------------------------------------------------------------------------------------ step times
 
 
 def test_the_first_steps_after_a_start_are_left_out_and_the_slowest_of_them_is_told(run: Run) -> None:
@@ -162,9 +141,6 @@ def test_any_recorded_times_can_be_spread(run: Run, times: list[float]) -> None:
         assert describe_chart(found).words
 
 
-# ------------------------------------------------------------------------------------------------ in words
-
-
 def test_where_a_curve_has_not_begun_there_is_no_value(run: Run) -> None:
     curve = charts(stepped(run, [9.0, 8.0]))["loss"].curves[0]
-    assert [value_at(curve, share) for share in (0, 25, 50, 99, 100)] == [9.0, None, 9.0, 9.0, 8.0]
+    assert [curves.value_at(curve, share) for share in (0, 25, 50, 99, 100)] == [9.0, None, 9.0, 9.0, 8.0]

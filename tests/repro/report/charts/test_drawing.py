@@ -47,9 +47,6 @@ def inlines(charts: PageCharts) -> dict[str, str]:
     return {part.key: str(part.inline) for part in parts}
 
 
-# ------------------------------------------------------------------------------------------------- as files
-
-
 def test_every_chart_is_an_svg_and_a_png_without_a_time_or_a_program_in_it(made: Made) -> None:
     _, files = made
     assert sorted(files) == sorted(f"figures/{key}.{kind}" for key in KEYS for kind in ("svg", "png"))
@@ -69,9 +66,6 @@ def test_drawing_leaves_the_settings_of_others_alone_and_follows_none(run: Run) 
         before = dict(matplotlib.rcParams)
         assert draw_chart(chart, "words")[1] == plain
         assert dict(matplotlib.rcParams) == before
-
-
-# ------------------------------------------------------------------------------------------------- within a page
 
 
 def test_within_a_page_every_figure_has_a_role_a_name_and_a_description(made: Made) -> None:
@@ -106,9 +100,6 @@ def test_what_a_run_is_called_cannot_become_markup_or_a_formula(run: Run) -> Non
             ElementTree.fromstring(content)
 
 
-# ------------------------------------------------------------------------------------------------- quiet
-
-
 REPORT = "from repro.report.__main__ import main; main()"
 NOBODY = """
 import pwd
@@ -119,9 +110,7 @@ pwd.getpwuid = unknown
 
 
 @pytest.mark.parametrize(("home", "before"), [("/proc/nowhere", ""), (None, NOBODY)])
-def test_without_a_home_to_write_to_it_is_drawn_all_the_same_and_nothing_is_said(
-    home: str | None, before: str, run: Run, tmp_path: Path
-) -> None:
+def test_without_a_home_it_is_drawn_without_a_word(home: str | None, before: str, run: Run, tmp_path: Path) -> None:
     (tmp_path / "temporary").mkdir()
     env = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path / "temporary")} | ({"HOME": home} if home else {})
     options = (run.folder, "--published", PUBLISHED, "--out", tmp_path / "report.md")

@@ -22,6 +22,7 @@ from tests.support.long_run import long_run
 from tests.support.processes import wait_for
 from tests.support.reports import files_below, run_report
 
+Patch = pytest.MonkeyPatch
 ORDER = Chart("loss", "Loss", "Loss", ".3f", "", (), np.ones(1), np.ones(1)), ""
 
 
@@ -43,9 +44,7 @@ def draw_elsewhere(here: int, draw: Callable[[Order], Picture], order: Order) ->
     return draw(order)
 
 
-def test_charts_that_are_drawn_aside_are_the_same_to_the_byte(
-    folder: Path, tmp_path: Path, aside: pytest.MonkeyPatch
-) -> None:
+def test_charts_drawn_aside_are_the_same_to_the_byte(folder: Path, tmp_path: Path, aside: Patch) -> None:
     aside.setattr(painter, "_draw", partial(draw_elsewhere, os.getpid(), painter._draw))
     assert run_report(folder.parent, tmp_path / "aside" / "r.md") == 0
     aside.undo()
@@ -55,7 +54,7 @@ def test_charts_that_are_drawn_aside_are_the_same_to_the_byte(
 
 
 def test_an_unfinished_run_of_many_steps_is_a_report_without_charts(
-    folder: Path, tmp_path: Path, aside: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, aside: Patch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(folder, tmp_path / "runs" / folder.name, ignore=shutil.ignore_patterns(SEAL))
     assert run_report(tmp_path / "runs", tmp_path / "out" / "r.md") == 0
@@ -68,7 +67,7 @@ def test_an_unfinished_run_of_many_steps_is_a_report_without_charts(
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_helpers_whose_report_was_killed_end_and_say_nothing(
-    ordered: bool, aside: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ordered: bool, aside: Patch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     output, held_by_all = os.pipe()
     with Painter(aside=True) as drawing:
@@ -85,7 +84,7 @@ def test_helpers_whose_report_was_killed_end_and_say_nothing(
     assert capfd.readouterr() == ("", "")
 
 
-def test_helpers_of_a_helper_that_is_killed_end_too(aside: pytest.MonkeyPatch) -> None:
+def test_helpers_of_a_helper_that_is_killed_end_too(aside: Patch) -> None:
     output, held_by_all = os.pipe()
     with Painter(aside=True) as drawing:
         os.close(held_by_all)
@@ -103,13 +102,12 @@ def ctrl_c(*_: object) -> NoReturn:
 
 
 def test_ctrl_c_is_one_line_and_leaves_nothing_behind(
-    folder: Path, tmp_path: Path, aside: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, aside: Patch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     aside.setattr(report, "build_charts", ctrl_c)
     assert run_report(folder.parent, tmp_path / "out" / "r.md") == 130
-    assert capfd.readouterr().err == (
-        "stopped by Ctrl-C: every file of the report is the older one or the new one, as a whole\n"
-    )
+    said = capfd.readouterr().err
+    assert said == "stopped by Ctrl-C: every file of the report is the older one or the new one, as a whole\n"
     assert list(tmp_path.iterdir()) == []
     assert active_children() == []
 
@@ -122,12 +120,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_behind(
     ],
 )
 def test_a_helper_that_dies_is_an_error_in_one_line(
-    what: str,
-    death: Callable[..., None],
-    folder: Path,
-    tmp_path: Path,
-    aside: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    what: str, death: Callable[..., None], folder: Path, tmp_path: Path, aside: Patch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     aside.setattr(painter, what, death)
     assert run_report(folder.parent, tmp_path / "out" / "r.md") == 2

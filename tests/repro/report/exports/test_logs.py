@@ -55,9 +55,6 @@ def at(hour: int) -> float:
     return datetime(2026, 11, 23, hour, tzinfo=UTC).timestamp()
 
 
-# ------------------------------------------------------------------------------------------------- times
-
-
 def test_the_times_of_a_kept_run_are_those_that_its_log_was_stamped_with(trained: Run, of_seeds: list[Run]) -> None:
     for run in (trained, *of_seeds):
         times, log = clock_of(run), run.log.path.read_text().splitlines()
@@ -87,9 +84,7 @@ def test_an_epoch_that_was_interrupted_ends_after_its_second_part(trained: Run) 
 
 
 @pytest.mark.parametrize("started", [None, "yesterday", 3, "2026-11-23 08:00:00"])
-def test_without_the_time_of_the_start_there_is_no_log_and_none_of_an_evaluation(
-    kept: list[Run], started: object
-) -> None:
+def test_without_a_start_time_there_is_no_log_and_none_of_an_evaluation(kept: list[Run], started: object) -> None:
     trained, evaluated = kept
     for run in (replace(trained, env=replace(trained.env, facts={"started": started})), evaluated):
         assert (mllog_text(run), dllogger_text(run)) == (None, None)
@@ -99,9 +94,6 @@ def test_without_the_time_of_the_start_there_is_no_log_and_none_of_an_evaluation
 def test_times_that_cannot_be_are_no_times(trained: Run, time_ms: float) -> None:
     times = array("d", [time_ms, *trained.steps.step_time_ms[1:]])
     assert training_clock(replace(trained, steps=replace(trained.steps, step_time_ms=times))) is None
-
-
-# ------------------------------------------------------------------------------------------------- MLPerf
 
 
 @pytest.mark.parametrize("ruleset", ["1.0.0", "5.1.0"])
@@ -128,9 +120,6 @@ def test_an_epoch_that_was_not_evaluated_has_no_accuracy(trained: Run) -> None:
 def test_any_text_of_a_run_reads_back_through_mlperfs_parser(trained: Run, text: str) -> None:
     run = replace(trained, config={**trained.config, "lr_decay_mode": text})
     assert values(run, "opt_learning_rate_decay_schedule") == ([text] if text else [])
-
-
-# ------------------------------------------------------------------------------------------------- DLLogger
 
 
 def test_a_run_of_hundreds_of_thousands_of_steps_has_a_line_an_epoch_of_them(trained: Run) -> None:
