@@ -50,11 +50,6 @@ def prediction_interval(values: Sequence[float], level: float) -> tuple[float, f
     return center - half, center + half
 
 
-def share_variance(percent: float, n: int) -> float:
-    """Return the variance of a share of `n` independent trials, binomial, in squared points."""
-    return percent * (100 - percent) / n
-
-
 @dataclass(frozen=True)
 class Interval:
     """All numbers from `low` to `high`; both are at least 0 if they are multiplied or divided."""
@@ -106,6 +101,20 @@ class Interval:
     def __format__(self, spec: str) -> str:
         low, high = format(self.low, spec), format(self.high, spec)
         return low if low == high else f"{low} to {high}"
+
+
+def share_interval(percent: float, n: int) -> Interval:
+    """Return the 95 % interval of a share of `n` independent trials, in percent (Wilson's, never empty at 0 or 100)."""
+    share, z2 = percent / 100, Z_95**2 / n
+    center = (share + z2 / 2) / (1 + z2)
+    half = math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
+    return Interval(100 * max(center - half, 0.0), 100 * min(center + half, 1.0))
+
+
+def share_difference(one: float, n: int, other: float, m: int) -> float:
+    """Return how far two shares of `n` and `m` trials may differ by chance, at 95 %, in points (by Newcombe)."""
+    (low, low_n), (high, high_n) = sorted([(one, n), (other, m)])
+    return math.hypot(high - share_interval(high, high_n).low, share_interval(low, low_n).high - low)
 
 
 def intersection(intervals: Iterable[Interval]) -> Interval:

@@ -1,6 +1,5 @@
 """Judge a short run by the baselines: are its losses, its accuracy and its speed still what they were?"""
 
-import math
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from repro.check.references import LEVEL, Reference, reference_of, run_points
 from repro.check.workload import OPENBLAS, differing_keys, environment_of, in_words, recipe_name, workload_of
 from repro.published.schema import Verdict
 from repro.records.schema import Run
-from repro.statistics import Z_95, share_variance
+from repro.statistics import share_difference
 
 BAND_FACTOR = 4  # times the measured band: few variants have not shown the largest difference that there can be
 ROUNDING = 1e-5  # of a loss, wherever the band is smaller: some ten roundings of float32
@@ -161,8 +160,7 @@ def _accuracy(run: Run, baseline: Baseline, apart: str) -> Finding:
         return Finding(
             "accuracy", Verdict.INCOMPARABLE, f"{numbers}, but {apart}, and the baseline has no band for that"
         )
-    chance = Z_95 * math.sqrt(share_variance(now, n) + share_variance(kept, n))
-    allowed = chance + baseline.band.top1_points
+    allowed = share_difference(now, n, kept, n) + baseline.band.top1_points
     text = f"{numbers}: {now - kept:+.3f} points, of which {allowed:.1f} can be chance (95 %) and rounding"
     if abs(now - kept) <= allowed:
         return Finding("accuracy", Verdict.MATCH, text)

@@ -8,7 +8,7 @@ from repro.published.figures import MEASURES, in_unit
 from repro.published.schema import Claim, Measured, Published, Reason, SeedGroup, Spread, Verdict
 from repro.published.seeds import group_seeds
 from repro.records.schema import Run
-from repro.statistics import Z_95, share_variance, student_t
+from repro.statistics import Z_95, share_difference, share_interval, student_t
 
 
 def measure_figure(figure: Published, run: Run) -> Measured | None:
@@ -90,9 +90,9 @@ def _allowed(figure: Published, measured: float, images: int, seeds: Spread | No
     """Return the largest difference, in the figure's unit, that its rule lets match; nan if the seeds' spread is."""
     if figure.rule.kind == "speed":
         return figure.rule.tolerance * figure.value + figure.rounding
-    sampling = share_variance(measured, images) + share_variance(figure.value, figure.setting.data["eval"].images)
+    sampling = share_difference(measured, images, figure.value, figure.setting.data["eval"].images)
     between = student_t(seeds.n - 1) * seeds.deviation if seeds else Z_95 * figure.rule.spread
-    return math.sqrt(Z_95**2 * sampling + 2 * between**2) + figure.rounding
+    return math.hypot(sampling, math.sqrt(2) * between) + figure.rounding
 
 
 def _speed_noise(figure: Published, found: Measured) -> str:
@@ -136,10 +136,10 @@ def _evidence(figure: Published, run: Run, found: Measured, seeds: Spread | None
     if figure.rule.kind == "accuracy" and run.kind == "eval" and math.isfinite(found.value):
         # The choice of images matters: another 50,000 would have given another accuracy.
         here, there = (
-            Z_95 * math.sqrt(share_variance(value, images))
+            share_interval(value, images)
             for value, images in ((found.value, run.eval_images), (figure.value, figure.setting.data["eval"].images))
         )
-        yield f"95 % interval ±{here:.2f} points, published ±{there:.2f}"
+        yield f"95 % interval {here:.2f} %, published {there:.2f} %"
     if seeds:
         yield f"mean {seeds.mean:,.{seeds.decimals}f} {seeds.unit} of {seeds.n} seeds"
         yield f"s = {_short(seeds.deviation)} {unit} measured over {seeds.n} seeds"
