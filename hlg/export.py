@@ -17,9 +17,10 @@ from hlg.errors import UserError
 from hlg.runtime.engine import check_start
 
 
-def _work(config: Config, _: str) -> None:
-    if config.file_format == "ONNX" and not find_spec("onnxruntime"):
-        raise UserError("file_format: ONNX is compared by onnxruntime, which is not installed: pip install onnxruntime")
+def _work(config: Config, *_: object) -> None:
+    needed = ("onnx", "onnxruntime") if config.file_format == "ONNX" else ()
+    if missing := [name for name in needed if not find_spec(name)]:
+        raise UserError(f"file_format: ONNX needs {' and '.join(needed)}: pip install {' '.join(missing)}")
     path = find_checkpoint(config.pretrained)
     check_start(config)
     from hlg.inference.export import export  # here, because MindSpore takes seconds to import

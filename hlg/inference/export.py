@@ -8,9 +8,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -48,39 +48,48 @@ def export(config: Config, path: Path) -> None:
     network.set_train(False)
     loaded = load_weights(path, network)
     batches, source = comparison_images(config)
-    expected = [network(Tensor(batch)).asnumpy() for batch in batches]
+    expected = np.concatenate([network(Tensor(batch)).asnumpy() for batch in batches])
+    groupings = [batches]
+    if config.file_format == "ONNX":  # for any number of images: all of them too, or single ones
+        count = 1 if len(batches) > 1 else len(expected)
+        groupings.append(batches.reshape(count, -1, *batches.shape[2:]))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
             new = Path(folder) / target.name
-            write_network(config, network, Tensor(batches[0]), new)
-            found = run_exported_file(config, new, batches)
-            difference = relative_error(found, expected)
-            if not difference <= TOLERANCE[config.amp_level]:
-                raise UserError(
-                    f"{target}: not written, for its logits are not the network's: relative error {difference:.3g}, "
-                    f"allowed {TOLERANCE[config.amp_level]:g}, on {len(batches) * config.batch_size} {source}"
-                )
+            size, names = write_network(config, network, new)
+            difference = 0.0
+            for images in groupings:
+                difference = max(relative_error(run_exported_file(config, new, images), expected), difference)
+                if not difference <= TOLERANCE[config.amp_level]:
+                    raise UserError(
+                        f"{target}: not written, because its logits are not the network's: relative error "
+                        f"{difference:.3g}, allowed {TOLERANCE[config.amp_level]:g}, on {len(expected)} {source}, "
+                        f"{images.shape[1]} at a time"
+                    )
+            taken, given = (size, *batches.shape[2:]), (size, expected.shape[1])
             facts = {
                 "format": config.file_format,
                 "sha256": sha256_of(new),
-                "input": {"shape": batches[0].shape, "type": "float32", "channels": "RGB", "mean": MEAN, "std": STD},
-                "output": {"shape": expected[0].shape, "type": str(expected[0].dtype), "meaning": "logits"},
+                "input": {"shape": taken, "type": "float32", "channels": "RGB", "mean": MEAN, "std": STD},
+                "output": {"shape": given, "type": str(expected.dtype), "meaning": "logits"},
+                **names,
                 "checkpoint": {"path": loaded.path, "sha256": loaded.sha256, "naming": loaded.naming},
                 "amp_level": config.amp_level,
                 "mindspore": ms.__version__,
-                "compared": {"images": len(batches) * config.batch_size, "of": source, "relative_error": difference},
+                "compared": {"images": len(expected), "of": source, "relative_error": difference},
             }
             described = Path(folder) / f"{target.name}.json"
             described.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+            new.chmod(described.stat().st_mode)  # MindSpore makes its files private, and read-only
             described.replace(target.with_name(described.name))
             new.replace(target)
     except OSError as error:
         raise UserError(f"{target}: can't be written ({error.strerror or error})") from None
     print(loaded)
     print(
-        f"{target}: {config.file_format}, float32 {batches[0].shape} -> {expected[0].shape}, relative error "
-        f"{difference:.3g} on {len(batches) * config.batch_size} {source}, sha256 {str(facts['sha256'])[:8]}"
+        f"{target}: {config.file_format}, float32 {taken} -> {given}, relative error {difference:.3g} on "
+        f"{len(expected)} {source}, sha256 {str(facts['sha256'])[:8]}"
     )
 
 
@@ -92,8 +101,8 @@ def exported_file(config: Config) -> Path:
     return path.with_suffix(suffix) if path.suffix in SUFFIXES.values() else path.with_name(path.name + suffix)
 
 
-def comparison_images(config: Config) -> tuple[list[np.ndarray], str]:
-    """Normalized batches, float32 (batch_size, 3, S, S), prepared as for evaluation, and their source in words.
+def comparison_images(config: Config) -> tuple[np.ndarray, str]:
+    """Normalized batches, float32 (n, batch_size, 3, S, S), prepared as for evaluation, and their source in words.
 
     The images are spread evenly over ``eval_path`` or, where that is empty, drawn.
     """
@@ -117,19 +126,28 @@ def comparison_images(config: Config) -> tuple[list[np.ndarray], str]:
         )
         loader = build_eval_loader(shown, ImageIndex(root, (), tuple(chosen), np.zeros(count, np.int32), ()))
         normalize = Normalize()
-        return [normalize(Tensor(batch.images)).asnumpy() for batch in loader], source
+        return np.stack([normalize(Tensor(batch.images)).asnumpy() for batch in loader]), source
 
 
-def write_network(config: Config, network: HLG, like: Tensor, path: Path) -> None:
-    """Write the network for inputs shaped like ``like``; as safetensors its parameters alone, under our names."""
+def write_network(config: Config, network: HLG, path: Path) -> tuple[int | str, dict[str, Any]]:
+    """Write the network; as safetensors its parameters alone, under our names.
+
+    Returns:
+        The batch size that the file takes, and what else a user of the format must know.
+    """
     if config.file_format == "SAFETENSORS":
         save_file(
             {p.name: p.asnumpy() for p in network.get_parameters()}, path, {"format": "np", "model": "HLG-Mobile"}
         )
-        return
+        return "batch", {}
     try:
-        ms.export(network, like, file_name=str(path), file_format=config.file_format)
-        path.chmod(0o644)
+        if config.file_format == "ONNX":
+            from hlg.inference import onnx_graph  # here, because it needs the package onnx
+
+            return onnx_graph.BATCH, onnx_graph.write_onnx(network, config.train_image_size, path)
+        like = np.zeros((config.batch_size, 3, config.train_image_size, config.train_image_size), np.float32)
+        ms.export(network, Tensor(like), file_name=str(path), file_format=config.file_format)
+        return config.batch_size, {}
     except (RuntimeError, ValueError, TypeError) as error:
         raise UserError(
             f"file_format: MindSpore {ms.__version__} can't write this network as {config.file_format} at amp_level "
@@ -137,10 +155,10 @@ def write_network(config: Config, network: HLG, like: Tensor, path: Path) -> Non
         ) from None
 
 
-def run_exported_file(config: Config, path: Path, batches: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Compute the logits of the exported file in a fresh process."""
+def run_exported_file(config: Config, path: Path, batches: np.ndarray) -> np.ndarray:
+    """Compute the logits of the exported file in a fresh process: (n, B, 3, S, S) -> (n*B, class_num)."""
     inputs, outputs = path.with_name("inputs.npy"), path.with_name("outputs.npy")
-    np.save(inputs, np.stack(batches))
+    np.save(inputs, batches)
     command = [sys.executable, "-m", *EXPORTED, str(path), str(inputs), str(outputs)]
     command += [config.device_target, str(config.class_num), config.amp_level]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MS_", "OMPI_"))}
@@ -149,13 +167,13 @@ def run_exported_file(config: Config, path: Path, batches: Sequence[np.ndarray])
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise UserError(f"{config.file_name}: not written, for a fresh process can't load or run it ({last})")
-    return list(np.load(outputs))
+        raise UserError(f"{config.file_name}: not written, because a fresh process can't load or run it ({last})")
+    return np.concatenate(np.load(outputs))
 
 
-def relative_error(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
+def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
     """The largest difference of a logit relative to the largest logit; nan where one is not finite."""
-    a, b = np.stack(found).astype(np.float64), np.stack(expected).astype(np.float64)
+    a, b = found.astype(np.float64), expected.astype(np.float64)
     if a.shape != b.shape:
         return float("nan")
     return float(np.abs(a - b).max() / np.abs(b).max())

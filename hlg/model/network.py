@@ -178,7 +178,7 @@ class LocalGlobalBlock(Block):
         y = self.group(self.act(x + self.smooth(x)), self.grid)  # (B, C, H, W) -> (B*G, K, C)
         n = self.norm0(y)
         y = y + self.drop_windows(self.attention(n), scales)
-        means = y.mean(1).reshape(B, -1, C)  # (B*G, K, C) -> (B, G, C)
+        means = y.mean(1).reshape(B, y.shape[0] // B, C)  # (B*G, K, C) -> (B, G, C)
         y = self.ungroup(y, self.grid)  # (B*G, K, C) -> (B, N, C)
 
         x = y + self.drop_attention(self.attention(self.norm1(y), means), scales)

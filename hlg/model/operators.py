@@ -105,7 +105,7 @@ class Heads(nn.Cell):
         rows = x.reshape(B * N, C)
         outputs: tuple[Tensor, ...] = ()
         for weight, bias in projections:
-            y = self.affine(rows, weight, bias).reshape(B, N, self.count, -1)  # (B*N, C) -> (B, N, h, d)
+            y = self.affine(rows, weight, bias).reshape(B, N, self.count, C // self.count)  # (B*N, C) -> (B, N, h, d)
             outputs = (*outputs, y.transpose(0, 2, 1, 3))  # -> (B, h, N, d)
         return outputs
 
@@ -121,9 +121,13 @@ class JointHeads(Heads):
         biases: tuple[Tensor, ...] = ()
         for weight, bias in projections:
             weights, biases = (*weights, weight), (*biases, bias)
+        p, h = len(projections), self.count
         y = self.affine(x.reshape(B * N, C), ops.cat(weights), ops.cat(biases))  # -> (B*N, p*C)
-        y = y.reshape(B, N, len(projections), self.count, -1).transpose(2, 0, 3, 1, 4)  # -> (p, B, h, N, d)
-        return ops.unstack(y)
+        y = y.reshape(B, N, p, h, C // h).transpose(2, 0, 3, 1, 4)  # -> (p, B, h, N, d)
+        outputs: tuple[Tensor, ...] = ()
+        for part in P.Split(0, p)(y):  # not unstack, which MindSpore can't write as ONNX
+            outputs = (*outputs, part.reshape(B, h, N, C // h))
+        return outputs
 
 
 class Gelu(nn.Cell):
