@@ -1,26 +1,32 @@
 """Run a program: load its configuration, and turn every mistake into one line and an exit code."""
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hlg.config import Config, load
 from hlg.errors import StoppedError, UserError
+from hlg.signals import StopRequest
 
 BUILDS_KERNELS = "kernel_build_client"  # the part of MindSpore that talks to AKG, as its errors name it
 
 
-def run_program(work: Callable[[Config, str], None], argv: Sequence[str] | None, need: Sequence[str]) -> int:
-    """Load the configuration and call ``work(config, stem of the config file)``.
+Work = Callable[[Config, str, StopRequest], None]
+
+
+def run_program(work: Work, argv: Sequence[str] | None, need: Sequence[str]) -> int:
+    """Load the configuration and call ``work(config, stem of the config file, stop)``.
+
+    A signal that asks to stop ends the process at once, unless ``work`` takes it over by ``stop.hold()``.
 
     Returns:
-        0, the exit code of the :class:`UserError` or :class:`StoppedError`, or 130 after Ctrl-C.
+        0, the exit code of the :class:`UserError` or :class:`StoppedError`.
     """
     try:
         config, stem = load(sys.argv[1:] if argv is None else argv, need)
-        work(config, stem)
+        with StopRequest() as stop:
+            work(config, stem, stop)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -42,9 +48,6 @@ def run_program(work: Callable[[Config, str], None], argv: Sequence[str] | None,
             file=sys.stderr,
         )
         return UserError.exit_code
-    except KeyboardInterrupt:
-        print("stopped by Ctrl-C: there is no result; the folder of a run stays readable and unsealed", file=sys.stderr)
-        return 128 + signal.SIGINT
     return 0
 
 

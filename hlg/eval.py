@@ -12,7 +12,7 @@ from hlg.config import Config
 from hlg.runtime.engine import check_start
 
 
-def _work(config: Config, stem: str) -> None:
+def _work(config: Config, stem: str, *_: object) -> None:
     path = find_checkpoint(config.pretrained)
     check_start(config)
     from hlg.inference.evaluate_checkpoint import evaluate_checkpoint  # here, because MindSpore takes seconds to import

@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     images = list(takewhile(lambda word: not word.startswith("-"), words))
 
-    def work(config: Config, _: str) -> None:
+    def work(config: Config, *_: object) -> None:
         if not images:
             raise UserError("found no image; files come before keys: python -m hlg.predict cat.jpg --pretrained ...")
         path = find_checkpoint(config.pretrained)

@@ -11,9 +11,10 @@ from hlg.checkpoint.locate import find_checkpoint
 from hlg.config import Config
 from hlg.errors import UserError
 from hlg.runtime.engine import check_start
+from hlg.signals import StopRequest, before_first_step
 
 
-def _work(config: Config, stem: str) -> None:
+def _work(config: Config, stem: str, stop: StopRequest) -> None:
     if config.eval_image_size != config.train_image_size:
         raise UserError(
             f"eval_image_size: found {config.eval_image_size}, but the network is built for train_image_size "
@@ -24,7 +25,8 @@ def _work(config: Config, stem: str) -> None:
     check_start(config)
     from hlg.training.run import run_training  # here, because MindSpore takes seconds to import
 
-    run_training(config, stem)
+    stop.ending = before_first_step
+    run_training(config, stem, stop)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from tests.support import ROOT
 # The rooms of each package from the ground up: a room imports only from floors below its own.
 FLOORS = {
     "hlg": (
-        {"errors", "config", "files", "cli"},
+        {"errors", "config", "files", "signals", "cli"},
         {"model", "data", "record"},
         {"checkpoint", "runtime"},
         {"training", "launch", "cloud"},
@@ -26,8 +26,17 @@ FLOORS = {
         {"bootstrap", "cluster", "fingerprint_diff"},
     ),
 }
-GROUND = "errors", "files", "config", "cli", "markdown", "statistics", "footprint"  # one room of several files
-WITHOUT_MINDSPORE = "errors", "config", "files", "cli", "data", "record", "launch", "cloud", "modelarts"
+GROUND = (
+    "errors",
+    "files",
+    "config",
+    "signals",
+    "cli",
+    "markdown",
+    "statistics",
+    "footprint",
+)  # one room of several files
+WITHOUT_MINDSPORE = "errors", "config", "files", "signals", "cli", "data", "record", "launch", "cloud", "modelarts"
 
 
 def _modules(package: str) -> dict[str, Path]:

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     own, keys = read_bench_options(sys.argv[1:] if argv is None else argv)
 
-    def work(config: Config, _: str) -> None:
+    def work(config: Config, *_: object) -> None:
         check_start(config)
         from hlg.bench.run import run_benchmark  # here, because MindSpore takes seconds to import
 

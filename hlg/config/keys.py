@@ -160,7 +160,7 @@ class Config:
     calibration_interval: int = key(0, "steps from one timing of a fixed calculation to the next, against which make "
                                        "check holds the time of a step; 0: none (own key)", unit="steps", bounds=">= 0",
                                     affects=NOTHING)
-    stall_timeout: int = key(1800, "longest wait for a batch, a step or another rank before the process ends itself "
+    stall_timeout: int = key(1800, "longest wait for a batch, a step or another rank before the process is ended "
                                    "(own key)", unit="s", bounds=">= 1", affects=NOTHING)
     on_unreadable: str = key("error", "what to do about an unreadable image (own key)",
                              choices=("error", "skip"), affects=NUMBERS)

@@ -26,6 +26,7 @@ from hlg.fingerprint.golden import read_golden
 from hlg.fingerprint.report import conclusion, exit_code, fingerprint_table
 from hlg.fingerprint.rows import AREAS
 from hlg.fingerprint.synthetic import SALT
+from hlg.signals import StopRequest
 
 # What imports MindSpore is imported in the functions that need it: mistakes and --help are answered at once.
 
@@ -102,7 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--salt", default=SALT, help="salt of the golden file's synthetic weights")
     options = parser.parse_args(argv)
     try:
-        return compare_with_published(options) if options.golden else fingerprint(options)
+        with StopRequest():
+            return compare_with_published(options) if options.golden else fingerprint(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

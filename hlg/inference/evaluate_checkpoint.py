@@ -7,13 +7,11 @@ from hlg.checkpoint.weights import load_weights
 from hlg.config import Config, dump
 from hlg.data.class_names import class_names
 from hlg.data.index import scan, split_facts
-from hlg.errors import StoppedError
 from hlg.model.layers import parameter_count
 from hlg.model.network import build_network
 from hlg.record.environment import environment_facts
 from hlg.record.run_folder import NoFolder, RunFolder, eval_line
 from hlg.runtime import collective, device, graph_cache
-from hlg.runtime.signals import StopRequest
 from hlg.runtime.watchdog import Watchdog
 from hlg.training.build import build_eval_loader
 from hlg.training.confusion import Confusion
@@ -25,7 +23,6 @@ SHOWN = 5  # of the most confused pairs
 
 def evaluate_checkpoint(config: Config, stem: str, path: Path) -> None:
     """Score the checkpoint at ``path`` on ``config.eval_path`` and keep a run folder; ``stem`` names the recipe."""
-    stop = StopRequest()
     on = device.start(config)
     who = f"rank {on.rank}" if on.count > 1 else "the evaluation"
     with Watchdog(config.stall_timeout, who) as watchdog, collective.detect_lost_ranks(on.rank, on.count):
@@ -36,11 +33,6 @@ def evaluate_checkpoint(config: Config, stem: str, path: Path) -> None:
         loaded = load_weights(path, network)
         step = EvalStep(network)
         loader = build_eval_loader(config, index, on.shard)
-
-        def each_step() -> None:
-            watchdog.expect("a step, or another rank")
-            if received := stop.poll():
-                raise StoppedError(f"stopped by {received.name}: the run folder is left unsealed", 128 + received)
 
         create = RunFolder.create if on.rank == 0 else NoFolder.instead
         with create(config.save_checkpoint_path, "eval", stem, on.target, on.count) as run:
@@ -60,7 +52,7 @@ def evaluate_checkpoint(config: Config, stem: str, path: Path) -> None:
                 compile_time_s = compile_eval_step(step, config.eval_image_size, config.eval_batch_size)
             run.event("compile", compile_time_s=compile_time_s, from_cache=use.from_cache)
             confusion = Confusion(index.classes, config.class_num)
-            result = evaluate(step, loader, each_step, on.count, confusion)
+            result = evaluate(step, loader, lambda: watchdog.expect("a step, or another rank"), on.count, confusion)
             each = confusion.facts(names)
             skipped = collective.union(loader.skipped, index.files, on.count)
             scores = {

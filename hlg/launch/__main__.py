@@ -20,8 +20,8 @@ A rank on another machine is not seen from here. When it is gone, the ranks here
 waiting (the key stall_timeout) ends them.
 
 The first rank of a machine writes to the console, the others and the scheduler to files in a folder of their own under
---logs, which every rank finds in HLG_RANK_LOGS. Exit codes: 0 done, 75 stopped by SIGTERM, 130 by Ctrl-C; 2 and 3 as a
-rank ended; 1 any other failure.
+--logs, which every rank finds in HLG_RANK_LOGS. Exit codes: 0 done, 75 stopped by SIGTERM or SIGHUP, 130 by Ctrl-C; 2
+and 3 as a rank ended; 1 any other failure.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from hlg.errors import UserError
 from hlg.launch.jobs import read_seeds, run_jobs
 from hlg.launch.placement import MASTER_PORT
-from hlg.runtime.signals import StopSignals
+from hlg.signals import StopSignals
 
 
 def read_launch_options(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -12,7 +12,7 @@ from pathlib import Path
 from hlg.errors import UserError
 from hlg.launch.placement import RANK_VARIABLES, RankPlan, plan_ranks
 from hlg.launch.supervise import EXPLAINED, Child, Ending, Supervisor, end_all
-from hlg.runtime.signals import StopSignals
+from hlg.signals import StopSignals
 
 TAIL_LINES = 20
 SEEDS = 1 << 32

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hlg.errors import RESUME_ME
-from hlg.runtime.signals import INTERRUPTED, StopSignals
+from hlg.signals import INTERRUPTED, StopSignals
 
 POLL_S = 0.2
 AFTER_FAILURE_S = 5.0  # for the others to end; most hang in a collective, which lets no signal through

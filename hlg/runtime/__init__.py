@@ -1,1 +1,1 @@
-"""Run on a device: ranks, graph cache, fused kernels, profiler, signals, watchdog."""
+"""Run on a device: ranks, graph cache, fused kernels, profiler, watchdog."""

@@ -20,15 +20,14 @@ from hlg.record.journal import Journal
 from hlg.record.run_folder import NoFolder, RunFolder, link_latest
 from hlg.runtime import collective, device
 from hlg.runtime.calibration import calibration_definition
-from hlg.runtime.signals import StopRequest
 from hlg.runtime.watchdog import Watchdog
+from hlg.signals import StopRequest
 from hlg.training.job import Job
 from hlg.training.trainer import Trainer
 
 
-def run_training(config: Config, stem: str) -> None:
+def run_training(config: Config, stem: str, stop: StopRequest) -> None:
     """Train as ``config`` says and keep a run folder; ``stem`` names the recipe."""
-    stop = StopRequest()
     on = device.start(config)
     who = f"rank {on.rank}" if on.count > 1 else "the run"
     with Watchdog(config.stall_timeout, who) as watchdog, collective.detect_lost_ranks(on.rank, on.count):
@@ -45,7 +44,6 @@ def run_training(config: Config, stem: str) -> None:
             steps = job.steps_per_epoch
             journal = Journal(run, steps, job.global_batch, config.log_interval, echo=tqdm.write)
             trainer = Trainer(job, journal, stop, watchdog)
-            stop.poll()
             watchdog.expect("the compilation of the graphs")
             if resumed:
                 _resume_records(job, journal, resumed)

@@ -13,8 +13,8 @@ from hlg.data.loader import Batch
 from hlg.errors import RESUME_ME, StoppedError, UserError
 from hlg.record.journal import Journal
 from hlg.runtime.calibration import calibration_timer
-from hlg.runtime.signals import StopRequest
 from hlg.runtime.watchdog import Watchdog
+from hlg.signals import INTERRUPTED, StopRequest
 from hlg.training.evaluate import Evaluation, evaluate
 from hlg.training.job import Job
 
@@ -34,6 +34,7 @@ class Trainer:
         bar = tqdm(initial=job.start, total=c.max_epoch * steps, unit="step", disable=quiet, dynamic_ncols=True)
         if job.start and job.start % steps == 0:
             self.end_epoch(job.start // steps - 1)  # its steps were saved before its evaluation was done
+        self.stop.hold()
         with bar, closing(job.train_loader.stream()) as batches:
             job.train_step.set_train(True)
             for step in range(job.start, c.max_epoch * steps):
@@ -43,7 +44,7 @@ class Trainer:
                 batch = self.next_batch(step, batches)
                 given = time.perf_counter()
                 self.watchdog.expect(f"step {step}: the computation, or another rank")
-                out = job.train_step(*job.inputs(step, batch, stop=self.stop.poll() is not None))
+                out = job.train_step(*job.inputs(step, batch, stop=self.stop.received is not None))
                 loss, overflow, stopping = (value.asnumpy().item() for value in out)
                 done = time.perf_counter()
                 self.journal.step(step, loss, job.learning_rates[step].item(), overflow, given - asked, done - given)
@@ -86,7 +87,7 @@ class Trainer:
 
         def each_step() -> None:
             self.watchdog.expect("a step of the evaluation, or another rank")
-            if self.stop.poll():
+            if self.stop.received:
                 raise self.stopped(None)
 
         return evaluate(self.job.eval_step, self.job.eval_loader, each_step, self.job.on.count)
@@ -131,5 +132,5 @@ class Trainer:
         return StoppedError(
             f"stopped by {by.name} {after}; all steps are saved. Resume with the same command and "
             f"RESUME={self.journal.run.path} (or --resume)",
-            RESUME_ME if by is signal.SIGTERM else 128 + by,
+            INTERRUPTED if by is signal.SIGINT else RESUME_ME,
         )

@@ -126,8 +126,7 @@ def test_a_list_of_names_can_stand_for_a_data_set_and_must_fit_the_network(tmp_p
 
 
 def test_ctrl_c_saves_and_leaves_a_readable_unsealed_folder(tiny_data: Path, tmp_path: Path) -> None:
-    # PyNative: a graph that runs takes SIGINT for itself and sends SIGTERM instead.
-    command = [sys.executable, "-m", TRAIN, *small_options(tiny_data, tmp_path, max_epoch=500, context_mode=1)]
+    command = [sys.executable, "-m", TRAIN, *small_options(tiny_data, tmp_path, max_epoch=500)]  # in graph mode
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert any("step_num[2]" in line for line in process.stdout)  # both graphs have run

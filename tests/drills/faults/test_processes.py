@@ -1,9 +1,12 @@
 """Drills on one process: killed, asked to stop, killed while it saves, with a clock that steps back."""
 
+import os
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from hlg.checkpoint import store
 from repro.records.run_folder import read_run
@@ -49,6 +52,34 @@ def test_a_run_that_is_preempted_saves_and_exits_with_75(new_job: NewJob, recove
 
 
 @drill(
+    "SIGTERM while the graphs are compiled",
+    "the run ends within seconds; exit code 75, and the line says to start it again",
+    "nothing, because nothing was done",
+)
+def test_a_run_that_is_preempted_before_its_first_step_ends_at_once(new_job: NewJob) -> None:
+    job = new_job(graph_cache="").start().until("Args:")
+    time.sleep(1)
+    job.process.terminate()
+    said = job.ends_with(75, timeout=5).splitlines()[-1]
+    assert said == "stopped by SIGTERM before the first step: nothing is lost, start it again as before"
+
+
+@drill(
+    "Ctrl-C, and the terminal is closed",
+    "the step under way is finished and saved; exit code 130 and 75, and the line names the signal",
+    "nothing",
+)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 75)])
+def test_a_run_that_a_user_stops_saves_and_says_by_what(
+    number: signal.Signals, code: int, new_job: NewJob, recovers: Recovers
+) -> None:
+    job = new_job().start().until(11)
+    job.process.send_signal(number)
+    assert f"stopped by {number.name} after" in job.ends_with(code)
+    recovers(job, repeated=0)
+
+
+@drill(
     "SIGKILL in the middle of writing a checkpoint",
     "the half file never has a checkpoint's name; `RESUME` goes on from the one before",
     "the steps since that one",
@@ -89,16 +120,18 @@ def test_a_clock_that_steps_back_changes_time_stamps_alone(
 
 @drill(
     "A worker of the input pipeline is killed",
-    "can't happen alone: they are threads of the rank, which has no child process; a rank that dies is the case above",
+    "can't happen alone: they are threads of the rank; its one child process watches for stalls, and is not missed",
     "–",
 )
-def test_a_run_has_no_worker_process_that_could_die_alone(new_job: NewJob) -> None:
-    job = new_job(max_epoch=50, train_num_workers=4).start().until(2)
+def test_a_run_has_no_worker_process_that_could_die_alone(new_job: NewJob, recovers: Recovers) -> None:
+    job = new_job(train_num_workers=4).start().until(2)
     tasks = Path(f"/proc/{job.process.pid}/task")
     assert len(list(tasks.iterdir())) > 4
-    assert "".join((task / "children").read_text() for task in tasks.iterdir()) == ""
-    job.process.kill()
-    job.ends_with(-signal.SIGKILL)
+    (guard,) = "".join((task / "children").read_text() for task in tasks.iterdir()).split()
+    os.kill(int(guard), signal.SIGKILL)
+    job.until(11).process.terminate()
+    job.ends_with(75)
+    recovers(job, repeated=0)
 
 
 @drill(

@@ -1,0 +1,44 @@
+"""Signals as a request to stop, in a real process whose library takes the handlers over."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import ROOT
+
+LOOP = """
+import ctypes, signal, sys, time
+from hlg import signals
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # even where the tests run under nohup
+signals.ECHO_S = 0
+with signals.StopRequest() as stop:
+    ctypes.CDLL(None).signal(2, ctypes.c_void_p(0))  # as MindSpore does behind the interpreter's back
+    if "hold" in sys.argv:
+        stop.hold()
+    print("ready", flush=True)
+    while not stop.received:
+        time.sleep(0.01)
+    print(stop.received.name, flush=True)
+    time.sleep(30)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("hold", [True, False])
+def test_a_signal_ends_the_process_at_once_or_is_held_and_the_second_one_does(
+    number: signal.Signals, hold: bool
+) -> None:
+    command = [sys.executable, "-c", LOOP, *["hold"] * hold]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as loop:
+        assert loop.stdout
+        assert loop.stderr
+        assert loop.stdout.readline() == "ready\n"
+        loop.send_signal(number)
+        if hold:
+            assert loop.stdout.readline() == f"{number.name}\n"
+            loop.send_signal(number)
+        assert loop.wait(10) == 128 + number
+        assert loop.stderr.read().startswith(f"stopped by {'a second ' * hold}{number.name}: ")
