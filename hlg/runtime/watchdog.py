@@ -1,48 +1,42 @@
-"""Bound every wait: a process that makes no progress says what it waits for and exits."""
+"""Bound every wait: a process that makes no progress says what it waits for, where, and ends."""
 
+import contextlib
+import faulthandler
 import os
+import signal
+import subprocess
 import sys
-import threading
-import time
+from pathlib import Path
 
-EXIT_CODE = 1
+GUARD = Path(__file__).with_name("guard.py")
 
 
 class Watchdog:
     """End the process when :meth:`expect` has not been called again for ``limit_s`` seconds.
 
-    A rank whose neighbor is gone waits in a collective that no Python code can leave, so the process is ended from
-    another thread. Nothing is lost by that: checkpoints are on disk, and records are flushed line by line.
-    Usable as a context; leaving it ends the watch.
+    A rank whose neighbor is gone waits in a collective that no Python code can leave, so the process is ended by
+    another one (hlg/runtime/guard.py), with SIGALRM. Nothing is lost by that: checkpoints are on disk, and records are
+    flushed line by line. Usable as a context; leaving it ends the watch.
     """
 
     def __init__(self, limit_s: float, who: str) -> None:
-        self.limit_s = limit_s
-        self.who = who
-        self._what, self._since = "the start", time.monotonic()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._command = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(limit_s), who]
 
     def __enter__(self) -> "Watchdog":
-        self._since = time.monotonic()
-        self._thread.start()
+        faulthandler.register(signal.SIGUSR2, file=sys.__stderr__ or 2)
+        self._guard = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        assert self._guard.stdin is not None
+        self._pipe = self._guard.stdin.fileno()
+        os.set_blocking(self._pipe, False)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._guard.communicate()
+        faulthandler.unregister(signal.SIGUSR2)
 
     def expect(self, what: str) -> None:
         """Begin the wait for ``what``."""
-        self._what, self._since = what, time.monotonic()
-
-    def _watch(self) -> None:
-        while not self._over.wait(min(1.0, self.limit_s / 4)):
-            if time.monotonic() - self._since > self.limit_s:
-                print(
-                    f"error: {self.who} waited more than {self.limit_s:g} s (stall_timeout) for {self._what} and ends "
-                    "itself. If another rank or machine failed, its own message says why; if this is only slow, raise "
-                    "stall_timeout",
-                    file=sys.stderr,
-                    flush=True,
-                )
-                os._exit(EXIT_CODE)
+        with contextlib.suppress(OSError):  # the guard is gone, or suspended with its pipe full
+            os.write(self._pipe, what.replace("\n", " ").encode(errors="replace") + b"\n")

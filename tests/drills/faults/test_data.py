@@ -1,6 +1,7 @@
 """Drills in which the data set changes under a run: images vanish, break or hang, or differ at the resumption."""
 
 import os
+import signal
 
 from tests.drills.faults.drill import drill
 from tests.drills.faults.job import STEPS, NewJob, Recovers
@@ -63,7 +64,7 @@ def test_a_data_set_that_has_changed_is_refused(new_job: NewJob) -> None:
 
 @drill(
     "The storage of the images hangs",
-    "after `stall_timeout` the run says which step waits for images, from where, and ends with exit code 1; `RESUME`",
+    "after `stall_timeout` the run says which step waits for images, from where, and is ended (142, SIGALRM); `RESUME`",
     "the steps since the last checkpoint",
 )
 def test_storage_that_hangs_ends_the_run_after_the_bound_and_the_line_says_what_was_waited_for(
@@ -73,7 +74,7 @@ def test_storage_that_hangs_ends_the_run_after_the_bound_and_the_line_says_what_
     image = job.image_of(step=8)
     aside = image.rename(job.folder / "aside")
     os.mkfifo(image)  # opening it waits for a writer that never comes
-    last = job.ends_with(1).splitlines()[-1]
+    last = job.ends_with(-signal.SIGALRM).splitlines()[-1]
     assert last.startswith("error: the run ")
     assert "60 s (stall_timeout)" in last
     assert f"step 8: its images from {job.data}" in last

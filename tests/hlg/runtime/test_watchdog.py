@@ -1,23 +1,43 @@
-"""A process that makes no progress ends itself and says what it waited for."""
+"""A process that makes no progress is ended, and says what it waited for and where."""
 
+import signal
+import subprocess
 import sys
+import time
 
+from tests.support import ROOT
 from tests.support.processes import Done, run_command
+
+HEAD = "import ctypes, time\nfrom hlg.runtime.watchdog import Watchdog\nwith Watchdog(1, 'rank 1') as watchdog:\n"
 
 
 def _run(body: str) -> Done:
-    code = "import time\nfrom hlg.runtime.watchdog import Watchdog\nwith Watchdog(0.6, 'rank 1') as watchdog:\n" + body
-    return run_command(sys.executable, "-c", code, timeout=30)
+    return run_command(sys.executable, "-c", HEAD + body, timeout=30)
 
 
-def test_a_wait_without_end_is_ended_and_named() -> None:
-    done = _run("    watchdog.expect('step 7: another rank')\n    time.sleep(60)")
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: rank 1 waited more than 0.6 s (stall_timeout) for step 7: another rank")
+def test_a_wait_without_end_is_ended_and_named_even_while_the_interpreter_is_held() -> None:
+    began = time.monotonic()
+    done = _run("    watchdog.expect('step 7: another rank')\n    ctypes.PyDLL(None).sleep(60)")
+    assert time.monotonic() - began < 10
+    assert done.returncode == -signal.SIGALRM
+    *stacks, said = done.stderr.splitlines()
+    assert '  File "<string>", line 5 in <module>' in stacks
+    assert said.startswith("error: rank 1 waited more than 1 s (stall_timeout) for step 7: another rank and is ended")
 
 
 def test_work_that_moves_on_is_left_alone_and_the_watch_ends_with_it() -> None:
     done = _run(
-        "    for step in range(9):\n        watchdog.expect(f'step {step}')\n        time.sleep(0.1)\ntime.sleep(1)"
+        "    for step in range(9):\n        watchdog.expect(f'step {step}')\n        time.sleep(0.2)\ntime.sleep(2)"
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_time_in_which_the_process_is_suspended_does_not_count() -> None:
+    body = "    print('ready', flush=True)\n    time.sleep(0.5)"
+    with subprocess.Popen([sys.executable, "-c", HEAD + body], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(2.5)
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(10) == 0
