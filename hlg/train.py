@@ -11,6 +11,7 @@ from hlg.checkpoint.locate import find_checkpoint
 from hlg.config import Config
 from hlg.errors import UserError
 from hlg.runtime.engine import check_start
+from hlg.runtime.memory import check_training_memory
 from hlg.signals import StopRequest, before_first_step
 
 
@@ -23,6 +24,7 @@ def _work(config: Config, stem: str, stop: StopRequest) -> None:
     if not config.resume and config.pretrained:
         find_checkpoint(config.pretrained)
     check_start(config)
+    check_training_memory(config)
     from hlg.training.run import run_training  # here, because MindSpore takes seconds to import
 
     stop.ending = before_first_step

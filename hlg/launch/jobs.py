@@ -3,15 +3,18 @@
 import argparse
 import os
 import re
+import signal
 import socket
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hlg.errors import UserError
 from hlg.launch.placement import RANK_VARIABLES, RankPlan, plan_ranks
 from hlg.launch.supervise import EXPLAINED, Child, Ending, Supervisor, end_all
+from hlg.record.limits import out_of_memory_kills
 from hlg.signals import StopSignals
 
 TAIL_LINES = 20
@@ -59,7 +62,10 @@ def run_job(plan: RankPlan, program: Sequence[str], folder: Path, stop: StopSign
         for rank, variables in plan.local.items():
             log = folder / f"rank_{rank}.log" if ranks else None
             ranks.append(Child(f"rank {rank} of node {plan.node}", command, inherited | variables, log))
+        killed_before = out_of_memory_kills()
         ending = Supervisor(ranks, scheduler, stop, grace_s).run()
+        if ending.culprit and ending.culprit.code == -signal.SIGKILL and out_of_memory_kills() > killed_before:
+            ending = replace(ending, problem=f"{ending.problem}, probably by the kernel, which ran out of memory")
     except OSError as error:
         raise UserError(f"can't start {plan.ranks} ranks ({error.strerror}); see ulimit -u and the disk") from error
     finally:

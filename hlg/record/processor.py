@@ -1,10 +1,11 @@
 """Identify the processor: virtual machines give one name to many, whose arithmetic and speed differ."""
 
 import itertools
-import os
 import platform
 from pathlib import Path
 from typing import Any
+
+from hlg.record.limits import usable_cores
 
 CPUINFO = Path("/proc/cpuinfo")
 # The levels of x86-64 by what each adds, in the kernel's names; as the psABI for x86-64 has them.
@@ -25,7 +26,7 @@ def processor_facts() -> dict[str, Any]:
     return {
         "model": found.get("model name") or platform.processor() or platform.machine(),
         "kind": _kind(found),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
     }
 
 

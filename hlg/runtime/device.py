@@ -10,6 +10,7 @@ from mindspore import communication
 
 from hlg.config import Config
 from hlg.errors import LostRankError, UserError
+from hlg.record.limits import usable_cores
 from hlg.runtime import fused_kernels
 from hlg.runtime.engine import Engine, check_start
 
@@ -56,6 +57,8 @@ def start(config: Config) -> Device:
             "driver and libraries of that device"
         ) from error
     ms.set_context(mode=config.context_mode)
+    if (cores := usable_cores()) < len(os.sched_getaffinity(0)):
+        ms.set_context(runtime_num_threads=cores)
     if config.graph_kernel:
         fused_kernels.prepare_kernels(config)
         ms.set_context(enable_graph_kernel=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hlg.config import Config
 from hlg.errors import UserError
+from hlg.record.limits import usable_cores
 from hlg.runtime import fused_kernels
 
 
@@ -53,4 +54,6 @@ def check_start(config: Config) -> Engine | None:
         )
     if config.graph_kernel:
         fused_kernels.check_kernels(config)
+    if usable_cores() < len(os.sched_getaffinity(0)):  # MindSpore and OpenMP count cores, and know no quota
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
     return started_by

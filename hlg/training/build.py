@@ -15,6 +15,7 @@ from hlg.model.loss import build_loss
 from hlg.model.network import HLG
 from hlg.model.optimizer import AdamW
 from hlg.model.schedule import learning_rates
+from hlg.record.limits import usable_threads
 from hlg.training.step import TrainStep
 
 ALONE = (0, 1)
@@ -49,7 +50,7 @@ def build_train_loader(
         crop_min=c.crop_min,
         autoaugment=c.autoaugment,
         seed=c.seed,
-        workers=c.train_num_workers,
+        workers=usable_threads(c.train_num_workers),
         start_step=start_step,
         total_steps=c.max_epoch * steps_per_epoch if total_steps is None else total_steps,
         on_unreadable=c.on_unreadable,
@@ -63,7 +64,7 @@ def build_eval_loader(config: Config, index: ImageIndex, shard: tuple[int, int] 
         index,
         image_size=config.eval_image_size,
         batch_size=config.eval_batch_size,
-        workers=config.eval_num_workers,
+        workers=usable_threads(config.eval_num_workers),
         on_unreadable=config.on_unreadable,
         shard=shard,
     )

@@ -29,8 +29,8 @@ class Job:
         self.launcher: subprocess.Popen[str] | None = None
 
     def start(self, *words: str, options: tuple[str, ...] = TWO, patience: str = "") -> "Job":
-        """Start it; ``patience`` sets constants of ``supervise`` and ``signals``."""
-        code = f"from hlg.launch import __main__, supervise\nfrom hlg.runtime import signals\n{patience}\n"
+        """Start it; ``patience`` sets what is in ``jobs``, ``supervise`` and ``signals``."""
+        code = f"from hlg import signals\nfrom hlg.launch import __main__, jobs, supervise\n{patience}\n"
         command = [sys.executable, "-c", f"{code}raise SystemExit(__main__.main())", *options]
         logs = str(self.folder / "logs")
         self.launcher = subprocess.Popen(
@@ -146,13 +146,18 @@ def test_who_fails_or_hangs_is_named_and_ends_the_others_and_who_is_asked_to_sto
         assert (job.folder / "scheduler.over").exists()
 
 
-def test_a_rank_that_is_killed_is_named_and_ends_the_others_and_what_it_started(job: Job) -> None:
-    job.start("0:wait", "1:parent")
+@pytest.mark.parametrize(
+    ("counts", "by"), [((3, 3), ""), ((3, 4), ", probably by the kernel, which ran out of memory")]
+)
+def test_a_rank_that_is_killed_is_named_and_ends_the_others_and_what_it_started(
+    counts: tuple[int, int], by: str, job: Job
+) -> None:
+    job.start("0:wait", "1:parent", patience=f"jobs.out_of_memory_kills = iter({counts}).__next__")
     _, victim, grandchild, _ = job.pids("rank_0", "rank_1", "grandchild", "scheduler")
     os.kill(victim, signal.SIGKILL)
     code, _, err = job.end()
     assert code == 1
-    assert err.startswith(f"error: {SECOND}: killed by SIGKILL{LOG} rank_1 0:wait")
+    assert err.startswith(f"error: {SECOND}: killed by SIGKILL{by}{LOG} rank_1 0:wait")
     assert job.signals("rank_0") == ["SIGTERM"]
     assert not is_alive(grandchild)
 
