@@ -11,7 +11,7 @@ import numpy as np
 from mindspore import Tensor
 
 from hlg.config import Config
-from hlg.data.loader import Batch
+from hlg.data.loader import NEEDED, Batch
 from hlg.data.throughput import find_or_draw_images, image_facts, measure_decoding
 from hlg.model.flops import forward_flops, step_flops
 from hlg.model.network import build_network
@@ -70,7 +70,7 @@ def input_workload(config: Config, closing: ExitStack) -> Workload:
     """Batches of the training recipe: read, decoded, cropped, augmented by as many threads as are configured."""
     c = config
     index = find_or_draw_images(c.dataset_path, c.class_num, closing)
-    stream = build_train_loader(replace(c, on_unreadable="error"), index, total_steps=sys.maxsize).stream()
+    stream = build_train_loader(replace(c, on_unreadable=NEEDED), index, total_steps=sys.maxsize).stream()
     closing.callback(stream.close)
     batches = -(-INPUT_IMAGES // c.batch_size)
     taken = 0
@@ -99,7 +99,7 @@ def input_workload(config: Config, closing: ExitStack) -> Workload:
 
 def evaluation_workload(config: Config, closing: ExitStack) -> Workload:
     """An evaluation of some batches of files, each as large as a training batch."""
-    c = replace(config, eval_batch_size=config.batch_size, on_unreadable="error")
+    c = replace(config, eval_batch_size=config.batch_size, on_unreadable=NEEDED)
     whole = find_or_draw_images(c.eval_path, c.class_num, closing)
     count = min(len(whole.files), EVALUATED_BATCHES * c.eval_batch_size)
     index = replace(whole, files=whole.files[:count], labels=whole.labels[:count])

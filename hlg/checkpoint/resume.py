@@ -1,7 +1,7 @@
 """Find the checkpoint that an unfinished run resumes from, and what has changed since the run started."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from hlg.checkpoint import store
 from hlg.config import KEYS, Affects, Config, keys_that_affect, load
 from hlg.errors import UserError
 from hlg.record.run_folder import SEAL
+
+SHAPES = "class_num", "train_image_size"  # keys that the shapes of a checkpoint depend on
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,8 @@ def find_resumption(config: Config, device: Mapping[str, Any], dataset: Mapping[
         changed = _changes(before, config, env, device, dataset)
     except (KeyError, TypeError) as error:
         raise UserError(f"{run / 'env.json'}: is not that of a training run (nothing under {error})") from None
-    if changed and not config.resume_changed:
-        raise UserError(
-            f"resume: {run} was started otherwise: {'; '.join(changed)}. Set these as they were, or go on all the same "
-            "with resume_changed=1: the run will say so and compare with nothing"
-        )
+    if changed:
+        _check_changes(run, changed, before, config, state, device, dataset)
     return Resumption(run, path.resolve(), state, env, _events(run, state.metrics_bytes), tuple(changed))
 
 
@@ -98,6 +97,32 @@ def _changes(
     pairs |= {f"device {key}": (env["device"][key], device[key]) for key in ("target", "names", "count")}
     pairs |= {f"hash of the {split} set": (env["dataset"][split]["hash"], dataset[split]["hash"]) for split in dataset}
     return [f"{name} {_text(old)} -> {_text(new)}" for name, (old, new) in pairs.items() if old != new]
+
+
+def _check_changes(
+    run: Path,
+    changed: Sequence[str],
+    before: Config,
+    now: Config,
+    state: store.State,
+    device: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+) -> None:
+    """Raise UserError unless the run can resume with these changes and was asked to."""
+    said = f"resume: {run} was started differently: {'; '.join(changed)}. Set these as they were"
+    shapes = [key for key in SHAPES if getattr(before, key) != getattr(now, key)]
+    steps = dataset["train"]["images"] // (now.batch_size * device["count"])
+    if shapes:
+        raise UserError(f"{said}: its checkpoint fits no other {' or '.join(shapes)}")
+    if steps != state.steps_per_epoch:
+        raise UserError(
+            f"{said}: its epochs have {state.steps_per_epoch} steps, and these would have {steps}. To train further "
+            f"from its weights, start a new run with pretrained={run}"
+        )
+    if not now.resume_changed:
+        raise UserError(
+            f"{said}, or resume with resume_changed=1: the run will say so and no report will compare it with anything"
+        )
 
 
 def _text(value: object) -> str:

@@ -26,6 +26,7 @@ from hlg.data.index import ImageIndex
 from hlg.data.streams import epoch_order, image_generator
 from hlg.errors import UserError
 
+NEEDED = "needed"  # for on_unreadable: every image must be read, and no setting can change that
 BATCHES_AHEAD = 4  # batches under way at once, including the one that is waited for
 
 
@@ -93,10 +94,10 @@ class _Loader:
             return open_rgb(self.index.root / name)
         except UnreadableImageError as error:
             if self.on_unreadable != "skip":
-                raise UserError(
-                    f"{self.index.root / name}: cannot be read as an image ({error}): "
-                    "replace or remove the file, or set on_unreadable=skip to go on without it"
-                ) from error
+                advice = "replace or remove the file" + (
+                    ", or set on_unreadable=skip to continue without it" if self.on_unreadable == "error" else ""
+                )
+                raise UserError(f"{self.index.root / name}: cannot be read as an image ({error}): {advice}") from error
             with self._lock:
                 self._skipped.add(name)
             return None

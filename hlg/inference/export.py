@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
 from hlg.data.index import ImageIndex, scan
+from hlg.data.loader import NEEDED
 from hlg.data.tiny import drawing
 from hlg.errors import UserError
 from hlg.files import sha256_of
@@ -122,7 +123,7 @@ def comparison_images(config: Config) -> tuple[np.ndarray, str]:
             config,
             eval_image_size=config.train_image_size,
             eval_batch_size=config.batch_size,
-            on_unreadable="error",
+            on_unreadable=NEEDED,
         )
         loader = build_eval_loader(shown, ImageIndex(root, (), tuple(chosen), np.zeros(count, np.int32), ()))
         normalize = Normalize()

@@ -12,6 +12,7 @@ from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
 from hlg.data.class_names import class_names, read_class_names
 from hlg.data.index import ImageIndex, scan
+from hlg.data.loader import NEEDED
 from hlg.errors import UserError
 from hlg.model.network import HLG, build_network
 from hlg.model.normalize import Normalize
@@ -48,7 +49,7 @@ def predict(config: Config, images: Sequence[str], path: Path) -> None:
     step = Probabilities(network)
     step.set_train(False)
     files = [str(Path(image).absolute()) for image in images]
-    config = replace(config, eval_batch_size=min(len(files), config.eval_batch_size), on_unreadable="error")
+    config = replace(config, eval_batch_size=min(len(files), config.eval_batch_size), on_unreadable=NEEDED)
     loader = build_eval_loader(config, ImageIndex(Path("/"), (), tuple(files), np.zeros(len(files), np.int32), ()))
     left = iter(images)
     for batch in loader:

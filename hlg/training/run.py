@@ -76,11 +76,6 @@ def _read_indices(config: Config) -> tuple[ImageIndex, ImageIndex]:
 
 def _restore(resumed: Resumption, job: Job) -> None:
     """Set network, optimizer and loaders to what the checkpoint holds."""
-    if resumed.state.steps_per_epoch != job.steps_per_epoch:
-        raise UserError(
-            f"resume: an epoch of {resumed.run} has {resumed.state.steps_per_epoch} steps and would now have "
-            f"{job.steps_per_epoch}: keep data, batch_size and number of devices as they were"
-        )
     if job.start > job.config.max_epoch * job.steps_per_epoch:
         raise UserError(
             f"resume: {resumed.run} has done {job.start} steps, more than max_epoch {job.config.max_epoch} asks for: "

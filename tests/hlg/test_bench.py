@@ -3,11 +3,9 @@
 import json
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
-from hlg.bench import __main__ as bench
 from hlg.bench import run, workloads
 from hlg.config import Config
 from hlg.errors import UserError
@@ -74,20 +72,6 @@ def test_a_profile_names_the_costliest_operators(tmp_path: Path) -> None:
     assert header == "operator,calls,total_ms,share_pct"
     assert "\nforward: " in done.stdout
     assert first.split(",")[0] in done.stdout
-
-
-def test_ctrl_c_is_one_line_and_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def ctrl_c(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(run, "run_benchmark", ctrl_c)
-    assert bench.main(["step", f"--json={tmp_path}/found.json"]) == 130
-    assert capsys.readouterr().err == (
-        "stopped by Ctrl-C: there is no result; the folder of a run stays readable and unsealed\n"
-    )
-    assert not list(tmp_path.iterdir())
 
 
 def test_quartiles_are_those_of_the_times() -> None:

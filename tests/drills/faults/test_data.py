@@ -57,6 +57,9 @@ def test_a_data_set_that_has_changed_is_refused(new_job: NewJob) -> None:
     said = job.start(resume=job.run, lr_max=0.01, seed=2).ends_with(2)
     assert "lr_max 0.001 -> 0.01" in said
     assert "seed 1 -> 2" in said
+    said = job.start(resume=job.run, batch_size=2).ends_with(2)
+    assert "its epochs have 9 steps, and these would have 18" in said
+    assert "resume_changed" not in said  # it would not help
     said = job.start(resume=job.run, max_epoch=1, resume_changed=1).ends_with(2)
     assert "steps, more than max_epoch 1 asks for" in said
     assert (job.run / "train.log").read_bytes() == log

@@ -14,7 +14,7 @@ from hlg.data import loader
 from hlg.data.augment import eval_image, train_image
 from hlg.data.decode import open_rgb
 from hlg.data.index import ImageIndex, scan
-from hlg.data.loader import BATCHES_AHEAD, Batch, EvalLoader, TrainLoader
+from hlg.data.loader import BATCHES_AHEAD, NEEDED, Batch, EvalLoader, TrainLoader
 from hlg.data.streams import epoch_order, image_generator
 from hlg.errors import UserError
 from tests.support.photos import encoded, photo
@@ -140,6 +140,8 @@ def test_an_unreadable_file_is_an_error_that_names_it(own_index: ImageIndex, mak
     damage(own_index.root / own_index.files[6])
     with pytest.raises(UserError, match=r"n00000001/006\.JPEG: cannot be read.*on_unreadable=skip"):
         list(make(own_index, batch_size=15))
+    with pytest.raises(UserError, match=r"replace or remove the file$"):  # skipping is not offered where it can't be
+        list(make(own_index, batch_size=15, on_unreadable=NEEDED))
 
 
 def test_training_puts_the_next_readable_image_in_the_place_of_a_skipped_one(own_index: ImageIndex) -> None:
