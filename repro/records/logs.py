@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from repro.errors import ReproError
+from repro.records.prefixes import keep_only, split_prefix
 from repro.records.schema import Epoch, EvalLine, Log
 
 
@@ -86,25 +87,35 @@ ONE_RUN = "one file holds the log of one run"
 def read_log(path: Path) -> Log:
     """Read a training or evaluation log of any length, of the console or of the file, line by line.
 
-    Other stamped messages (``Args:``, ``--> key: value``) are accepted, other lines are counted as foreign. The memory
-    it takes grows with the epochs alone, not with the file.
+    Other stamped messages (``Args:``, ``--> key: value``) are accepted, other lines are counted as foreign. What
+    docker, srun and the like put before each line is taken off. The memory it takes grows with the epochs alone, not
+    with the file.
 
     Raises:
-        ReproError: a record does not match the published format exactly, an accuracy is no share, or a second log
-            follows in the same file; the message names file and line.
+        ReproError: a record does not match the published format exactly, an accuracy is no share, or a second log, of
+            another run or rank, is in the same file; the message names file and line.
     """
     epochs: list[Epoch] = []
     evaluation: EvalLine | None = None
     once: dict[str, float] = {}
     steps = foreign = 0
     name = str(path)
-    for line, before, text in _lines(path):
+    whose: list[str] = []
+    for line, before, told in _lines(path):
         steps += before
         where = f"{name}:{line}"
-        record = _record(where, text) if text.strip() else None
-        if not record:
+        source, text = split_prefix(told)
+        kind, found = (_record(where, text) if text.strip() else None) or ("", {})
+        for one, has_record in (("", before > 0), (source, kind not in ("", "foreign"))):
+            if has_record and one not in whose:
+                whose.append(one)
+        if len(whose) > 1:
+            raise ReproError(
+                f"{where}: found a record behind {whose[1]!r} after one behind {whose[0]!r}, expected those of one "
+                f"rank; keep them by: {keep_only(whose[0], path)}"
+            )
+        if not kind:
             continue
-        kind, found = record
         if kind == "foreign":
             foreign += 1
         elif kind == "step":

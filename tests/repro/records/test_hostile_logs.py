@@ -93,10 +93,43 @@ def test_what_surrounds_records_changes_none(folder: Path, same: str) -> None:
     assert counts(found) == counts(plain)
 
 
+def behind(*prefixes: str, text: str = TRAINED) -> str:
+    """Each line behind each of these prefixes in turn."""
+    return "".join(f"{prefix}{line}\n" for line in text.splitlines() for prefix in prefixes)
+
+
+DOCKER_TIME = "2022-07-27T16:40:13.123456789Z "
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        *("    ", "\t", DOCKER_TIME, "hlg-train-1  | ", f"train-1  | {DOCKER_TIME}", "0: ", "node-7: "),
+        *("[1,0]<stdout>:", "[prterun-host-12@1,0]<stderr>: ", "[rank0]: ", "[pod/hlg-0/train] ", "hlg-0-x7 train "),
+        *(f"[pod/hlg-0/train] {DOCKER_TIME}", "Nov 28 23:56:57 host python[123]: "),
+    ],
+)
+def test_what_other_programs_put_before_each_line_is_taken_off(folder: Path, prefix: str) -> None:
+    for text in (TRAINED, EVALUATED):
+        assert counts(read(folder, behind(prefix, text=text))) == counts(read(folder, text))
+    others = "".join(f"{rank}: a warning\n" for rank in range(8))  # they are no records, whoever wrote them
+    assert counts(read(folder, others + behind(prefix) + others)) == counts(read(folder, TRAINED))
+
+
+@pytest.mark.parametrize("prefixes", [("0: ", "1: "), ("[1,0]<stdout>:", "[1,1]<stdout>:"), ("", "a-1  | ")])
+def test_records_of_several_ranks_are_never_read_as_one_run_and_one_can_be_kept(
+    folder: Path, prefixes: tuple[str, str]
+) -> None:
+    said = error_of(read, folder, behind(*prefixes))
+    assert f"some.log:2: found a record behind '{prefixes[1].split('<')[0].strip()}' after one behind '" in said
+    kept = subprocess.run(said.partition("keep them by: ")[2], shell=True, capture_output=True, check=True, text=True)
+    assert kept.stdout == behind(prefixes[0])
+
+
 @pytest.mark.parametrize(
     ("broken", "line"),
     [
-        pytest.param(TRAINED.replace("2022", "[1,0]<stdout>:2022"), 1, id="mpirun's prefixes"),
+        pytest.param(behind("hello world "), 1, id="a prefix of no program"),
         pytest.param("".join(2 * (line + "\n") for line in TRAINED.splitlines()), 4, id="two ranks line by line"),
         pytest.param(TRAINED.encode("utf-16"), 1, id="UTF-16"),
         pytest.param(TRAINED.replace(":INFO:training", ":INFO:trianing"), 9, id="a letter that was swapped"),
