@@ -1,7 +1,7 @@
 """Load weights into a network, by our own names or by the published ones."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,11 @@ _PUBLISHED: list[tuple[str, Callable[..., str]]] = [
 ]
 
 
+# What cells that wrap the network put before every name.
+_WRAPPERS = re.compile(r"(?:_?(?:network|backbone|module|model|net)\.)+")
+_LAST = "head.weight"  # ends a name in either naming
+
+
 def published_name(name: str) -> str:
     """Return the name that the published model gives to our parameter ``name``."""
     for pattern, rename in _PUBLISHED:
@@ -58,16 +63,18 @@ class LoadReport:
     path: str
     sha256: str
     naming: str  # "hlg-repro" or "published"
+    prefix: str  # what stands before every name in the file, such as "network."; mostly nothing
     used: dict[str, str]  # our name of a parameter -> its name in the file
     unused: tuple[str, ...]
 
     def __str__(self) -> str:
         unused = f", {len(self.unused)} stored but unused" if self.unused else ""
-        return f"{self.path}: {len(self.used)} parameters used ({self.naming} names){unused}, sha256 {self.sha256[:8]}"
+        naming = f"{self.naming} names{f' behind {self.prefix!r}' if self.prefix else ''}"
+        return f"{self.path}: {len(self.used)} parameters used ({naming}){unused}, sha256 {self.sha256[:8]}"
 
 
 def load_weights(path: str | Path, network: nn.Cell) -> LoadReport:
-    """Set every parameter of ``network`` from a checkpoint, ours or a published one.
+    """Set every parameter of ``network`` from a checkpoint, ours or a published one, also of a cell that wraps it.
 
     Raises:
         UserError: an unreadable file, or one in which a parameter is missing or has another shape: all are named, and
@@ -75,8 +82,9 @@ def load_weights(path: str | Path, network: nn.Cell) -> LoadReport:
     """
     stored = read_checkpoint(path)
     own = {p.name: p for p in network.get_parameters()}
-    ours = any(name in stored for name in own if published_name(name) != name)
-    source = {name: name if ours else published_name(name) for name in own}
+    prefix = _prefix(path, stored)
+    ours = any(prefix + name in stored for name in own if published_name(name) != name)
+    source = {name: prefix + (name if ours else published_name(name)) for name in own}
     missing = [source[name] for name in own if source[name] not in stored]
     wrong = [
         f"{source[name]} is {shape_of(stored[source[name]])} in the file, {shape_of(p)} in the network"
@@ -95,6 +103,25 @@ def load_weights(path: str | Path, network: nn.Cell) -> LoadReport:
         str(path),
         sha256_of(Path(path)),
         "hlg-repro" if ours else "published",
+        prefix,
         source,
         tuple(name for name in stored if name not in used and not (ours and name.startswith(STATE_PREFIX))),
     )
+
+
+def _prefix(path: str | Path, stored: Collection[str]) -> str:
+    """Find what stands before the names of one network in a file: nothing, or what cells that wrap it put there.
+
+    Raises:
+        UserError: the names stand there only behind something else, or behind several prefixes.
+    """
+    found = sorted(name.removesuffix(_LAST) for name in stored if name == _LAST or name.endswith(f".{_LAST}"))
+    if not found or "" in found:
+        return ""
+    wrappers = [prefix for prefix in found if _WRAPPERS.fullmatch(prefix)]
+    if len(wrappers) != 1:
+        raise UserError(
+            f"checkpoint {path}: its names begin with {first_few(wrappers or found, ' or ')}, which does not say whose "
+            f"weights they are; save those of one network under their own names, {_LAST} among them"
+        )
+    return wrappers[0]

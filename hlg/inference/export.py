@@ -75,7 +75,7 @@ def export(config: Config, path: Path) -> None:
                 "input": {"shape": taken, "type": "float32", "channels": "RGB", "mean": MEAN, "std": STD},
                 "output": {"shape": given, "type": str(expected.dtype), "meaning": "logits"},
                 **names,
-                "checkpoint": {"path": loaded.path, "sha256": loaded.sha256, "naming": loaded.naming},
+                "checkpoint": {key: getattr(loaded, key) for key in ("path", "sha256", "naming", "prefix")},
                 "amp_level": config.amp_level,
                 "mindspore": ms.__version__,
                 "compared": {"images": len(expected), "of": source, "relative_error": difference},

@@ -1,31 +1,36 @@
 """Read and check the rank table: the devices and machines of a run on Ascend (``RANK_TABLE_FILE``).
 
 Huawei's ``hccl_tools.py`` writes it, ``merge_hccl.py`` joins those of several machines. HCCL reads it inside every rank
-and tells a mistake by a number, after minutes; so all of it is checked here, before anything is started.
+and tells a mistake by a number, after minutes; so all of it is checked here, before anything is started. Version 1.2 is
+that of Atlas A3, whose machines form super pods (the manual of HCCL in gitcode.com/cann/hcomm, "rank table").
 """
 
 import ipaddress
 import json
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from hlg.errors import UserError
 
-VERSION = "1.0"
+VERSIONS = ("1.0", "1.2")
 WHOLE = re.compile(r"0|[1-9]\d*", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One rank and its device. ``where`` is the entry's place in the file, for messages."""
+    """One rank and its device. ``where`` is the entry's place in the file, for messages.
+
+    Devices that reach each other without the network need no ``device_ip``.
+    """
 
     rank: int
     device_id: int
-    device_ip: str
+    device_ip: str | None
     where: str
 
 
@@ -55,7 +60,8 @@ def read_rank_table(path: Path) -> RankTable:
     """Read the rank table in a file.
 
     Raises:
-        UserError: the file can't be read, is not a rank table of version 1.0, or is incomplete or contradicts itself.
+        UserError: the file can't be read, is no rank table of version 1.0 or 1.2, or is incomplete or contradicts
+            itself.
     """
     try:
         table = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -72,11 +78,13 @@ def read_rank_table(path: Path) -> RankTable:
 
 
 def own_server(table: RankTable, node_rank: int | None = None) -> Server:
-    """Find this machine in a rank table: by its server_id, an address of this machine, or by ``node_rank``.
+    """Find this machine in a rank table: the only one, or by its server_id, an address of it, or by ``node_rank``.
 
     Raises:
-        UserError: neither tells.
+        UserError: nothing tells.
     """
+    if len(table.servers) == 1 and not node_rank:
+        return table.servers[0]
     own = [server for server in table.servers if _is_own_address(server.server_id)]
     if len(own) == 1:
         return own[0]
@@ -97,18 +105,53 @@ def _servers(table: Any) -> tuple[Server, ...]:
             "group_list: this is the older format of rank tables, which is not read here; make the file anew with "
             "hccl_tools.py, so that it has version 1.0 and server_list"
         )
-    if table.get("version") != VERSION:
-        raise UserError(f"version: {_found(table, 'version')}; allowed: {VERSION!r}")
+    if "server_group_list" in table:
+        raise UserError(
+            "server_group_list: this is a global rank table, of several jobs; give the hccl.json of this job, which "
+            "has server_list"
+        )
+    if table.get("version") not in VERSIONS:
+        raise UserError(f"version: {_found(table, 'version')}; allowed: {' or '.join(map(repr, VERSIONS))}")
     if table.get("status") != "completed":
         raise UserError(f"status: {_found(table, 'status')}; allowed: 'completed', which says that the file is whole")
     servers = tuple(
         Server(node, _server_id(server, f"server_list[{node}]"), _entries(server, f"server_list[{node}]"))
         for node, server in enumerate(_list(table, "server_list", "server_list"))
     )
-    if _whole(table, "server_count", "server_count") != len(servers):
+    optional = table["version"] == "1.2" and "server_count" not in table
+    if not optional and _whole(table, "server_count", "server_count") != len(servers):
         raise UserError(f"server_count: found {table['server_count']!r}, but server_list has {len(servers)}")
     _check_together(servers)
+    pods = table["version"] == "1.2" and "super_pod_list" in table
+    networked = _check_super_pods(table, servers) if pods else len(servers)
+    for entry in (entry for server in servers for entry in server.entries):
+        if networked > 1 and entry.device_ip is None:
+            raise UserError(f"{entry.where}: device_ip: found nothing; {_allowed_address(entry.device_id)}")
     return servers
+
+
+def _check_super_pods(table: dict[str, Any], servers: Sequence[Server]) -> int:
+    """Check that each machine is in one super pod, and that those of a pod are listed together; returns how many."""
+    pod_of: dict[str, int] = {}
+    ids, listed = [], []
+    for i, pod in enumerate(_list(table, "super_pod_list", "super_pod_list")):
+        where = f"super_pod_list[{i}]"
+        if not isinstance(pod, dict) or not isinstance(pod.get("super_pod_id"), str):
+            raise UserError(
+                f"{where}: super_pod_id: found no text; allowed: an object with super_pod_id and server_list"
+            )
+        ids.append((pod["super_pod_id"], where))
+        for j, server in enumerate(_list(pod, "server_list", f"{where}.server_list")):
+            listed.append((_server_id(server, f"{where}.server_list[{j}]"), f"{where}.server_list[{j}]"))
+            pod_of[listed[-1][0]] = i
+    _unique("super_pod_id", "a super pod is listed once", ids)
+    _unique("server_id", "a machine is in one super pod", listed)
+    for server_id in pod_of.keys() ^ {server.server_id for server in servers}:
+        lists = ("super_pod_list", "server_list") if server_id in pod_of else ("server_list", "super_pod_list")
+        raise UserError(f"{lists[0]}: server_id: found {server_id!r}, which {lists[1]} does not have")
+    if len(list(groupby(pod_of[server.server_id] for server in servers))) > len(ids):
+        raise UserError("server_list: found machines of super pods in turns; list those of a super pod together")
+    return len(ids)
 
 
 def _server_id(server: Any, where: str) -> str:
@@ -133,16 +176,21 @@ def _entries(server: dict[str, Any], where: str) -> tuple[Entry, ...]:
     return tuple(sorted(entries, key=lambda entry: entry.rank))
 
 
-def _address(device: dict[str, Any], where: str) -> str:
+def _address(device: dict[str, Any], where: str) -> str | None:
     text = device.get("device_ip")
+    if "device_ip" not in device:
+        return None
     try:
         # ip_address also takes whole numbers, which JSON has too
         return str(ipaddress.ip_address(text if isinstance(text, str) else ""))
     except ValueError:
-        hint = f"hccn_tool -i {device['device_id']} -ip -g prints it"
         raise UserError(
-            f"{where}: {_found(device, 'device_ip')}; allowed: the address of the device's own network port ({hint})"
+            f"{where}: {_found(device, 'device_ip')}; {_allowed_address(int(device['device_id']))}"
         ) from None
+
+
+def _allowed_address(device_id: int) -> str:
+    return f"allowed: the address of the device's own network port (hccn_tool -i {device_id} -ip -g prints it)"
 
 
 def _check_together(servers: Iterable[Server]) -> None:
@@ -152,7 +200,8 @@ def _check_together(servers: Iterable[Server]) -> None:
     _unique("server_id", "a machine is listed once", [(s.server_id, f"server_list[{s.node}]") for s in servers])
     for server in servers:
         _unique("device_id", "a device is one rank", [(str(e.device_id), e.where) for e in server.entries])
-    _unique("device_ip", "each device has its own address", [(e.device_ip, e.where) for e in entries])
+    addresses = [(e.device_ip, e.where) for e in entries if e.device_ip is not None]
+    _unique("device_ip", "each device has its own address", addresses)
     _unique("rank_id", "each device is a rank of its own", [(str(e.rank), e.where) for e in entries])
     for entry in entries:
         if entry.rank >= len(entries):

@@ -70,7 +70,7 @@ def known_facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "Parameters", "not recorded" if env.parameters is None else f"{env.parameters:,}"
     checkpoint = facts.get("checkpoint")
     if isinstance(checkpoint, Mapping):
-        yield "Checkpoint", fact_text({key: checkpoint.get(key) for key in ("sha256", "naming")})
+        yield "Checkpoint", fact_text({key: checkpoint.get(key) for key in ("sha256", "naming", "prefix")})
     for key, value in facts.items():
         if key not in _TOLD and (text := fact_text(value)):
             yield key.replace("_", " ").capitalize(), text

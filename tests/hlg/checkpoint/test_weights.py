@@ -63,6 +63,30 @@ def test_our_own_checkpoint_comes_back_bit_for_bit(tmp_path: Path, network: HLG)
         np.testing.assert_array_equal(p.asnumpy(), before[p.name])
 
 
+@pytest.mark.parametrize("prefix", ["network.", "_backbone.", "module.network."])
+def test_a_checkpoint_of_a_cell_that_wraps_the_network_loads_and_says_so(
+    prefix: str, tmp_path: Path, network: HLG, published: Path
+) -> None:
+    stored = {**ms.load_checkpoint(str(published)), "adam_m.network.head.weight": Tensor(np.ones((2, 2), np.float32))}
+    path = tmp_path / "wrapped.ckpt"
+    ms.save_checkpoint([{"name": prefix + n, "data": p} for n, p in stored.items()], str(path))
+    network.head.weight.set_data(Tensor(np.zeros(network.head.weight.shape, np.float32)))
+    report = weights.load_weights(path, network)
+    np.testing.assert_array_equal(network.head.weight.asnumpy(), stored["head.weight"].asnumpy())
+    assert (report.prefix, report.used["head.weight"]) == (prefix, f"{prefix}head.weight")
+    assert f"parameters used (published names behind '{prefix}')" in str(report)
+
+
+@pytest.mark.parametrize("prefixes", [("student.",), ("network.", "module.")])
+def test_weights_behind_what_does_not_say_whose_they_are_are_refused(
+    prefixes: tuple[str, ...], tmp_path: Path, network: HLG
+) -> None:
+    path = tmp_path / "two.ckpt"
+    ms.save_checkpoint([{"name": f"{p}head.weight", "data": network.head.weight} for p in prefixes], str(path))
+    with pytest.raises(UserError, match=f"its names begin with {' or '.join(sorted(prefixes))}, which does not say"):
+        weights.load_weights(path, network)
+
+
 def test_missing_and_misshapen_parameters_are_named_and_the_network_is_left_alone(tmp_path: Path, network: HLG) -> None:
     arrays = {p.name: p.asnumpy() for p in network.get_parameters()}
     arrays.pop("stages.1.position")

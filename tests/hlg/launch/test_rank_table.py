@@ -48,6 +48,58 @@ def test_two_machines_and_any_order_of_ranks_are_read_by_rank(tmp_path: Path) ->
     assert ranks == [[(1, 1), (3, 0)], [(0, 1), (2, 0)]]
 
 
+def super_pods(*pods: tuple[str, ...]) -> dict[str, Any]:
+    """As Ascend Operator writes it for Atlas A3, whose machines form super pods; two devices on each machine."""
+    content = table(*(server for pod in pods for server in pod), devices=2)
+    for server in content["server_list"]:
+        for device in server["device"]:
+            device["super_device_id"] = str(1000 + int(device["rank_id"]))
+    listed = [{"super_pod_id": str(i), "server_list": [{"server_id": s} for s in pod]} for i, pod in enumerate(pods)]
+    return {**content, "version": "1.2", "super_pod_list": listed}
+
+
+def without_addresses(content: dict[str, Any]) -> dict[str, Any]:
+    for device in (device for server in content["server_list"] for device in server["device"]):
+        del device["device_ip"]
+    return content
+
+
+def test_super_pods_are_read_and_devices_need_addresses_only_to_leave_their_pod(tmp_path: Path) -> None:
+    two = super_pods(ELSEWHERE, ("240.0.0.3",))
+    assert read_rank_table(write(tmp_path, two)).ranks == 6
+    del two["server_count"]  # optional in this version
+    assert read_rank_table(write(tmp_path, two)).ranks == 6
+    assert read_rank_table(write(tmp_path, without_addresses(super_pods(ELSEWHERE)))).ranks == 4
+    with pytest.raises(UserError, match=r"device\[0\] \(rank 0\): device_ip: found nothing; allowed: the address"):
+        read_rank_table(write(tmp_path, without_addresses(two)))
+
+
+@pytest.mark.parametrize(
+    ("pods", "said"),
+    [
+        ([], "super_pod_list: found an empty list"),
+        ([ELSEWHERE], "server_list: server_id: found '240.0.0.3', which super_pod_list does not have"),
+        ([(*ELSEWHERE, "240.0.0.3", "x")], "super_pod_list: server_id: found 'x', which server_list does not have"),
+        (
+            [ELSEWHERE, ("240.0.0.3", "240.0.0.1")],
+            "which super_pod_list[0].server_list[0] has too; a machine is in one",
+        ),
+        ([("240.0.0.1", "240.0.0.3"), ("240.0.0.2",)], "server_list: found machines of super pods in turns"),
+    ],
+)
+def test_super_pods_that_are_not_those_of_the_machines_are_named(pods: Any, said: str, tmp_path: Path) -> None:
+    content = super_pods((*ELSEWHERE, "240.0.0.3"))
+    with pytest.raises(UserError, match=re.escape(said)):
+        read_rank_table(write(tmp_path, {**content, "super_pod_list": super_pods(*pods)["super_pod_list"]}))
+
+
+def test_a_machine_that_is_alone_needs_no_address_and_no_node_rank(tmp_path: Path) -> None:
+    alone = read_rank_table(write(tmp_path, without_addresses(table("node_0"))))
+    assert own_server(alone).entries[7].rank == 7
+    with pytest.raises(UserError, match="--node_rank: found 1; allowed: a machine of"):
+        own_server(alone, 1)
+
+
 MISSING = object()
 DEVICE = "server_list 0 device 3"
 PLACE = "server_list[0].device[3]"
@@ -56,8 +108,9 @@ PLACE = "server_list[0].device[3]"
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("version", MISSING, "version: found nothing; allowed: '1.0'"),
-        ("version", "1.2", "version: found '1.2'; allowed: '1.0'"),
+        ("version", MISSING, "version: found nothing; allowed: '1.0' or '1.2'"),
+        ("version", "2.0", "version: found '2.0'; allowed: '1.0' or '1.2'"),
+        ("server_group_list", [], "server_group_list: this is a global rank table, of several jobs; give"),
         ("status", "initializing", "status: found 'initializing'; allowed: 'completed'"),
         ("group_list", [], "group_list: this is the older format of rank tables"),
         ("server_list", {}, "server_list: found an object; allowed: a list with at least one entry"),
