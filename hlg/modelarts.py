@@ -40,8 +40,8 @@ from dataclasses import dataclass  # noqa: E402
 
 from hlg.cloud.handover import Handover  # noqa: E402
 from hlg.cloud.storage import Outbox, Storage, StorageError, fetch_run  # noqa: E402
+from hlg.cloud.unpacking import unpack_archives  # noqa: E402
 from hlg.config import Config, load  # noqa: E402
-from hlg.data.imagenet.archives import unpack_archives  # noqa: E402
 from hlg.errors import UserError  # noqa: E402
 from hlg.launch.supervise import Child, Supervisor, end_all  # noqa: E402
 from hlg.signals import StopSignals  # noqa: E402

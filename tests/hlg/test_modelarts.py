@@ -202,7 +202,7 @@ def test_results_are_sent_meanwhile_too() -> None:
     ("options", "code", "said"),
     [
         ("--data_url=s3://bucket/none", 1, "s3://bucket/none: no such file or folder in the storage\n"),
-        ("--data_url=s3://bucket/bad", 2, "DATA/train/imagenet_train.tar: damaged or no tar archive"),
+        ("--data_url=s3://bucket/bad", 2, "DATA/train/imagenet_train.tar: damaged, or no tar archive"),
         ("--checkpoint_url=s3://bucket/two", 2, "checkpoint_url: s3://bucket/two holds not one checkpoint but x.ckpt"),
         ("--train_url=", 2, "train_url: found nothing; say where the results go"),
         ("--enable_modelarts=0", 2, "enable_modelarts: found 0; this is the boot file for ModelArts"),

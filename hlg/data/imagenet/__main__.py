@@ -1,4 +1,4 @@
-"""Unpack ImageNet's archives into class folders under train/ and val/.
+"""Unpack ImageNet's archives, or sort its images, into class folders under train/ and val/.
 
 python -m hlg.data.imagenet --archives /downloads --out /data/imagenet
 """
@@ -19,15 +19,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m hlg.data.imagenet", description="Unpack ImageNet's archives into class folders."
     )
     parser.add_argument(
-        "--archives", type=folder_argument, required=True, help="folder with the archives and the development kit"
+        "--archives", type=folder_argument, required=True, help="folder with archives or images, and their list"
     )
     parser.add_argument("--out", type=folder_argument, required=True, help="gets train/ and val/")
+    parser.add_argument("--link", action="store_true", help="make links to images that lie unpacked, not copies")
     parser.add_argument("--workers", type=int, default=min(16, 2 * (os.cpu_count() or 1)), help="threads")
     options = parser.parse_args(argv)
     try:
         if options.workers < 1:
             raise UserError(f"--workers: found {options.workers}; allowed: 1 or more")
-        unpack_imagenet(options.archives, options.out, options.workers)
+        unpack_imagenet(options.archives, options.out, options.workers, options.link)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

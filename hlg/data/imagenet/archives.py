@@ -1,208 +1,238 @@
-"""Unpack archives of images in place, or list their members to be read one by one; no disk holds the images twice.
+"""Read archives of images member by member, in plain tar or gzip; no disk holds the images twice.
 
 Archives are not trusted: one of images holds folders and files of a sane size and name, and anything else in it is
-refused by name.
+refused by name. Headers are walked here, since Python's tarfile runs in a circle at a negative size, recurses at each
+long name, and reads the whole rest of an archive for a header of size -1.
 """
 
 import gzip
-import lzma
-import shutil
+import re
+import sys
 import tarfile
-import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
+from hlg.data.class_names import NAMES_FILE
+from hlg.data.index import MANIFEST, REPORT
 from hlg.data.listing import IMAGE_SUFFIXES
 from hlg.errors import UserError
 
-ARCHIVES = (".tar", ".tar.gz", ".tgz")
+CLASS = re.compile(r"n\d{8}", re.ASCII)  # one of ImageNet's class folders
+RECORD = ".prepared.json"  # in a split that was unpacked: what it was made of
+OURS = (MANIFEST, NAMES_FILE, REPORT, Path(REPORT).with_suffix(".md").name, RECORD)  # what the suite puts beside images
 BLOCK = 512  # bytes: a tar consists of these, and one of zeros ends it
 PADDING = 1 << 20  # bytes that may follow the end of a tar, which is filled up to a record
 HEADER = 1 << 16  # bytes of a header at most, with a long name in it
 LARGEST = 64 << 20  # bytes of an image at most: ImageNet's largest has a quarter of that
+BEYOND = 1 << 50  # bytes that no disk has
 MOST = 3_000_000  # files in an archive at most: all of ImageNet has 1.4 million
 
-DAMAGED = (tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeError, ValueError)
-
-
-def unpack_archives(folder: Path) -> int:
-    """Unpack and remove every archive directly in ``folder``, and every one in them; returns how many there were.
-
-    ``imagenet_train.tar`` may hold a folder for each class or, as ImageNet is published, an archive for each class.
-
-    Raises:
-        UserError: a damaged or hostile archive, or too little room; it is named.
-    """
-    start, count = time.monotonic(), 0
-    for _ in range(2):  # no deeper, so that an archive that contains itself comes to an end
-        for archive in _find_archives(folder):
-            _unpack_archive(archive)
-            count += 1
-    if count:
-        print(f"{folder}: {count} archives unpacked in {time.monotonic() - start:.1f}s", flush=True)
-    return count
-
-
-def _find_archives(folder: Path) -> list[Path]:
-    """List the archives directly in ``folder``, sorted by name."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.name.lower().endswith(ARCHIVES) and path.is_file())
-
-
-def _unpack_archive(archive: Path) -> None:
-    """Unpack one archive and remove it: into its folder or, if it is that of a class, into a folder of its name.
-
-    Raises:
-        UserError: as :func:`unpack_archives`. The archive stays, and so does what came out so far.
-    """
-    size, free = archive.stat().st_size, shutil.disk_usage(archive.parent).free
-    if size > free:
-        raise UserError(
-            f"{archive}: can't be unpacked, it has {size / 1e9:.1f} GB and the disk {free / 1e9:.1f} GB left; take a "
-            "node with a larger disk, or fewer images"
-        )
-    try:
-        with tarfile.open(archive) as tar:
-            into = archive.parent / _stem(archive) if _is_a_class(tar) else archive.parent
-            tar.extractall(into, filter="data")  # refuses what would lie, or point, outside
-            _check_end(tar)
-            while tar.fileobj.read(1 << 20):  # to the end: gzip's checksum stands there
-                pass
-    except tarfile.FilterError as error:
-        raise UserError(f"{archive}: refused ({error}); an archive of images has no such entry") from None
-    except DAMAGED as error:
-        reason = str(error).partition(":\n")[0]  # behind it, a line for each kind of compression that was tried
-        raise UserError(f"{archive}: damaged or no tar archive ({reason}); upload it anew") from None
-    except OSError as error:  # a full disk among them
-        raise UserError(f"{archive}: can't be unpacked ({error.strerror or error})") from None
-    archive.unlink()
-
-
-def _is_a_class(tar: tarfile.TarFile) -> bool:
-    """Whether its images lie in no folder. Only the first file is looked at: ImageNet's archive has over a million."""
-    first = next((PurePosixPath(member.name) for member in tar if not member.isdir()), PurePosixPath())
-    return len(first.parts) == 1 and first.suffix.lower() in IMAGE_SUFFIXES
-
-
-def _stem(archive: Path) -> str:
-    ending = next(ending for ending in ARCHIVES[::-1] if archive.name.lower().endswith(ending))
-    return archive.name[: -len(ending)]
-
-
-# ------------------------------------------------------------------------------------------- member by member
+DAMAGED = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, UnicodeError, ValueError)
+_PAX_RECORD = re.compile(rb"(\d{1,6}) ([^=]{1,99})=")
 
 
 class ArchiveMember(NamedTuple):
-    """A file in an archive: its name, and where its content lies in the archive, in bytes."""
+    """A file in an archive: its name, and where its content lies in the uncompressed archive, in bytes."""
 
     name: str
     start: int
     size: int
 
 
+def is_compressed(archive: Path) -> bool:
+    """Tell whether an archive is compressed by gzip, whatever its name, so that it can be read only from its start."""
+    with archive.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+@contextmanager
+def open_members(archive: Path) -> Iterator[Callable[[ArchiveMember], bytes]]:
+    """Open an archive to read the content of its members, in their order; or a folder of images, to read any."""
+    if archive.is_dir():
+        yield lambda member: (archive / member.name).read_bytes()
+        return
+    with _open(archive) as file:
+
+        def read(member: ArchiveMember) -> bytes:
+            file.seek(member.start)
+            content = file.read(member.size)
+            if len(content) != member.size:
+                raise UserError(f"{archive}: {member.name!r}: is cut off; was the archive changed just now?")
+            return content
+
+        yield read
+
+
 def list_members(archive: Path, within: ArchiveMember | None = None) -> Iterator[ArchiveMember]:
-    """List the files of a plain tar in their order, or of a tar that is a file ``within`` one; no content is read.
+    """List the files of a tar in their order, or of a tar that is a file ``within`` a plain one.
 
     Names are relative, with ``/`` and without ``.``. Folders are passed over.
 
     Raises:
         UserError: the archive is damaged or cut off, or holds what no archive of images does (links, devices, sparse
-            files, absolute names, ``..``, a name twice, sizes out of bounds); archive and member are named.
+            files, scripts, absolute names, ``..``, a name twice, sizes out of bounds); archive and member are named.
     """
     title = f"{archive}: {within.name}" if within else str(archive)
-    last = "its start"
-    try:
-        with archive.open("rb") as file:
-            whole = archive.stat().st_size
-            start, size = (within.start, within.size) if within else (0, whole)
-            part = _Part(file, start, size)
-            with tarfile.open(fileobj=part, mode="r:") as tar:  # type: ignore[call-overload]
-                seen: set[str] = set()
-                while (member := tar.next()) is not None:
-                    tar.members.clear()  # it would keep all that it has read: a gigabyte for a million files
-                    last = member.name
-                    if fault := _fault(member, size):
-                        raise UserError(f"{title}: {member.name!r}: refused, {fault}")
-                    if member.isdir():
-                        continue
-                    name = PurePosixPath(member.name).as_posix()
-                    if name in seen:
-                        raise UserError(f"{title}: {member.name!r}: refused, the name is there twice")
-                    seen.add(name)
-                    if len(seen) > MOST:
-                        raise UserError(f"{title}: refused, it holds more than {MOST:,} files")
-                    yield ArchiveMember(name, start + member.offset_data, member.size)
-                _check_end(tar)
-                if size - tar.offset > PADDING:
-                    raise tarfile.ReadError(f"it ends {size - tar.offset:,} bytes before its file does")
-    except DAMAGED as error:
-        raise UserError(
-            f"{title}: damaged after {last!r} ({' '.join(str(error).split())}): compare its checksum with the "
-            "published one, and fetch it anew"
-        ) from None
-    except OSError as error:
-        raise UserError(f"{title}: can't be read ({error.strerror or error})") from None
+    seen: set[str] = set()
+    for header, start, end in _named_entries(archive, within, title):
+        if fault := _fault_of_kind(header) or fault_of(header.name, header.size, header.isdir()):
+            raise UserError(f"{title}: {header.name!r}: refused, {fault}")
+        if header.isdir():
+            continue
+        if start + header.size > end:
+            there = max(0, end - start)
+            raise UserError(
+                f"{title}: {header.name!r}: refused, it is cut off: {there:,} of its {header.size:,} bytes are there"
+            )
+        name = PurePosixPath(header.name).as_posix()
+        if name in seen:
+            raise UserError(f"{title}: {header.name!r}: refused, the name is there twice")
+        seen.add(name)
+        if len(seen) > MOST:
+            raise UserError(f"{title}: refused, it holds more than {MOST:,} files")
+        yield ArchiveMember(name, start, header.size)
 
 
-def _fault(member: tarfile.TarInfo, size: int) -> str:
-    """Say why this entry of an archive of ``size`` bytes is refused, or nothing."""
-    path = PurePosixPath(member.name)
-    if path.is_absolute() or ".." in path.parts or (not path.parts and not member.isdir()):
+def read_files(archive: Path, wanted: Callable[[str], bool], largest: int) -> dict[str, bytes]:
+    """Read the files of a small archive whose names are ``wanted``; it has ``largest`` bytes at most.
+
+    Raises:
+        UserError: the archive is damaged, or has more; it is named.
+    """
+    found = []
+    for header, start, _ in _named_entries(archive, None, str(archive)):
+        if start + header.size > largest:
+            raise UserError(f"{archive}: {header.name!r}: refused, such an archive has no more than {largest:,} bytes")
+        if header.isreg() and wanted(header.name):
+            found.append(ArchiveMember(header.name, start, header.size))
+    with open_members(archive) as read:
+        return {member.name: read(member) for member in found}
+
+
+# ------------------------------------------------------------------------------------------- what is refused
+
+
+def fault_of(name: str, size: int, folder: bool = False) -> str:
+    """Say why a file (or folder) of this name and size is refused in a set of images, or nothing."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or (not path.parts and not folder):
         return "its name leads out of the folder"
-    if any(sign < " " or sign in "\\\x7f" for sign in member.name) or any(_length(part) > 240 for part in path.parts):
+    if any(sign < " " or sign in "\\\x7f" for sign in name) or any(_length(part) > 240 for part in path.parts):
         return "its name is none for a file"
-    if member.isdir():
+    if folder:
         return ""
-    if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.sparse is not None:
-        kinds = {tarfile.SYMTYPE: "a link", tarfile.LNKTYPE: "a link", tarfile.FIFOTYPE: "a pipe"}
-        kinds |= {tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device"}
-        return f"it is {kinds.get(member.type, 'no plain file')}"
-    if member.size == 0:
-        return "it is empty"
-    if member.offset_data + member.size > size:
-        there = max(0, size - member.offset_data)
-        return f"it is cut off: {there:,} of its {member.size:,} bytes are there"
-    if member.size > LARGEST and path.suffix.lower() != ".tar":
-        return f"it has {member.size:,} bytes, and no image more than {LARGEST:,}"
+    if path.name not in OURS:
+        if any(part.startswith(".") for part in path.parts):
+            return "it would be hidden"
+        if path.suffix.lower() not in (*IMAGE_SUFFIXES, ".tar"):
+            return "it is neither an image nor the archive of a class"
+        if size == 0:
+            return "it is empty"
+    if size > LARGEST and path.suffix.lower() != ".tar":
+        return f"it has {size:,} bytes, and no image more than {LARGEST:,}"
     return ""
+
+
+def _fault_of_kind(header: tarfile.TarInfo) -> str:
+    if header.isdir() or header.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
+        return ""
+    kinds = {tarfile.SYMTYPE: "a link", tarfile.LNKTYPE: "a link", tarfile.FIFOTYPE: "a pipe"}
+    kinds |= {tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device"}
+    return f"it is {kinds.get(header.type, 'no plain file')}"
 
 
 def _length(name: str) -> int:
     return len(name.encode("utf-8", "surrogateescape"))
 
 
-class _Part:
-    """A part of an open file as a file of its own, from which tarfile reads only headers."""
-
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
-        self.file, self.start, self.size = file, start, size
-        self.seek(0)
-
-    def seek(self, place: int) -> int:
-        self.place = place
-        return place
-
-    def tell(self) -> int:
-        return self.place
-
-    def read(self, size: int) -> bytes:
-        if size > HEADER:  # a name that would fill the memory
-            raise tarfile.ReadError(f"a header of {size:,} bytes")
-        self.file.seek(self.start + self.place)
-        content = self.file.read(max(0, min(size, self.size - self.place)))
-        self.place += len(content)
-        return content
+# ------------------------------------------------------------------------------------------- headers
 
 
-# ------------------------------------------------------------------------------------------- what both need
+def _open(archive: Path) -> BinaryIO:
+    """Open an archive; one that is compressed is read forward only, for each step back starts anew."""
+    return cast(BinaryIO, gzip.open(archive)) if is_compressed(archive) else archive.open("rb")
 
 
-def _check_end(tar: tarfile.TarFile) -> None:
-    """Look for the block that ends an archive: tarfile takes one that is cut off between two files for whole."""
-    file: IO[bytes] = tar.fileobj  # type: ignore[assignment]
-    file.seek(tar.offset)
-    if file.read(BLOCK) != bytes(BLOCK):
+def _named_entries(
+    archive: Path, within: ArchiveMember | None, title: str
+) -> Iterator[tuple[tarfile.TarInfo, int, int]]:
+    """Walk the headers of an archive: each, the place of its content, and that of the archive's end.
+
+    Raises:
+        UserError: the archive is damaged, or can't be read; the last member before that is named.
+    """
+    last = ""
+    try:
+        with _open(archive) as file:
+            whole = sys.maxsize if is_compressed(archive) else archive.stat().st_size
+            start, size = (within.start, within.size) if within else (0, whole)
+            for header, place in _walk(file, start, start + size):
+                last = header.name
+                yield header, place, start + size
+    except DAMAGED as error:
+        where = f"damaged after {last!r}" if last else "damaged, or no tar archive"
+        raise UserError(
+            f"{title}: {where} ({' '.join(str(error).split())}): compare its checksum with the published one, and "
+            "fetch it anew"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{title}: can't be read ({error.strerror or error})") from None
+
+
+def _walk(file: BinaryIO, place: int, end: int) -> Iterator[tuple[tarfile.TarInfo, int]]:
+    """Read the headers from ``place`` to ``end``, each with the place of its content; none of the content is read."""
+    about: dict[str, str] = {}  # the next header, from those in front of it
+    while (block := _read(file, place, BLOCK, end)) != bytes(BLOCK):
+        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        place += BLOCK
+        if not 0 <= header.size < BEYOND:
+            raise tarfile.ReadError(f"a size of {header.size:,} bytes")
+        if header.type in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE):
+            if header.size > HEADER:
+                raise tarfile.ReadError(f"a header of {header.size:,} bytes")
+            content = _read(file, place, header.size, end)
+            if header.type == tarfile.GNUTYPE_LONGNAME:
+                about["path"] = content.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+            elif header.type != tarfile.XGLTYPE:
+                about |= _pax_records(content)
+            elif _pax_records(content).keys() & {"path", "size"}:
+                raise tarfile.ReadError("one name or size for all files")
+        elif header.type != tarfile.GNUTYPE_LONGLINK:  # that is of a link, which follows
+            header.name = about.get("path", header.name)
+            header.size = int(about.get("size", header.size))
+            if any(key.startswith("GNU.sparse") for key in about):
+                header.type = tarfile.GNUTYPE_SPARSE
+            about = {}
+            yield header, place
+        if not header.isdir():
+            place += -(-header.size // BLOCK) * BLOCK
+    place += BLOCK
+    left = len(file.read(PADDING + 1)) if end == sys.maxsize else end - place  # gzip's checksum is at the end
+    if left > PADDING:
+        raise tarfile.ReadError(f"it ends {left:,} bytes or more before its file does")
+
+
+def _read(file: BinaryIO, place: int, size: int, end: int) -> bytes:
+    file.seek(place)
+    content = file.read(max(0, min(size, end - place)))
+    if len(content) < size:
         raise tarfile.ReadError("its end is missing")
+    return content
+
+
+def _pax_records(content: bytes) -> dict[str, str]:
+    """Read the records of an extended header, each ``length key=value``."""
+    records = {}
+    while content:
+        found = _PAX_RECORD.match(content)
+        if not found or not found.end() < int(found[1]) <= len(content):
+            raise tarfile.ReadError("a broken extended header")
+        value = content[found.end() : int(found[1]) - 1]
+        records[found[2].decode()] = value.decode("utf-8", "surrogateescape")
+        content = content[int(found[1]) :]
+    if not re.fullmatch(r"\d{1,15}", records.get("size", "0"), re.ASCII):
+        raise tarfile.ReadError("a size that is no number")
+    return records

@@ -1,6 +1,7 @@
-"""Unpack ImageNet's archives into class folders: parallel, resumable, and whole or not at all.
+"""Sort ImageNet's images into class folders: parallel, resumable, and whole or not at all.
 
-Each image is read straight out of its archive, which stays as it is, and is written once. A split appears only when it
+Each image is read straight out of its archive, which stays as it is, and is written once; images that lie unpacked are
+copied, or linked. A split appears only when it
 is complete; until then it grows under a name that begins with a dot, where the next start continues after a kill.
 """
 
@@ -19,18 +20,13 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from hlg.data.class_names import NAMES_FILE, write_class_names
-from hlg.data.imagenet.archives import list_members
-from hlg.data.imagenet.devkit import DEVKIT, WNIDS, ValidationLabels, read_validation_labels
-from hlg.data.imagenet.layout import ImageTarget, UnpackJob, plan_jobs
+from hlg.data.imagenet.archives import RECORD, list_members, open_members
+from hlg.data.imagenet.labels import KIT, SOLUTION, WNIDS, ValidationLabels, read_validation_labels
+from hlg.data.imagenet.layout import ARCHIVES, TREES, ImageTarget, UnpackJob, find_sources, known_order, plan_jobs
 from hlg.data.listing import IMAGE_SUFFIXES
 from hlg.errors import UserError
-from hlg.files import PARTIAL
+from hlg.files import PARTIAL, link_atomic
 
-ARCHIVES = {  # split -> names of its archive: ImageNet's own, and the one usual in clouds
-    "train": ("ILSVRC2012_img_train.tar", "imagenet_train.tar"),
-    "val": ("ILSVRC2012_img_val.tar", "imagenet_val.tar"),
-}
-RECORD = ".prepared.json"  # in a split: what it was made of
 SPARE = 1.02  # room on the disk per byte of the images, since files end within a block
 
 
@@ -41,27 +37,27 @@ class _Unpacked(NamedTuple):
     size: int
 
 
-def _unpack_job(job: UnpackJob, split: Path, stop: threading.Event) -> _Unpacked:
+def _unpack_job(job: UnpackJob, split: Path, stop: threading.Event, link: bool) -> _Unpacked:
     """Write the images of a job into the folder ``split``; those that are complete there already are left alone.
 
     An image of the right size is complete, since it gets its name only then.
     """
     if job.within is None:
-        return _write(job, job.targets, split, stop)
+        return _write(job, job.targets, split, stop, link)
     name = PurePosixPath(job.within.name).stem
     whole, growing = split / name, split / f"{PARTIAL}{name}"
     if not whole.exists():
         targets = []
         for member in list_members(job.archive, job.within):
             path = PurePosixPath(member.name)
-            if len(path.parts) != 1 or path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+            if len(path.parts) != 1 or path.suffix.lower() not in IMAGE_SUFFIXES:
                 raise UserError(
                     f"{job.archive}: {job.within.name}: {member.name!r}: refused, it is no image of a class"
                 )
             targets.append(ImageTarget(growing.name, path.name, member))
         if not targets:
             raise UserError(f"{job.archive}: {job.within.name}: holds no image")
-        unpacked = _write(job, targets, split, stop)
+        unpacked = _write(job, targets, split, stop, link=False)
         if stop.is_set():
             return unpacked
         _keep_only(growing, {target.name for target in targets})
@@ -70,24 +66,23 @@ def _unpack_job(job: UnpackJob, split: Path, stop: threading.Event) -> _Unpacked
     return _Unpacked(Counter({name: len(sizes)}), sum(sizes))
 
 
-def _write(job: UnpackJob, targets: Sequence[ImageTarget], split: Path, stop: threading.Event) -> _Unpacked:
+def _write(job: UnpackJob, targets: Sequence[ImageTarget], split: Path, stop: threading.Event, link: bool) -> _Unpacked:
     unpacked: Counter[str] = Counter()
     for folder in {target.folder for target in targets}:
         (split / folder).mkdir(exist_ok=True)
-    with job.archive.open("rb") as file:
+    with open_members(job.archive) as read:
         for folder, name, member in targets:
             if stop.is_set():
                 break
             path = f"{split}/{folder}/{name}"
             if not _is_whole(path, member.size):
-                file.seek(member.start)
-                content = file.read(member.size)
-                if len(content) != member.size:
-                    raise UserError(f"{job.archive}: {member.name!r}: is cut off; was the archive changed just now?")
-                partial = f"{split}/{folder}/{PARTIAL}{name}"
-                with open(partial, "wb") as out:  # noqa: PTH123 - a Path each is slow for 1.28 million
-                    out.write(content)
-                os.replace(partial, path)  # noqa: PTH105
+                if link:
+                    link_atomic(Path(path), f"{job.archive.resolve()}/{member.name}")
+                else:
+                    partial = f"{split}/{folder}/{PARTIAL}{name}"
+                    with open(partial, "wb") as out:  # noqa: PTH123 - a Path each is slow for 1.28 million
+                        out.write(read(member))
+                    os.replace(partial, path)  # noqa: PTH105
             unpacked[folder] += 1
     return _Unpacked(unpacked, job.size)
 
@@ -107,49 +102,54 @@ def _keep_only(folder: Path, names: set[str]) -> None:
 
 
 def _unpack_split(
-    split: str, archive: Path, labels: ValidationLabels | None, out: Path, workers: int
+    sources: Sequence[Path], known: tuple[ValidationLabels, Sequence[str]], folder: Path, workers: int, link: bool
 ) -> dict[str, Any]:
-    """Unpack an archive into ``out``/``split``; returns its record: archive, images, classes and bytes.
+    """Unpack archives, or a folder, into the split ``folder``; returns its record: archive, images, classes and bytes.
 
     Raises:
         UserError: as :func:`plan_jobs`, or the folder holds something else, or there is too little room.
     """
-    folder, growing = out / split, out / f".{split}.partial"
-    identity = {"archive": archive.name, "archive_bytes": archive.stat().st_size}
+    title, growing = ", ".join(map(str, sources)), folder.with_name(f".{folder.name}.partial")
+    names = (str(path.resolve()) if path.is_dir() else path.name for path in sources)
+    size = sum(path.stat().st_size for path in sources if path.is_file())
+    identity = {"archive": ", ".join(names), "archive_bytes": size}
     if folder.exists():
         record = _record(folder)
-        if identity.items() <= record.items():
+        if identity.items() <= record.items() or (record and sources == [folder]):
             return {**record, "new": False}
-        raise UserError(f"{folder}: is there already, and was not made of {archive}: move it away, or give another OUT")
-    print(f"{archive}: reading what is in it", flush=True)
-    jobs = plan_jobs(archive, labels)
+        raise UserError(f"{folder}: is there already, and was not made of {title}: move it away, or give another OUT")
+    print(f"{title}: reading what is in it", flush=True)
+    jobs = plan_jobs(sources, *known)
     total = sum(job.size for job in jobs)
     growing.mkdir(parents=True, exist_ok=True)
     if _record(growing) not in ({}, identity):
-        raise UserError(f"{growing}: holds a part of another archive than {archive}: remove it, or give another OUT")
+        raise UserError(f"{growing}: holds a part of another archive than {title}: remove it, or give another OUT")
     (growing / RECORD).write_text(json.dumps(identity), encoding="utf-8")
-    _check_room(growing, total)
+    linked = link and all(job.archive.is_dir() for job in jobs)
+    if link and not linked:
+        print(f"{title}: written out, for only images that lie unpacked can be linked")
+    _check_room(growing, 0 if linked else total)
     images: Counter[str] = Counter()
     size = 0
-    for unpacked in _all_unpacked(jobs, growing, workers, f"{split}, {len(jobs)} parts", total):
+    for unpacked in _all_unpacked(jobs, growing, workers, f"{folder.name}, {len(jobs)} parts", linked):
         images += unpacked.images
         size += unpacked.size
     for left in growing.glob(f"*/{PARTIAL}*"):
         left.unlink()
-    record = {**identity, "images": images.total(), "classes": len(images), "bytes": size}
+    record = {**identity, "images": images.total(), "classes": len(images), "bytes": size, "links": linked}
     (growing / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     growing.rename(folder)
     return {**record, "new": True}
 
 
-def _all_unpacked(jobs: list[UnpackJob], split: Path, workers: int, title: str, total: int) -> Iterator[_Unpacked]:
+def _all_unpacked(jobs: list[UnpackJob], split: Path, workers: int, title: str, link: bool) -> Iterator[_Unpacked]:
     """Run all jobs in threads, which mostly wait for the disk; the first failure ends them."""
-    stop = threading.Event()
+    stop, total = threading.Event(), sum(job.size for job in jobs)
     with (
         ThreadPoolExecutor(workers) as pool,
         tqdm(total=total, unit="B", unit_scale=True, desc=title, disable=None) as progress,
     ):
-        waiting = {pool.submit(_unpack_job, job, split, stop): job for job in jobs}
+        waiting = {pool.submit(_unpack_job, job, split, stop, link): job for job in jobs}
         try:
             while waiting:
                 done, _ = wait(waiting, timeout=1, return_when=FIRST_EXCEPTION)
@@ -176,46 +176,49 @@ def _check_room(growing: Path, total: int) -> None:
         raise UserError(f"{growing.parent}: needs {need / 1e9:.1f} GB more, and its disk has {free / 1e9:.1f} GB left")
 
 
-def unpack_imagenet(archives: Path, out: Path, workers: int) -> None:
-    """Unpack the archives in a folder, and say which are missing.
+def unpack_imagenet(archives: Path, out: Path, workers: int, link: bool = False) -> None:
+    """Unpack the archives in a folder, or sort the images in it, and say what is missing.
+
+    Args:
+        archives: Has what :func:`find_sources` looks for.
+        out: Gets train/ and val/.
+        workers: Threads.
+        link: Make symbolic links to images that lie unpacked, not copies.
 
     Raises:
-        UserError: none is there, or as :func:`_unpack_split`.
+        UserError: nothing is there, or as :func:`_unpack_split`.
     """
     if not archives.is_dir():
         raise UserError(f"--archives: found {str(archives)!r}; allowed: the folder with the archives")
-    found = {split: _find(archives, split) for split in ARCHIVES}
+    found = {split: find_sources(archives, split) for split in ARCHIVES}
     if not any(found.values()):
-        lines = "; ".join(f"{split}: {' or '.join(names)}" for split, names in ARCHIVES.items())
+        lines = "; ".join(f"{split}: {', '.join(names)} or {split}/" for split, names in ARCHIVES.items())
         raise UserError(
-            f"{archives}: holds none of ImageNet's archives. Expected {lines}; for {ARCHIVES['val'][0]} also {DEVKIT} "
-            f"or {WNIDS}"
+            f"{archives}: holds none of ImageNet's archives. Expected {lines}, there or in {TREES[-3]}; for validation "
+            f"images in no class folder also {KIT}, {SOLUTION} or {WNIDS}"
         )
     labels = read_validation_labels(archives)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with _alone(out):
-            for split, archive in found.items():
-                if archive is None:
+            for split, sources in found.items():
+                if not sources:
                     print(f"{split}: not made, for {archives} has no {' or '.join(ARCHIVES[split])}")
                     continue
-                record = _unpack_split(split, archive, labels, out, workers)
+                known = labels, known_order(labels.names, out)
+                record = _unpack_split(sources, known, out / split, workers, link)
                 print(
                     f"{out / split}: {record['images']:,} images of {record['classes']:,} classes, "
-                    f"{record['bytes'] / 1e9:.1f} GB{'' if record['new'] else ' (already there)'}"
+                    f"{record['bytes'] / 1e9:.1f} GB{', linked' if record.get('links') else ''}"
+                    f"{'' if record['new'] else ' (already there)'}"
                 )
-            if labels and labels.names:
+            if labels.names:
                 write_class_names(out, labels.names)
                 print(f"{out / NAMES_FILE}: the names of {len(labels.names):,} classes")
     except OSError as error:  # a full disk among them
         raise UserError(
             f"{error.filename or out}: {error.strerror or error}; what is whole stays, so mend it and start again"
         ) from None
-
-
-def _find(archives: Path, split: str) -> Path | None:
-    places = [archives / name for name in ARCHIVES[split]] + [archives / split / name for name in ARCHIVES[split]]
-    return next((path for path in places if path.is_file()), None)
 
 
 @contextmanager

@@ -18,13 +18,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from hlg.data.decode import FORMATS, UnreadableImageError, open_rgb
+from hlg.data.imagenet.layout import IMAGENET_ORDER
 from hlg.data.index import SPLITS, ImageIndex, dataset_hash, label_order, scan
 from hlg.errors import UserError
 
-# ImageNet-2012: images of each split, classes, validation images of a class, hash of the class folders in order.
+# ImageNet-2012: images of each split, classes, validation images of a class.
 IMAGENET_IMAGES = {"train": 1_281_167, "val": 50_000}
 IMAGENET_CLASSES, IMAGENET_VAL_PER_CLASS = 1000, 50
-IMAGENET_ORDER = "sha256:70002b0ff5de60a3a17a82dbfcff291931f96225ddf941ad2e182fc39e183d15"
 ORIENTATION = 274  # EXIF's tag; 1 is upright
 AHEAD = 1000  # images under way at once
 

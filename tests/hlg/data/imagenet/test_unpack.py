@@ -1,4 +1,4 @@
-"""ImageNet's archives into class folders: straight out of them, whole or not at all, and nothing hostile."""
+"""ImageNet into class folders, as people have it: straight out of archives, whole or not at all, nothing hostile."""
 
 import io
 import json
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,9 +17,9 @@ import pytest
 from scipy.io import savemat
 
 from hlg.data.class_names import class_names_beside
-from hlg.data.imagenet import devkit, unpack
+from hlg.data.imagenet import labels, layout, unpack
 from hlg.data.imagenet.__main__ import main
-from hlg.data.index import scan
+from hlg.data.index import label_order, scan
 from hlg.errors import UserError
 from hlg.files import PARTIAL
 from tests.support.archives import files_in, tar_of
@@ -39,7 +40,11 @@ CLASS_TARS = {
 PUBLISHED = tar_of(CLASS_TARS)  # an archive of archives
 
 
-def kit() -> bytes:
+WNIDS = "".join(f"{wnid}\n" for wnid in VAL_CLASSES)
+MAPPING = "".join(f"{wnid} {name}\n" for wnid, name in zip(CLASSES, NAMES, strict=True))
+
+
+def kit(root: str) -> dict[str, bytes]:
     """The development kit: its ids follow another order than the classes' names, and not all are leaves."""
     ids = {CLASSES[2]: 1, CLASSES[0]: 2, CLASSES[1]: 3}
     rows = [(ids[wnid], wnid, name, 0) for wnid, name in zip(CLASSES, NAMES, strict=True)]
@@ -47,19 +52,24 @@ def kit() -> bytes:
     meta = io.BytesIO()
     savemat(meta, {"synsets": np.array([*rows, (4, "n00001740", "entity", 3)], columns)})
     truth = "".join(f"{ids[wnid]}\n" for wnid in VAL_CLASSES).encode()
-    return tar_of({"kit/data/meta.mat": meta.getvalue(), f"kit/data/{devkit.TRUTH}": truth}, "w:gz")
+    return {f"{root}{labels.META}": meta.getvalue(), f"{root}{labels.TRUTH}": truth}
 
 
-KIT = kit()
+KIT = tar_of({**kit("kit/data/"), "kit/readme.txt": b""}, "w:gz")
 
 
 @pytest.fixture
 def archives(tmp_path: Path) -> Path:
     folder = tmp_path / "archives"
     folder.mkdir()
-    for name, content in ((TRAIN_TAR, PUBLISHED), (VAL_TAR, tar_of(VAL)), (devkit.DEVKIT, KIT)):
-        (folder / name).write_bytes(content)
+    write(folder, {TRAIN_TAR: PUBLISHED, VAL_TAR: tar_of(VAL), labels.WNIDS: WNIDS.encode()})
     return folder
+
+
+def write(folder: Path, files: Mapping[str, bytes | bytearray]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
 
 
 @pytest.fixture
@@ -83,6 +93,8 @@ def error_of(archives: Path, out: Path) -> str:
 def test_the_published_archives_become_class_folders_with_names_once(
     archives: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (archives / labels.WNIDS).unlink()
+    (archives / labels.KIT).write_bytes(KIT)
     before = files_in(archives)
     unpack.unpack_imagenet(archives, out, 2)
     assert (images_in(out / "train"), images_in(out / "val")) == (TRAIN, VAL_FOLDERS)
@@ -96,13 +108,11 @@ def test_the_published_archives_become_class_folders_with_names_once(
     assert capsys.readouterr().out.count("(already there)") == 2
 
 
-def test_one_split_is_made_without_the_others_archive_and_a_list_of_classes_does_instead_of_the_kit(
+def test_one_split_is_made_without_the_others_archive(
     archives: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (archives / TRAIN_TAR).unlink()
-    (archives / devkit.DEVKIT).unlink()
-    (archives / "val_wnids.txt").write_text("\n".join(VAL_CLASSES) + "\n")
-    (archives / "LOC_synset_mapping.txt").write_text(f"{CLASSES[0]} {NAMES[0]}\n")
+    (archives / "LOC_synset_mapping.txt").write_text(MAPPING.splitlines()[0])
     unpack.unpack_imagenet(archives, out, 2)
     assert not (out / "train").exists()
     assert "train: not made, for" in capsys.readouterr().out
@@ -110,18 +120,88 @@ def test_one_split_is_made_without_the_others_archive_and_a_list_of_classes_does
     assert class_names_beside(out / "val") == {CLASSES[0]: NAMES[0]}
 
 
-def test_the_archives_that_are_usual_in_clouds_do_as_well(tmp_path: Path, out: Path) -> None:
-    (tmp_path / "train").mkdir()
-    (tmp_path / "train/imagenet_train.tar").write_bytes(tar_of({f"./train/{k}": v for k, v in TRAIN.items()}))
-    (tmp_path / "imagenet_val.tar").write_bytes(tar_of(VAL_FOLDERS))
+def under(root: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {f"{root}/{name}": content for name, content in files.items()}
+
+
+FLAT = under("val", VAL)
+LIST = {labels.WNIDS: WNIDS.encode()}
+BOXES = "".join(f"{name[:-5]},{wnid} 1 2 3 4 {wnid} 5 6 7 8 \n" for name, wnid in zip(VAL, VAL_CLASSES, strict=True))
+KAGGLE = {labels.SOLUTION: f"ImageId,PredictionString\n{BOXES}".encode()}
+HUGGING = {
+    f"train_images_{i}.tar.gz": tar_of(
+        {f"{name.split('/')[1][:-5]}_{name.split('/')[0]}.JPEG": TRAIN[name] for name in sorted(TRAIN)[i::5]}, "w:gz"
+    )
+    for i in range(5)
+}
+HUGGING_VAL = {f"{path.split('/')[1][:-5]}_{path.split('/')[0]}.JPEG": image for path, image in VAL_FOLDERS.items()}
+
+
+@pytest.mark.parametrize(
+    ("files", "splits"),
+    [
+        pytest.param({"train/imagenet_train.tar": tar_of(under("./train", TRAIN))}, ["train"], id="a cloud's train"),
+        pytest.param({"imagenet_val.tar": tar_of(VAL_FOLDERS)}, ["val"], id="a cloud's val"),
+        pytest.param({"imagenet_val.tar": tar_of(FLAT), **LIST}, ["val"], id="all images in one folder of an archive"),
+        pytest.param({**FLAT, **kit("")}, ["val"], id="flat, with the kit's files"),
+        pytest.param({**FLAT, **kit("ILSVRC2012_devkit_t12/data/")}, ["val"], id="flat, with the kit unpacked"),
+        pytest.param({**FLAT, "val/val_wnids.txt": b"\xef\xbb\xbf" + WNIDS.replace("\n", "\r\n").encode() + b"\r\n"},
+                     ["val"], id="flat, with a list that Windows wrote"),
+        pytest.param({**CLASS_TARS, **FLAT, **KAGGLE}, ["train", "val"], id="loose archives of classes"),
+        pytest.param(under("train", CLASS_TARS), ["train"], id="archives of classes in train"),
+        pytest.param({**under("ILSVRC/Data/CLS-LOC", {**under("train", TRAIN), **FLAT, "test/1.JPEG": b"1"}),
+                      **KAGGLE, "ILSVRC/ImageSets/CLS-LOC/val.txt": b"ILSVRC2012_val_00000001 1\n"},
+                     ["train", "val"], id="Kaggle"),
+        pytest.param({**under("data", HUGGING), "data/val_images.tar.gz": tar_of(HUGGING_VAL, "w:gz")},
+                     ["train", "val"], id="Hugging Face"),
+    ],
+)  # fmt: skip
+def test_the_layouts_that_people_have_become_class_folders(
+    files: dict[str, bytes], splits: list[str], tmp_path: Path, out: Path
+) -> None:
+    write(tmp_path, files)
     unpack.unpack_imagenet(tmp_path, out, 2)
-    assert (images_in(out / "train"), images_in(out / "val")) == (TRAIN, VAL_FOLDERS)
+    made = {split: images_in(out / split) for split in splits}
+    assert made == {split: {"train": TRAIN, "val": VAL_FOLDERS}[split] for split in splits}
+    assert files_in(tmp_path).items() >= files.items()
+
+
+def test_the_numbers_of_imagenet_v2_are_labels_in_the_order_of_imagenets_classes(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"imagenetv2-x-format-val/{label}/{name}": image for label in range(3) for name, image in VAL.items()}
+    (tmp_path / "imagenetv2-x.tar.gz").write_bytes(tar_of(files, "w:gz"))
+    (tmp_path / "LOC_synset_mapping.txt").write_text(MAPPING)  # of three classes, so not ImageNet's
+    assert "/0/ILSVRC2012_val_00000001.JPEG' lies in the folder of a label, and nothing says" in error_of(tmp_path, out)
+    monkeypatch.setattr(layout, "IMAGENET_ORDER", label_order(CLASSES))
+    unpack.unpack_imagenet(tmp_path, out, 2)
+    assert images_in(out / "val") == {f"{wnid}/{name}": VAL[name] for wnid in CLASSES for name in VAL}
+
+
+def test_images_that_lie_unpacked_are_linked_where_asked(
+    archives: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (archives / VAL_TAR).unlink()
+    write(archives, FLAT)
+    assert main(["--archives", str(archives), "--out", str(out), "--link"]) == 0
+    assert images_in(out / "val") == VAL_FOLDERS
+    assert {path.readlink() for path in out.rglob("ILSVRC*")} == {archives / name for name in FLAT}
+    said = capsys.readouterr().out
+    assert "0.0 GB, linked" in said
+    assert f"{TRAIN_TAR}: written out, for only images that lie unpacked can be linked" in said
+    assert not [path for path in (out / "train").rglob("*") if path.is_symlink()]
+
+
+def test_a_data_set_is_not_sorted_into_itself(tmp_path: Path) -> None:
+    write(tmp_path, {**FLAT, **LIST})
+    assert "val: is there already, and was not made of" in error_of(tmp_path, tmp_path)
 
 
 # Killed, and resumed
 
 
 def test_a_killed_run_leaves_no_split_and_is_resumed_without_mindspore(archives: Path, out: Path) -> None:
+    (archives / VAL_TAR).unlink()
     many = {f"n{c:08d}.tar": tar_of({f"n{c:08d}_{i}.JPEG": os.urandom(4000) for i in range(40)}) for c in range(100)}
     (archives / TRAIN_TAR).write_bytes(tar_of(many))
     options = ("--archives", archives, "--out", out)
@@ -183,33 +263,50 @@ def test_too_little_room_is_said_before_anything_is_written(
 def test_a_folder_without_archives_is_told_what_is_expected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--archives", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
-    assert all(name in said for name in (TRAIN_TAR, VAL_TAR, "imagenet_train.tar", devkit.DEVKIT, devkit.WNIDS))
+    assert all(name in said for name in (TRAIN_TAR, VAL_TAR, "imagenet_train.tar", labels.KIT, labels.WNIDS))
     assert not (tmp_path / "out").exists()
 
 
 NO_TABLE = {"x/data/meta.mat": b"no table"}
+TRUTH = {f"x/data/{labels.TRUTH}": b"1\n"}
 
 
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        (devkit.DEVKIT, None, f"{VAL_TAR}: its images lie in no class folder, and nothing beside it says what they"),
-        (devkit.WNIDS, "\n".join([*VAL_CLASSES, CLASSES[0]]).encode(), "holds 6 images in no class folder, but "),
-        (devkit.WNIDS, b"tench\nn01440764", "val_wnids.txt:1: found 'tench'"),
-        (devkit.DEVKIT, KIT[:200], f"{devkit.DEVKIT}: damaged or no archive"),
-        (devkit.DEVKIT, tar_of({**NO_TABLE, f"x/data/{devkit.TRUTH}": b"1\n"}, "w:gz"), "meta.mat is not the kit's"),
-        (devkit.DEVKIT, tar_of(NO_TABLE, "w:gz"), f"{devkit.DEVKIT}: holds no data/{devkit.TRUTH}"),
+        (labels.WNIDS, "\n".join([*VAL_CLASSES, CLASSES[0]]), "holds 6 images in no class folder, but "),
+        (labels.WNIDS, "tench\nn01440764", "val_wnids.txt:1: found 'tench'"),
+        (labels.WNIDS, f"{CLASSES[0]}\n\n{CLASSES[0]}", "val_wnids.txt:2: found ''"),
+        (labels.SOLUTION, BOXES.replace("00000006", "00000007"), "'ILSVRC2012_val_00000006.JPEG' is an image that "),
+        (labels.SOLUTION, BOXES + BOXES, "LOC_val_solution.csv:7: found 'ILSVRC2012_val_00000001,n01440764"),
+        (labels.SOLUTION, BOXES.replace("n01440764 5", "n01443537 5"), "LOC_val_solution.csv:1: found 'ILSVRC2012_val"),
+        (labels.TRUTH, "1\n", f"{labels.TRUTH}: there is no data/meta.mat with it"),
+        (labels.KIT, KIT[:200], f"{labels.KIT}: damaged after"),
+        (
+            labels.KIT,
+            tar_of({**NO_TABLE, **TRUTH}, "w:gz"),
+            "data/meta.mat is not the kit's table of classes (Mat file",
+        ),
+        (labels.KIT, tar_of(NO_TABLE, "w:gz"), f"{labels.KIT}: there is no data/{labels.TRUTH} with it"),
     ],
 )
 def test_classes_of_validation_images_that_are_missing_or_do_not_fit_are_named(
-    archives: Path, out: Path, name: str, content: bytes | None, said: str
+    archives: Path, out: Path, name: str, content: str | bytes, said: str
 ) -> None:
-    if content is None:
-        (archives / name).unlink()
-    else:
-        (archives / name).write_bytes(content)
+    (archives / labels.WNIDS).unlink()
+    assert f"{VAL_TAR}: 'ILSVRC2012_val_00000001.JPEG' lies in no class folder, and nothing" in error_of(archives, out)
+    (archives / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     assert said in error_of(archives, out)
     assert not (out / "val").exists()
+
+
+@pytest.mark.parametrize(("place", "byte"), [(721, 3), (527, 196)], ids=["a segmentation fault", "all memory"])
+def test_a_wrong_byte_in_the_kits_table_brings_down_its_reader_alone(place: int, byte: int, tmp_path: Path) -> None:
+    files = kit("")
+    table = bytearray(files[labels.META])
+    table[place] = byte
+    write(tmp_path, {**FLAT, labels.TRUTH: files[labels.TRUTH], labels.META: table})
+    assert "data/meta.mat is not the kit's table of classes (" in error_of(tmp_path, tmp_path / "out")
 
 
 # Damaged and hostile
@@ -217,8 +314,8 @@ def test_classes_of_validation_images_that_are_missing_or_do_not_fit_are_named(
 
 def with_zeros_in_the_middle() -> bytes:
     """An archive of four classes, of which the second's header is zeros, as at an archive's end."""
-    files = {f"{i}.tar": tar_of({f"{i}.JPEG": bytes(600_000)}) for i in range(4)}
-    start = 512 + len(files["0.tar"])
+    files = {f"n0000000{i}.tar": tar_of({f"{i}.JPEG": bytes(600_000)}) for i in range(4)}
+    start = 512 + len(files["n00000000.tar"])
     content = tar_of(files)
     return content[:start] + bytes(512) + content[start + 512 :]
 
@@ -227,8 +324,8 @@ def with_zeros_in_the_middle() -> bytes:
     ("content", "said"),
     [
         (PUBLISHED[: len(PUBLISHED) // 2], ": 'n0"),
-        (tar_of({"n0.tar": CLASS_TARS[f"{CLASSES[1]}.tar"][:-12000]}), f": n0.tar: '{CLASSES[1]}_"),
-        (with_zeros_in_the_middle(), ": damaged after '0.tar' (it ends 1,"),
+        (tar_of({"n01440764.tar": CLASS_TARS[f"{CLASSES[1]}.tar"][:-12000]}), f": n01440764.tar: '{CLASSES[1]}_"),
+        (with_zeros_in_the_middle(), ": damaged after 'n00000000.tar' (it ends 1,"),
     ],
     ids=["cut off", "cut off in a class", "zeros in the middle"],
 )
@@ -251,28 +348,32 @@ def hostile(name: str = "n01440764/x.JPEG", size: int = 4, **facts: object) -> b
     ("members", "said"),
     [
         (hostile("../x.JPEG"), "leads out"),
-        (hostile("n01/../../x.JPEG"), "leads out"),
+        (hostile("n01440764/../../x.JPEG"), "leads out"),
         (hostile("/etc/x.JPEG"), "leads out"),
         (hostile(type=tarfile.SYMTYPE, linkname="/etc/passwd"), "a link"),
         (hostile(type=tarfile.LNKTYPE, linkname="other"), "a link"),
         (hostile(type=tarfile.CHRTYPE), "a device"),
         (hostile(type=tarfile.BLKTYPE), "a device"),
         (hostile(type=tarfile.FIFOTYPE), "a pipe"),
-        (hostile(size=1 << 40), "is cut off"),
+        (hostile(size=5000), "is cut off"),
+        (hostile(size=1 << 40), "it has 1,099,511,627,776 bytes, and no image more than"),
         (hostile(size=0), "is empty"),
-        (hostile("n01\n/x.JPEG"), "none for a file"),
-        (hostile("n01/..\\x.JPEG"), "none for a file"),
-        (hostile("n01/" + "x" * 300), "none for a file"),
+        (hostile("n01440764\n/x.JPEG"), "none for a file"),
+        (hostile("n01440764/..\\x.JPEG"), "none for a file"),
+        (hostile("n01440764/" + "x" * 300), "none for a file"),
         (hostile(".train/x.JPEG"), "would be hidden"),
-        (hostile("n01/x.sh"), "neither an image nor the archive of a class"),
+        (hostile("n01440764/x.sh"), "neither an image nor the archive of a class"),
         (hostile("././@LongLink", 1 << 30, type=tarfile.GNUTYPE_LONGNAME), "(a header of 1,073,741,824 bytes)"),
-        (hostile("n01/x.JPEG") + hostile("./n01/x.JPEG"), "'./n01/x.JPEG': refused, the name is there twice"),
-        (hostile("a/n01/x.JPEG") + hostile("b/n01/x.JPEG"), "'n01/x.JPEG': refused, it would be written twice"),
+        (hostile() + hostile("./n01440764/x.JPEG"), "'./n01440764/x.JPEG': refused, the name is there twice"),
+        (hostile("a/n01440764/x.JPEG") + hostile(), "'n01440764/x.JPEG': refused, it would be written twice"),
+        (hostile("n01440764.tar") + hostile(), "'n01440764.tar': refused, an archive of a class beside images"),
+        (tar_of({"many.tar": b"1"}), "'many.tar': refused, it is an archive, but not that of a class"),
         (
-            tar_of({"n01.tar": hostile("x.JPEG", type=tarfile.SYMTYPE, linkname="/etc/passwd")}),
-            "n01.tar: 'x.JPEG': refused, it is a link",
+            tar_of({"n01440764.tar": hostile("x.JPEG", type=tarfile.SYMTYPE, linkname="/etc/passwd")}),
+            "n01440764.tar: 'x.JPEG': refused, it is a link",
         ),
-        (tar_of({"n01.tar": tar_of({"x.sh": b"1"})}), "n01.tar: 'x.sh': refused, it is no image of a class"),
+        (tar_of({"n01440764.tar": tar_of({"x.sh": b"1"})}), "n01440764.tar: 'x.sh': refused, it is neither an image"),
+        (tar_of({"n01440764.tar": tar_of({"a/x.JPEG": b"1"})}), "'a/x.JPEG': refused, it is no image of a class"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
