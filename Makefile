@@ -14,11 +14,12 @@ RUNS   ?= results/runs
 # A recipe; if empty, configs/hlg_mobile.yml or the target's own.
 CONFIG ?=
 
-# A folder with ImageNet's train/ and val/; the folder of its archives, and the one to unpack them to; where
-# make imagenet-verify puts its report, if not beside the data.
+# A folder with ImageNet's train/ and val/; the folder of its archives or unsorted images, the one to sort them into, and
+# 1 to link unpacked images, not copy them; where make imagenet-verify puts its report, if not beside the data.
 IMAGENET   ?=
 ARCHIVES   ?=
 OUT        ?=
+LINK       ?=
 REPORT     ?=
 # Weights, and images for make predict.
 PRETRAINED ?=
@@ -99,7 +100,7 @@ tiny-data: setup ## Draw the tiny data set, or carve it out of ImageNet: IMAGENE
 
 ##@ The real data
 
-imagenet: setup ## Unpack ImageNet into class folders, resumable: ARCHIVES=/downloads OUT=/data/imagenet
+imagenet: setup ## Unpack or sort ImageNet into class folders, resumable: ARCHIVES=/downloads OUT=/data/imagenet LINK=1
 	@$(START) imagenet
 imagenet-verify: setup ## Verify every image of a data set: IMAGENET=/path, and REPORT=folder where it is read-only
 	@$(START) imagenet-verify

@@ -19,7 +19,9 @@ if [[ ${1:-} == --ranks ]]; then
 fi
 device=${DEVICE:-cpu}
 config=${CONFIG:-configs/hlg_mobile.yml}
-[[ $CONTAINER =~ ^[01]?$ ]] || fail "CONTAINER: found '$CONTAINER'; allowed: 0 or 1"
+for name in CONTAINER LINK; do
+  [[ ${!name} =~ ^[01]?$ ]] || fail "$name: found '${!name}'; allowed: 0 or 1"
+done
 [[ $AMP =~ ^O[023]$ ]] || fail "AMP: found '$AMP'; allowed: O0, O2 or O3"
 [[ $device =~ ^(cpu|gpu|ascend)$ ]] || fail "DEVICE: found '$device'; allowed: cpu, gpu or ascend"
 for name in NODES RANKS; do
@@ -115,7 +117,9 @@ tiny_data() {
 
 imagenet() {
   writes=("$OUT") reads=("$ARCHIVES")
-  python -m hlg.data.imagenet --archives "$ARCHIVES" --out "$OUT"
+  local link=()
+  [[ $LINK != 1 ]] || link=(--link)
+  python -m hlg.data.imagenet --archives "$ARCHIVES" --out "$OUT" "${link[@]}"
 }
 
 imagenet_verify() {

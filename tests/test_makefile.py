@@ -48,8 +48,8 @@ eval-gpu CONTAINER=0 PRETRAINED=hlg.ckpt IMAGENET=/data
     {LAUNCH} hlg.eval --pretrained hlg.ckpt {RECIPE} {RUNS} {DATA} --device_target GPU --amp_level O0
 eval-cpu CONFIG=hlg_eval.yml
     {LAUNCH} hlg.eval --config_path hlg_eval.yml {RUNS} --device_target CPU --amp_level O0
-imagenet ARCHIVES=/downloads OUT=/data/imagenet
-    {PYTHON} hlg.data.imagenet --archives /downloads --out /data/imagenet
+imagenet ARCHIVES=/downloads OUT=/data/imagenet LINK=1
+    {PYTHON} hlg.data.imagenet --archives /downloads --out /data/imagenet --link
 imagenet-verify IMAGENET=/data REPORT=here
     {PYTHON} hlg.data.imagenet.verify --imagenet /data --report here
 predict IMAGES='a.jpg b.jpg' PRETRAINED=hlg.ckpt IMAGENET=/data
