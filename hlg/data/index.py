@@ -46,7 +46,7 @@ def scan(root: str | Path, class_num: int) -> ImageIndex:
     classes, stray = list(found.folders), found.stray
     if not classes:
         images = any(name.lower().endswith(IMAGE_SUFFIXES) for name in stray)
-        hint = "the images lie in it directly: sort them into one folder a class" if images else "it has none"
+        hint = "the images lie in it directly: sort them into one (make imagenet)" if images else "it has none"
         raise UserError(f"{root}: expected one folder a class (like n01440764), but {hint}")
     if len(classes) > class_num:
         raise UserError(
@@ -72,6 +72,14 @@ def scan(root: str | Path, class_num: int) -> ImageIndex:
         )
 
     warnings = []
+    shifted = [label for label, name in enumerate(classes) if name.isdecimal() and int(name) != label]
+    if shifted:
+        warnings.append(
+            f"{root}: label {shifted[0]} is the folder {classes[shifted[0]]}, for names are sorted, not numbers; "
+            "ImageNet-V2's folders are numbered by label, so sort them by make imagenet"
+        )
+    if len(classes) == 1:
+        warnings.append(f"{root}: has one class folder, {classes[0]}, so all images have label 0")
     if stray:
         warnings.append(f"{root}: {len(stray)} ignored beside the class folders, such as {stray[0]}")
     if inside:

@@ -36,14 +36,30 @@ def test_images_are_told_by_their_extension_in_any_case(tmp_path: Path) -> None:
 
 
 def test_stray_files_are_counted_and_named_in_a_warning_but_for_hidden_ones(tmp_path: Path) -> None:
-    make_files(tmp_path, "notes.txt", "list.csv", "a/1.JPEG", "a/readme.txt", "a/deeper/2.JPEG")
+    make_files(tmp_path, "notes.txt", "list.csv", "b/1.JPEG", "a/1.JPEG", "a/readme.txt", "a/deeper/2.JPEG")
     make_files(tmp_path, ".DS_Store", ".cache/1.JPEG", "a/._1.JPEG")
     (tmp_path / "a/dangling.JPEG").symlink_to(tmp_path / "gone")
     index = scan(tmp_path, class_num=10)
-    assert (index.classes, index.files) == (("a",), ("a/1.JPEG",))
+    assert (index.classes, index.files) == (("a", "b"), ("a/1.JPEG", "b/1.JPEG"))
     beside, inside = index.warnings
     assert "2 ignored beside the class folders, such as list.csv" in beside
     assert "3 ignored in class folders that are no images, such as a/dangling.JPEG" in inside
+
+
+@pytest.mark.parametrize(
+    ("folders", "said"),
+    [
+        (["0", "1", "2", "10"], "label 2 is the folder 10, for names are sorted, not numbers"),
+        (["1", "2"], "label 0 is the folder 1, for"),
+        (["val"], "has one class folder, val, so all images have label 0"),
+    ],
+)
+def test_folders_that_are_hardly_the_labels_that_a_reader_expects_are_named(
+    folders: list[str], said: str, tmp_path: Path
+) -> None:
+    make_files(tmp_path, *(f"{name}/1.JPEG" for name in folders))
+    (warning,) = scan(tmp_path, class_num=10).warnings
+    assert said in warning
 
 
 def test_a_linked_class_folder_counts_like_any_other(tmp_path: Path) -> None:
@@ -58,7 +74,7 @@ def test_a_linked_class_folder_counts_like_any_other(tmp_path: Path) -> None:
         (["a/1.JPEG", "b/2.JPEG", "c/3.JPEG"], "3 class folders, but the model has class_num=2 outputs"),
         (["a/1.JPEG", "b/"], r"1 of 2 class folders hold no image .*: b;"),
         (["train/n01/1.JPEG", "val/n01/2.JPEG"], r"train, val; .*point at the folder that holds the class folders"),
-        (["ILSVRC2012_val_00000001.JPEG"], "lie in it directly: sort them into one folder a class"),
+        (["ILSVRC2012_val_00000001.JPEG"], r"lie in it directly: sort them into one \(make imagenet\)"),
         ([], r"expected one folder a class .*but it has none"),
     ],
 )
