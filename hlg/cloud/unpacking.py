@@ -5,6 +5,7 @@ import time
 from pathlib import Path, PurePosixPath
 
 from hlg.data.imagenet.archives import CLASS, OURS, ArchiveMember, list_members, open_members
+from hlg.data.imagenet.labels import KIT
 from hlg.data.index import SPLITS
 from hlg.errors import UserError
 
@@ -30,10 +31,11 @@ def unpack_archives(folder: Path) -> int:
 
 
 def _find_archives(folder: Path) -> list[Path]:
-    """List the archives directly in ``folder``, sorted by name."""
+    """List the archives of images directly in ``folder``, sorted by name."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.name.lower().endswith(ENDINGS) and path.is_file())
+    files = (path for path in folder.iterdir() if path.is_file() and path.name != KIT)
+    return sorted(path for path in files if path.name.lower().endswith(ENDINGS))
 
 
 def _unpack_archive(archive: Path) -> None:

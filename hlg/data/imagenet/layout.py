@@ -143,7 +143,9 @@ def _list_folder(root: Path) -> Iterator[ArchiveMember]:
     for folder in ["", *(name for name in inside if not classes or CLASS.fullmatch(name))]:
         for entry in sorted(os.scandir(root / folder), key=lambda entry: entry.name):
             name = f"{folder}/{entry.name}" if folder else entry.name
-            is_image = entry.name.lower().endswith(IMAGE_SUFFIXES) and not entry.name.startswith(".")
+            if entry.name.startswith("."):
+                continue
+            is_image = entry.name.lower().endswith(IMAGE_SUFFIXES)
             if is_image or (not folder and entry.name in classes):
                 size = entry.stat().st_size
                 if fault := fault_of(name, size):
@@ -152,7 +154,7 @@ def _list_folder(root: Path) -> Iterator[ArchiveMember]:
             elif folder or not entry.is_dir():
                 ignored.append(name)
     if ignored and not classes:
-        print(f"{root}: {len(ignored):,} that are no images are ignored, such as {ignored[0]}")
+        print(f"{root}: {len(ignored):,} ignored that are no images, such as {ignored[0]}")
 
 
 def _targets(
