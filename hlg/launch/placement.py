@@ -1,4 +1,4 @@
-"""RankPlan which ranks run on this machine, on which devices, and how they find each other."""
+"""Plan which ranks run on this machine, on which devices, and how they find each other."""
 
 import argparse
 import socket
