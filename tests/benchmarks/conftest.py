@@ -15,21 +15,14 @@ def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
 
 
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
-    config.stash[NOTES] = [
-        (
-            run["name"].removeprefix("test_").replace("_", " "),
-            f"{run['stats']['median']:.4g}",
-            _notes(run["extra_info"]),
-        )
-        for run in output_json["benchmarks"]
-    ]
+    config.stash[NOTES] = [("what", "median s", "beside it")]
+    for run in output_json["benchmarks"]:
+        notes = ", ".join(f"{name} {value:.4g}" for name, value in run["extra_info"].items())
+        what = run["param"] or run["name"].removeprefix("test_").replace("_", " ")
+        config.stash[NOTES].append((what, f"{run['stats']['median']:.4g}", notes))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if rows := config.stash.get(NOTES, []):
+    if NOTES in config.stash:
         terminalreporter.write_sep("-", "rates and ratios")
-        terminalreporter.write_line(columns([("what", "median s", "beside it"), *rows]))
-
-
-def _notes(found: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+        terminalreporter.write_line(columns(config.stash[NOTES]))

@@ -1,13 +1,9 @@
 """What ImageNet's number of files and a whole training's log take: to list, to list again, to report.
 
-    python -m tests.benchmarks.full_size --out results/benchmarks/epyc_26
-
-Draws a tree of 1,281,167 empty files and the run folder of 300 epochs that kept every step, measures each three times
-in a process of its own, and writes full_size.json to ``--out``. Some minutes; the tree takes as many inodes.
+Of a tree of 1,281,167 empty files and the run folder of 300 epochs that kept every step. Some minutes; the tree takes
+as many inodes.
 """
 
-import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -19,11 +15,9 @@ from typing import Any
 
 from hlg.data.listing import SETTLED_S
 from hlg.record.environment import environment_facts
-from tests.benchmarks.measure import write
 from tests.support.long_run import EPOCHS, STEPS, long_run
 
 FILES, CLASSES = 1_281_167, 1000
-ROUNDS = 3
 SCAN = """
 import sys, time
 from hlg.data.index import scan
@@ -66,22 +60,22 @@ def scanned(root: Path, cache: Path) -> float:
     return float(seconds)
 
 
-def listings(work: Path) -> dict[str, list[float]]:
+def listings(work: Path, rounds: int) -> dict[str, list[float]]:
     """Seconds to list the tree without a kept list, and with it."""
     found: dict[str, list[float]] = {"first_s": [], "again_s": []}
     tree(work / "train")
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         for times in found.values():
             times.append(scanned(work / "train", work / f"cache_{turn}"))
     return found
 
 
-def reports(work: Path) -> dict[str, list[float]]:
+def reports(work: Path, rounds: int) -> dict[str, list[float]]:
     """Seconds from the start to the end of the program, and its memory at most, in MB, without those that draw."""
     folder = long_run(work / "runs")
     command = [sys.executable, "-c", REPORT, "--runs", str(folder.parent), "--out", str(work / "report.md")]
     found: dict[str, list[float]] = {"report_s": [], "report_peak_mb": []}
-    for _ in range(ROUNDS + 1):
+    for _ in range(rounds + 1):
         start = time.perf_counter()
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         found["report_s"].append(time.perf_counter() - start)
@@ -89,19 +83,10 @@ def reports(work: Path) -> dict[str, list[float]]:
     return {name: values[1:] for name, values in found.items()}  # the first one finds no compiled modules
 
 
-def main() -> None:
-    """The program."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", required=True, type=Path, help="folder of this machine")
-    options = parser.parse_args()
+def full_size(rounds: int) -> dict[str, Any]:
+    """Each of these so often, in a process of its own, and their medians."""
     with tempfile.TemporaryDirectory() as folder:
-        found: dict[str, Any] = {**listings(Path(folder)), **reports(Path(folder))}
+        found = {**listings(Path(folder), rounds), **reports(Path(folder), rounds)}
     medians = {name: statistics.median(values) for name, values in found.items()}
-    device = {"target": "CPU", "names": [], "count": 0}
-    counts = {"files": FILES, "steps": EPOCHS * STEPS}
-    write(options.out, "full_size", {**counts, "median": medians, **found, "environment": environment_facts(device)})
-    print(json.dumps(medians, indent=1))
-
-
-if __name__ == "__main__":
-    main()
+    environment = environment_facts({"target": "CPU", "names": [], "count": 0})
+    return {"files": FILES, "steps": EPOCHS * STEPS, "median": medians, **found, "environment": environment}

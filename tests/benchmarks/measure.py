@@ -2,10 +2,12 @@ r"""Our speeds and those of the peers, by turns, and where the time of our step 
 
     python -m tests.benchmarks.measure --torch /venv/bin/python --published models/research/cv/hlg \
         --photos FOLDER --out results/benchmarks/xeon
+    python -m tests.benchmarks.measure startup --out results/benchmarks/xeon
 
 ``--torch`` is a Python with PyTorch, ``--published`` the folder of the published code, whose modules want easydict
 (PYTHONPATH), ``--photos`` a folder of class folders with photographs. ``--out`` is the folder of this machine;
-half an hour on two cores that have nothing else to do.
+half an hour on two cores that have nothing else to do. One of the files alone by its name. Wants data/tiny as well
+(make tiny-data).
 """
 
 import argparse
@@ -26,15 +28,18 @@ from typing import Any
 import numpy as np
 
 from repro.bench.pacing import pace_programs, summarize_turns
+from tests.benchmarks.full_size import full_size
+from tests.benchmarks.startup import startup
 
 PEERS = Path("tests/benchmarks/peers")
 BATCH = 8
 CORES = len(os.sched_getaffinity(0))
+TURNS, ROUNDS = 8, 3  # of what is measured by turns, and of all else
 PROFILED_STEPS = 10
 COPIED = 2**29  # bytes of all arrays that are copied: more than any cache
 
 
-def by_turns(what: str, torch: str, published: Path, rounds: int, out: Path) -> None:
+def by_turns(what: str, torch: str, published: Path) -> dict[str, Any]:
     """Forward or step: ours, with fused kernels too, PyTorch's and the published one's; what ours says of itself."""
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder) / "own.json"
@@ -49,23 +54,21 @@ def by_turns(what: str, torch: str, published: Path, rounds: int, out: Path) -> 
                 *("--code", str(published), "--batch", batch),
             ],
         }
-        times = pace_programs({name: shlex.join(command) for name, command in commands.items()}, rounds)
-        found = {"programs": summarize_turns(times), "ours": json.loads(own.read_text()), "PyTorch": _pytorch(torch)}
-        write(out, what, found)
+        times = pace_programs({name: shlex.join(command) for name, command in commands.items()}, TURNS)
+        return {"programs": summarize_turns(times), "ours": json.loads(own.read_text()), "PyTorch": _pytorch(torch)}
 
 
 def _pytorch(torch: str) -> dict[str, Any]:
     """Its version, and the threads that it takes by itself."""
     asked = "import json, torch; print(json.dumps({'version': torch.__version__, 'threads': torch.get_num_threads()}))"
     done = subprocess.run([torch, "-c", asked], check=True, capture_output=True, text=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return json.loads(done.stdout)
 
 
-def measured_input(photos: Path, rounds: int, out: Path) -> None:
+def measured_input(photos: Path) -> dict[str, Any]:
     """Images a second of the whole training input, ours and as published, one process after the other, by turns."""
     ours, published = [], []
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         ours.append(_bench("input", 4, f"--dataset_path={photos}", f"--train_num_workers={CORES}"))
         published.append(_published_input(photos))
     rates = [found["images"] / found["seconds"] for found in published]
@@ -76,7 +79,7 @@ def measured_input(photos: Path, rounds: int, out: Path) -> None:
         "published_images_per_s": statistics.median(rates),
         "ratio": statistics.median(ratios),
     }
-    write(out, "input", {"workers": CORES, **medians, "ratios": ratios, "ours": ours, "published": published})
+    return {"workers": CORES, **medians, "ratios": ratios, "ours": ours, "published": published}
 
 
 def _published_input(photos: Path) -> dict[str, Any]:
@@ -85,22 +88,21 @@ def _published_input(photos: Path) -> dict[str, Any]:
     for _ in range(5):
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode == 0:
-            found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-            return found
+            return json.loads(done.stdout.splitlines()[-1])
         if "addition of variable(x1 and x2) of Gamma" not in done.stderr:
             break
     raise SystemExit(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stderr}")
 
 
-def evaluation(rounds: int, out: Path) -> None:
+def evaluation() -> dict[str, Any]:
     """Images a second of an evaluation from files, beside those of the forward pass alone, by turns."""
-    pairs = [(_bench("evaluate", 5), _bench("forward", 20)) for _ in range(rounds)]
+    pairs = [(_bench("evaluate", 5), _bench("forward", 20)) for _ in range(ROUNDS)]
     medians = {
         "images_per_s": statistics.median(found["images_per_s"] for found, _ in pairs),
         "forward_images_per_s": statistics.median(alone["images_per_s"] for _, alone in pairs),
         "ratio": statistics.median(found["images_per_s"] / alone["images_per_s"] for found, alone in pairs),
     }
-    write(out, "evaluate", {**medians, "pairs": pairs})
+    return {**medians, "pairs": pairs}
 
 
 def _bench(what: str, steps: int, *keys: str) -> dict[str, Any]:
@@ -108,16 +110,15 @@ def _bench(what: str, steps: int, *keys: str) -> dict[str, Any]:
         file = Path(folder) / "found.json"
         command = [sys.executable, "-m", "hlg.bench", what, "--steps", str(steps), "--json", str(file)]
         subprocess.run([*command, f"--batch_size={BATCH}", f"--eval_num_workers={CORES}", *keys], check=True)
-        found: dict[str, Any] = json.loads(file.read_text())
-        return found
+        return json.loads(file.read_text())
 
 
-def profiles(rounds: int, out: Path) -> None:
+def profiles() -> dict[str, Any]:
     """Milliseconds of each operator of a step, plain and with fused kernels by turns, and the rate of copies."""
     kinds = {"ours": (), "fused": ("--graph_kernel=1",)}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
     copied, uncapped = [], []
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         copied.append(copy_rate())
         uncapped.append(uncapped_product_rate())
         for name, keys in kinds.items():
@@ -126,8 +127,7 @@ def profiles(rounds: int, out: Path) -> None:
                 with (Path(folder) / "operators.csv").open(encoding="utf-8", newline="") as lines:
                     took = {row["operator"]: float(row["total_ms"]) / PROFILED_STEPS for row in csv.DictReader(lines)}
             found[name].append({"step": step, "operators_ms": took})
-    rates = {"copied_bytes_per_s": max(copied), "uncapped_product_flops_per_s": max(uncapped)}
-    write(out, "profile", {**rates, **found})
+    return {"copied_bytes_per_s": max(copied), "uncapped_product_flops_per_s": max(uncapped), **found}
 
 
 def uncapped_product_rate() -> float:
@@ -153,30 +153,28 @@ def copy_rate() -> float:
     return 2 * sum(array.nbytes for array in arrays) / min(times)
 
 
-def write(out: Path, what: str, found: dict[str, Any]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / f"{what}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--torch", required=True)
-    parser.add_argument("--published", required=True, type=Path)
-    parser.add_argument("--photos", required=True, type=Path)
-    parser.add_argument("--out", required=True, type=Path)
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--only", choices=("forward", "step", "evaluate", "input", "profile"), help="one of the files")
-    options = parser.parse_args()
-    measurements: dict[str, Callable[[], None]] = {
-        "forward": lambda: by_turns("forward", options.torch, options.published, options.rounds, options.out),
-        "step": lambda: by_turns("step", options.torch, options.published, options.rounds, options.out),
-        "evaluate": lambda: evaluation(3, options.out),
-        "input": lambda: measured_input(options.photos, 3, options.out),
-        "profile": lambda: profiles(3, options.out),
+    measurements: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+        "forward": lambda given: by_turns("forward", given.torch, given.published),
+        "step": lambda given: by_turns("step", given.torch, given.published),
+        "evaluate": lambda _: evaluation(),
+        "input": lambda given: measured_input(given.photos),
+        "profile": lambda _: profiles(),
+        "startup": lambda _: startup(ROUNDS),
+        "full_size": lambda _: full_size(ROUNDS),
     }
-    for what, measure in measurements.items():
-        if options.only in (None, what):
-            measure()
+    alone = {"evaluate", "profile", "startup", "full_size"} & set(sys.argv)  # without a peer
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=measurements, help="one of the files")
+    parser.add_argument("--torch", required=not alone)
+    parser.add_argument("--published", required=not alone, type=Path)
+    parser.add_argument("--photos", required=not alone, type=Path)
+    parser.add_argument("--out", required=True, type=Path)
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    for what in [given.what] if given.what else measurements:
+        found = measurements[what](given)
+        (given.out / f"{what}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,6 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -42,29 +40,6 @@ _TENSOR = re.compile(r"<(?:Ref\[)?Tensor\[(?P<type>\w+)\]\]?, \((?P<shape>[\d, ]
 _TUPLE = re.compile(r"<Tuple\[Tensor\[(?P<type>\w+)\][^>]*TupleShape\((?P<shapes>[^>]*)\)>")
 
 
-@dataclass(frozen=True)
-class Operator:
-    """A node of the graph: the sizes of its tensors, in elements, and all their bytes."""
-
-    name: str
-    inputs: list[tuple[int, ...]]
-    outputs: list[tuple[int, ...]]
-    bytes: int
-
-
-def operators(ir: str) -> Iterator[Operator]:
-    """Those that a graph in MindSpore's text form has, with what they read and write."""
-    lines = ir.splitlines()
-    for line, signature in pairwise(lines):
-        node = _NODE.match(line)
-        if not node or node["name"] in PLUMBING or not signature.startswith("      : ("):
-            continue
-        read, written = signature.split(") -> (")
-        (inputs, came), (outputs, went) = _tensors(read), _tensors(written)
-        if outputs:
-            yield Operator(node["name"], inputs, outputs, came + went)
-
-
 def _tensors(text: str) -> tuple[list[tuple[int, ...]], int]:
     """Shapes, and bytes of all."""
     found = [(match["type"], match["shape"]) for match in _TENSOR.finditer(text)]
@@ -79,28 +54,30 @@ def _bytes(kind: str) -> int:
     return int(re.sub(r"\D", "", kind) or 8) // 8
 
 
-def flops(operator: Operator) -> int:
+def _flops(name: str, inputs: list[tuple[int, ...]], output: tuple[int, ...]) -> int:
     """Of products and convolutions, a multiplication and an addition as two; of all else none."""
-    sizes = [math.prod(shape) for shape in (*operator.inputs[:2], operator.outputs[0])]
-    if operator.name in ("MatMul", "MatMulExt"):
-        (one, other, out) = sizes  # M K, K N, M N
-        return 2 * math.isqrt(one * other * out)
-    if operator.name in ("BatchMatMul", "BatchMatMulExt"):
-        batch = math.prod(operator.outputs[0][:-2])
-        (one, other, out) = (size // batch for size in sizes)
+    if name.removesuffix("Ext") in ("MatMul", "BatchMatMul"):
+        batch = math.prod(output[:-2])  # 1 of a MatMul
+        (one, other, out) = (math.prod(shape) // batch for shape in (*inputs[:2], output))  # M K, K N, M N
         return 2 * batch * math.isqrt(one * other * out)
-    if operator.name in CONVOLUTIONS:
-        tensors = {"input 0": operator.inputs[0], "input 1": operator.inputs[1], "output": operator.outputs[0]}
-        result, weight = (tensors[which] for which in CONVOLUTIONS[operator.name])
+    if name in CONVOLUTIONS:
+        tensors = {"input 0": inputs[0], "input 1": inputs[1], "output": output}
+        result, weight = (tensors[which] for which in CONVOLUTIONS[name])
         return 2 * math.prod(result) * math.prod(weight[1:])  # (B, out, H, W) and (out, in, k, k)
     return 0
 
 
 def count(ir: str) -> dict[str, Any]:
-    """Totals of a graph, and of the operators of each name."""
+    """Totals of a graph in MindSpore's text form, and of the operators of each name."""
     by_name: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for operator in operators(ir):
-        by_name[operator.name].update(operators=1, flops=flops(operator), bytes=operator.bytes)
+    for line, signature in pairwise(ir.splitlines()):
+        node = _NODE.match(line)
+        if not node or node["name"] in PLUMBING or not signature.startswith("      : ("):
+            continue
+        (inputs, read), (outputs, written) = map(_tensors, signature.split(") -> ("))
+        if outputs:
+            flops = _flops(node["name"], inputs, outputs[0])
+            by_name[node["name"]].update(operators=1, flops=flops, bytes=read + written)
     totals = sum(by_name.values(), Counter(operators=0, flops=0, bytes=0))
     return {
         **{key: totals[key] for key in ("operators", "flops", "bytes")},

@@ -146,8 +146,7 @@ def _machine(measurement: dict[str, Any]) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -5,14 +5,13 @@ matrices, and how many images come in while the step takes one (`input_per_step_
 """
 
 import os
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from hlg.bench import run, workloads
-from hlg.bench.workloads import Workload
+from hlg.bench import run
+from hlg.bench.workloads import WORKLOADS
 from hlg.config import Config
 from hlg.runtime import device
 
@@ -20,51 +19,25 @@ CORES = len(os.sched_getaffinity(0))
 DRAWN = {"dataset_path": "", "eval_path": "", "train_num_workers": CORES, "eval_num_workers": CORES}
 CONFIG = Config(device_target="CPU", amp_level="O0", batch_size=8, **DRAWN)
 ROUNDS = 7
-
-
-@pytest.fixture(scope="module")
-def product() -> float:
-    device.start(CONFIG)
-    return run.product_rate(CONFIG)
+BESIDE = {"input": ("input_per_step_image", "step"), "evaluate": ("share_of_forward", "forward")}
 
 
 @pytest.fixture(scope="module")
 def rates() -> dict[str, float]:
-    """Images a second of what was measured so far."""
-    return {}
+    """Operations a second of a product of matrices, and images a second of what was measured so far."""
+    device.start(CONFIG)
+    return {"product": run.product_rate(CONFIG)}
 
 
-@pytest.fixture
-def closing() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-def timed(benchmark: BenchmarkFixture, make: Callable[..., Workload], closing: ExitStack, product: float) -> float:
-    """Repeat the workload and note its rates. Returns images a second."""
-    workload = make(CONFIG, closing)
-    benchmark.pedantic(workload.repeat, rounds=ROUNDS, warmup_rounds=run.WARM_UP)
-    rate = workload.images / float(benchmark.stats.stats.median)
-    benchmark.extra_info["images_per_s"] = rate
-    if workload.flops_per_image:
-        benchmark.extra_info["share_of_product"] = rate * workload.flops_per_image / product
-    benchmark.extra_info |= workload.facts()
-    return rate
-
-
-def test_forward(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
-    rates["forward"] = timed(benchmark, workloads.forward_workload, closing, product)
-
-
-def test_step(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
-    rates["step"] = timed(benchmark, workloads.step_workload, closing, product)
-
-
-def test_evaluation(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
-    rate = timed(benchmark, workloads.evaluation_workload, closing, product)
-    benchmark.extra_info["share_of_forward"] = rate / rates["forward"]
-
-
-def test_input(benchmark: BenchmarkFixture, closing: ExitStack, product: float, rates: dict[str, float]) -> None:
-    rate = timed(benchmark, workloads.input_workload, closing, product)
-    benchmark.extra_info["input_per_step_image"] = rate / rates["step"]
+@pytest.mark.parametrize("what", WORKLOADS)
+def test_rate_of(what: str, benchmark: BenchmarkFixture, rates: dict[str, float]) -> None:
+    with ExitStack() as closing:
+        workload = WORKLOADS[what](CONFIG, closing)
+        benchmark.pedantic(workload.repeat, rounds=ROUNDS, warmup_rounds=run.WARM_UP)
+        rates[what] = benchmark.extra_info["images_per_s"] = workload.images / float(benchmark.stats.stats.median)
+        if workload.flops_per_image:
+            benchmark.extra_info["share_of_product"] = rates[what] * workload.flops_per_image / rates["product"]
+        benchmark.extra_info |= workload.facts()
+    if what in BESIDE:
+        name, other = BESIDE[what]
+        benchmark.extra_info[name] = rates[what] / rates[other]
