@@ -27,3 +27,11 @@ def graph_mode() -> Iterator[None]:
     ms.set_context(mode=ms.GRAPH_MODE)
     yield
     ms.set_context(mode=ms.GRAPH_MODE)
+
+
+@pytest.fixture
+def pynative_mode(graph_mode: None) -> None:
+    """PyNative mode for the test, which has nothing to compile."""
+    import mindspore as ms
+
+    ms.set_context(mode=ms.PYNATIVE_MODE)

@@ -11,7 +11,7 @@ import pytest
 
 from hlg.data.tiny.make import TinyRequest, make_tiny
 from repro.markdown import columns
-from tests.drills.faults.drill import DRILLS
+from tests.drills.faults.drill import drills
 from tests.drills.faults.job import Job, NewJob, Recovers, assert_same_run
 
 
@@ -48,10 +48,10 @@ def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 
 @pytest.fixture
 def recovers(undisturbed: Callable[[int], Path], record_property: Callable[[str, object], None]) -> Recovers:
-    """Resumes a broken job and holds that it ends as one that nothing happened to, with so many steps repeated."""
+    """Resumes a broken job, unless it has ended, and holds that its end is that of a job that nothing happened to."""
 
     def call(job: Job, checkpoint: Path | None = None, repeated: int | None = None, note: str = "") -> None:
-        again = job.resumed(checkpoint)
+        again = 0 if (job.run / "SHA256SUMS").exists() else job.resumed(checkpoint)
         assert_same_run(job.run, undisturbed(job.ranks))
         assert repeated in (None, again)
         record_property("after", f"{note}bit-identical, {again} steps run again")
@@ -59,18 +59,14 @@ def recovers(undisturbed: Callable[[int], Path], record_property: Callable[[str,
     return call
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    if row := DRILLS.get(getattr(item, "originalname", item.name)):
-        item.user_properties.append(("fault", row[0]))
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     rows = [("fault", "result", "after it", "seconds")]
     found = (terminalreporter.stats.get(outcome, ()) for outcome in ("passed", "failed", "skipped"))
     for report in chain(*found):
-        facts = {"after": "-", **dict(report.user_properties)}
-        if "fault" in facts and (report.when == "call" or not report.passed):
-            rows.append((str(facts["fault"]), report.outcome, str(facts["after"]), f"{report.duration:.0f}"))
+        drill = drills().get(report.nodeid.rpartition("::")[2])
+        if drill and (report.when == "call" or not report.passed):
+            after = dict(report.user_properties).get("after", "-")
+            rows.append((drill[0], report.outcome, str(after), f"{report.duration:.0f}"))
     if len(rows) > 1:
         terminalreporter.section("drills")
         terminalreporter.write_line(columns(rows))

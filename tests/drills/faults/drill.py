@@ -22,8 +22,13 @@ def drill(fault: str, happens: str, lost: str) -> Callable[[Test], Test]:
     return register
 
 
-def table() -> str:
-    """The drills as Markdown."""
+def drills() -> dict[str, tuple[str, str, str]]:
+    """All drills, whose modules are imported for it."""
     for path in sorted(Path(__file__).parent.glob("test_*.py"), reverse=True):  # ranks, processes, disks, data
         importlib.import_module(f"tests.drills.faults.{path.stem}")
-    return "\n".join(grid(("Fault", "What happens", "What is lost"), DRILLS.values())) + "\n"
+    return DRILLS
+
+
+def table() -> str:
+    """The drills as Markdown."""
+    return "\n".join(grid(("Fault", "What happens", "What is lost"), drills().values())) + "\n"

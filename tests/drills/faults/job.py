@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from hlg.data.streams import epoch_order
 from tests.support import ROOT
 from tests.support.small_runs import SMALL, events, small_options
@@ -76,14 +78,8 @@ class Job:
 
     def rank_pids(self) -> dict[int, int]:
         """Rank -> pid of the processes under the launcher."""
-        found = {}
-        for threads_children in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
-            for pid in threads_children.read_text().split():
-                variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
-                if "MS_ROLE=MS_WORKER" in variables:
-                    (rank,) = (v.removeprefix("RANK_ID=") for v in variables if v.startswith("RANK_ID="))
-                    found[int(rank)] = int(pid)
-        return found
+        told = {child.pid: child.environ() for child in psutil.Process(self.process.pid).children()}
+        return {int(its["RANK_ID"]): pid for pid, its in told.items() if its.get("MS_ROLE") == "MS_WORKER"}
 
 
 NewJob = Callable[..., Job]  # takes what Job takes behind its folders

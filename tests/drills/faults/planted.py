@@ -3,11 +3,12 @@
 python -m tests.drills.faults.planted clock_back|killed_in_save [options of hlg.train]
 """
 
-import datetime
 import os
 import signal
 import sys
 import time
+from datetime import datetime
+from unittest.mock import Mock
 
 import mindspore as ms
 
@@ -26,12 +27,6 @@ def earlier() -> float:
     return now() - 3600 * (saved > 0)
 
 
-class Clock(datetime.datetime):
-    @classmethod
-    def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:
-        return datetime.datetime.fromtimestamp(earlier(), tz)
-
-
 def counted_save(parameters: object, name: str) -> None:
     """Saves a checkpoint; SIGKILL comes in the middle of the third."""
     global saved
@@ -46,7 +41,7 @@ if __name__ == "__main__":
     narrow()
     store.ms.save_checkpoint = counted_save
     if fault == "clock_back":
-        run_folder.datetime = Clock  # type: ignore[misc]
+        run_folder.datetime = Mock(now=lambda tz=None: datetime.fromtimestamp(earlier(), tz))  # type: ignore[misc]
         time.time = earlier
         time.gmtime = lambda seconds=None: gmtime(earlier() if seconds is None else seconds)
     sys.exit(train.main())

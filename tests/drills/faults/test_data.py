@@ -23,9 +23,7 @@ def test_an_image_that_is_deleted_is_named_and_no_step_is_lost(new_job: NewJob, 
 
 
 @drill("An image is truncated in mid-run", "the same", "the same")
-def test_an_image_that_is_truncated_is_named_and_can_be_skipped_by_a_choice_that_is_recorded(
-    new_job: NewJob,
-) -> None:
+def test_a_truncated_image_is_named_and_can_be_skipped_by_a_recorded_choice(new_job: NewJob) -> None:
     job = new_job(own_data=True).start().until("compile time used")
     image = job.image_of(step=8)
     content = image.read_bytes()
@@ -51,10 +49,9 @@ def test_a_data_set_that_has_changed_is_refused(new_job: NewJob) -> None:
     log = (job.run / "train.log").read_bytes()
     image = job.image_of(step=0)
     image.write_bytes(image.read_bytes() + b"\0")
-    said = job.start(resume=job.run).ends_with(2)
+    said = job.start(resume=job.run, lr_max=0.01, seed=2).ends_with(2)
     assert "hash of the train set content:sha256:" in said
     assert "-> files-sizes:sha256:" in said
-    said = job.start(resume=job.run, lr_max=0.01, seed=2).ends_with(2)
     assert "lr_max 0.001 -> 0.01" in said
     assert "seed 1 -> 2" in said
     said = job.start(resume=job.run, batch_size=2).ends_with(2)
@@ -70,9 +67,7 @@ def test_a_data_set_that_has_changed_is_refused(new_job: NewJob) -> None:
     "after `stall_timeout` the run says which step waits for images, from where, and is ended (142, SIGALRM); `RESUME`",
     "the steps since the last checkpoint",
 )
-def test_storage_that_hangs_ends_the_run_after_the_bound_and_the_line_says_what_was_waited_for(
-    new_job: NewJob, recovers: Recovers
-) -> None:
+def test_storage_that_hangs_ends_the_run_and_says_what_was_waited_for(new_job: NewJob, recovers: Recovers) -> None:
     job = new_job(own_data=True, stall_timeout=60, save_checkpoint_steps=4).start().until("compile time used")
     image = job.image_of(step=8)
     aside = image.rename(job.folder / "aside")

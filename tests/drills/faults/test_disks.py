@@ -13,9 +13,7 @@ from tests.support.disks import remount
     "exit code 2 and a line that names the file and the newest intact checkpoint; make room and `RESUME`",
     "the steps since that checkpoint",
 )
-def test_a_full_disk_is_a_clear_error_and_the_last_good_checkpoint_is_intact(
-    new_job: NewJob, small_disk: Path, recovers: Recovers
-) -> None:
+def test_a_full_disk_leaves_the_last_checkpoint_intact(new_job: NewJob, small_disk: Path, recovers: Recovers) -> None:
     job = new_job(save_checkpoint_path=small_disk, save_checkpoint_epochs=1, keep_checkpoint_max=9).start()
     last = job.ends_with(2).splitlines()[-1]
     assert last.startswith(f"error: checkpoint {job.run}/checkpoints/hlg_mobile-000")
@@ -44,9 +42,7 @@ def test_a_read_only_disk_is_a_clear_error(new_job: NewJob, small_disk: Path) ->
     "refused by name, and the newest good one is offered: `RESUME=<run>/checkpoints/<that one>`",
     "the steps since that one",
 )
-def test_an_altered_checkpoint_is_refused_and_the_one_that_is_offered_goes_on(
-    new_job: NewJob, recovers: Recovers
-) -> None:
+def test_an_altered_checkpoint_is_refused_and_the_offered_one_resumes(new_job: NewJob, recovers: Recovers) -> None:
     job = new_job(save_checkpoint_epochs=1).start().until(STEPS + 3)
     job.process.terminate()
     job.ends_with(75)

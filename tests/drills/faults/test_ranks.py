@@ -64,9 +64,7 @@ def test_ranks_do_not_outlive_their_launcher(new_job: NewJob) -> None:
     "MindSpore's scheduler misses it within a minute, else the others after `stall_timeout`; the job ends and says so",
     "the steps since the last checkpoint",
 )
-def test_a_rank_that_hangs_ends_the_job_within_a_bound_and_says_what_was_waited_for(
-    new_job: NewJob, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_rank_that_hangs_ends_the_job(new_job: NewJob, record_property: Callable[[str, object], None]) -> None:
     job = new_job(ranks=2, stall_timeout=60, max_epoch=50).start().until(3)
     ranks = job.rank_pids()
     stopped = time.monotonic()

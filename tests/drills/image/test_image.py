@@ -152,9 +152,7 @@ def test_a_run_in_the_image_knows_its_image_and_its_commit(facts: dict[str, Any]
         assert {path.stat().st_uid for path in run.rglob("*")} == {os.getuid()}
 
 
-def test_the_same_pins_make_the_same_image_twice(
-    engine: str, facts: dict[str, Any], pytestconfig: pytest.Config
-) -> None:
+def test_the_same_pins_make_the_same_image(engine: str, facts: dict[str, Any], pytestconfig: pytest.Config) -> None:
     if not pytestconfig.getoption("--twice"):
         pytest.skip("takes minutes: --twice")
     if engine != "podman":

@@ -11,10 +11,11 @@ from unittest.mock import patch
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
+from mindspore.common.initializer import TruncatedNormal
 from PIL import Image
 
 from hlg.checkpoint import store
-from hlg.data import augment
+from hlg.data import augment, decode
 from hlg.fingerprint import inputs, optimizer, synthetic_weights
 from hlg.fingerprint.synthetic import SHORT_SCHEDULE, draw_parameter
 from hlg.model import layers, loss, network, normalize, operators, schedule
@@ -56,17 +57,10 @@ def replaces(target: Any, attribute: str, row: str, amp_level: str = "O0") -> Ca
 
 # ---------------------------------------------------------------------------------------------------- input
 
-
-@replaces(inputs, "open_rgb", "input: decoded")
-def bgr(path: Path, decode: Function = inputs.open_rgb) -> np.ndarray:
-    """Images are decoded as BGR."""
-    return decode(path)[..., ::-1].copy()
-
-
-@replaces(augment, "_round", "input: crop box")
-def other_crop(x: float) -> int:
-    """The random crop rounds halves to even."""
-    return round(x * 0.998)
+plant(
+    "Images are decoded as BGR", "input: decoded", inputs, open_rgb=lambda path: decode.open_rgb(path)[..., ::-1].copy()
+)
+plant("The random crop rounds halves to even", "input: crop box", augment, _round=lambda x: round(x * 0.998))
 
 
 @replaces(augment, "resize_bilinear", "input: resized for training")
@@ -75,35 +69,22 @@ def antialiased(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
 
 
-@replaces(inputs, "eval_image", "input: resized for evaluation")
-def off_center(pixels: np.ndarray, size: int, crop: Function = inputs.eval_image) -> np.ndarray:
-    """The center crop is one pixel off."""
-    return np.roll(crop(pixels, size), 1, 1)
-
-
 plant(
-    "Images are normalized in another channel order",
-    "input: normalised",
-    normalize,
-    MEAN=normalize.MEAN[::-1],
-    STD=normalize.STD[::-1],
+    "The center crop is one pixel off",
+    "input: resized for evaluation",
+    inputs,
+    eval_image=lambda pixels, size: np.roll(augment.eval_image(pixels, size), 1, 1),
 )
+OTHER_ORDER = {"MEAN": normalize.MEAN[::-1], "STD": normalize.STD[::-1]}
+plant("Images are normalized in another channel order", "input: normalised", normalize, **OTHER_ORDER)
 
 
 @replaces(TrainStep, "construct", "input: mixed")
-def other_share(
-    self: TrainStep,
-    images: Tensor,
-    labels: Tensor,
-    partner: Tensor,
-    lam: Tensor,
-    scales: Tensor,
-    lr: Tensor,
-    stop: Tensor,
-) -> Outputs:
+def other_share(self: Any, images: Tensor, labels: Tensor, partner: Tensor, lam: Tensor, *others: Tensor) -> Outputs:
     """Mixup gives the partner the image's share."""
     x = self.normalize(images)
     x = x * (1.0 - lam) + x[partner] * lam
+    scales, lr, stop = others
     loss, overflow = self.update(x, labels, labels[partner], lam, scales, lr)
     return loss, overflow, stop
 
@@ -117,11 +98,12 @@ def random_biases(init: Any, shape: Any, original: Function = layers.initializer
     return original("normal" if init == "zeros" else init, shape)
 
 
-@replaces(layers, "TruncatedNormal", "initial weights: dense")
-def other_cut(sigma: float, a: float, b: float, original: Function = layers.TruncatedNormal) -> Any:
-    """Dense weights are cut at two, not at two standard deviations."""
-    return original(sigma)
-
+plant(
+    "Dense weights are cut at two, not at two standard deviations",
+    "initial weights: dense",
+    layers,
+    TruncatedNormal=lambda sigma, a, b: TruncatedNormal(sigma),
+)
 
 # -------------------------------------------------------------------------------------------------- forward
 
@@ -229,22 +211,15 @@ def saturated(self: layers.Conv2d, x: Tensor) -> Tensor:
 # ------------------------------------------------------------------------------------------------ optimizer
 
 
-@replaces(optimizer, "learning_rates", "optimiser: schedule")
-def frozen_schedule(**keys: Any) -> np.ndarray:
-    """The schedule is frozen at its first value."""
-    rates = schedule.learning_rates(**keys)
-    return np.full_like(rates, rates[0])
-
-
 plant(
-    "Weight decay is not scaled by the learning rate",
-    "optimiser: decay",
+    "The schedule is frozen at its first value",
+    "optimiser: schedule",
     optimizer,
-    AdamW=partial(AdamW, weight_decay=0.05 / optimizer.LARGEST_RATE),
+    learning_rates=lambda **keys: (rates := schedule.learning_rates(**keys))[:1].repeat(rates.size),
 )
-plant(
-    "Weight decay is applied to biases and betas", "optimiser: no decay", optimizer, AdamW=partial(AdamW, no_decay=())
-)
+UNSCALED, EVERYWHERE = partial(AdamW, weight_decay=0.05 / optimizer.LARGEST_RATE), partial(AdamW, no_decay=())
+plant("Weight decay is not scaled by the learning rate", "optimiser: decay", optimizer, AdamW=UNSCALED)
+plant("Weight decay is applied to biases and betas", "optimiser: no decay", optimizer, AdamW=EVERYWHERE)
 ADAMW = AdamW.construct
 FIRST_RATE = float(schedule.learning_rates(**SHORT_SCHEDULE | {"lr_max": optimizer.LARGEST_RATE})[0])
 

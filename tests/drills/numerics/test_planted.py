@@ -1,7 +1,6 @@
 """The fingerprint finds what is wrong and names it, and finds nothing wrong with an intact stack."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import mindspore as ms
@@ -18,14 +17,7 @@ from tests.support.processes import run_module
 
 OF_SEVERAL_RANKS = "The mean over the ranks is a sum"
 OF_RANKS = [label for label in LABELS if label.startswith("ranks: ")]
-
-
-@pytest.fixture(autouse=True)
-def _pynative() -> Iterator[None]:
-    """PyNative mode, which has nothing to compile; graph mode afterwards, as other tests expect it."""
-    ms.set_context(mode=ms.PYNATIVE_MODE)
-    yield
-    ms.set_context(mode=ms.GRAPH_MODE)
+pytestmark = pytest.mark.usefixtures("pynative_mode")
 
 
 @pytest.mark.parametrize("says", [says for says in FAULTS if says != OF_SEVERAL_RANKS])

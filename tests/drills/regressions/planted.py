@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 from hlg import train
-from hlg.data import loader
+from hlg.data import augment, loader
 from hlg.training.job import Job
 from tests.support.narrow import narrow
 from tests.support.small_runs import SMALL, small_options
@@ -34,60 +35,41 @@ KEYS = {
 SLOWER_S = 0.2  # the narrow step itself takes 0.04 on two cores, and on busy ones 0.15
 
 
-def slow_step() -> AbstractContextManager[object]:
+def slow(job: Job, *arguments: Any, original: Callable[..., Any] = Job.inputs, **stop: Any) -> Any:
     """Every step takes several times as long."""
-    inputs: Callable[..., Any] = Job.inputs
-
-    def slow(job: Job, *arguments: Any, **stop: Any) -> Any:
-        time.sleep(SLOWER_S)
-        return inputs(job, *arguments, **stop)
-
-    return patch.object(Job, "inputs", slow)
+    time.sleep(SLOWER_S)
+    return original(job, *arguments, **stop)
 
 
-def every_image_flipped() -> AbstractContextManager[object]:
+def flipped(image: Any, rng: Any, *settings: Any) -> Any:
     """The augmentation flips all images, not half of them."""
-    original = loader.train_image
-
-    def flipped(image: Any, rng: Any, *settings: Any) -> Any:
-        class Always:
-            """The generator, but for the coin that decides about the flip."""
-
-            def __getattr__(self, name: str) -> Any:
-                return (lambda: 0.0 * rng.random()) if name == "random" else getattr(rng, name)
-
-        return original(image, Always(), *settings)
-
-    return patch.object(loader, "train_image", flipped)
+    coin = SimpleNamespace(uniform=rng.uniform, integers=rng.integers, random=lambda: 0.0)
+    return augment.train_image(image, coin, *settings)  # type: ignore[arg-type]
 
 
-def other_labels() -> AbstractContextManager[object]:
+def relabeled(
+    self: Any, batch: loader.Batch, slot: int, original: Callable[..., None] = loader.EvalLoader._fill
+) -> None:
     """The evaluation takes each class for the next one: the accuracy falls, and no loss tells."""
-    original = loader.EvalLoader._fill
-
-    def relabeled(self: loader.EvalLoader, batch: loader.Batch, slot: int) -> None:
-        original(self, batch, slot)
-        batch.labels[slot] = (batch.labels[slot] + 1) % SMALL["class_num"]
-
-    return patch.object(loader.EvalLoader, "_fill", relabeled)
+    original(self, batch, slot)
+    batch.labels[slot] = (batch.labels[slot] + 1) % SMALL["class_num"]
 
 
-def none() -> AbstractContextManager[object]:
-    """Nothing is planted."""
-    return nullcontext()
+FAULTS: dict[str, AbstractContextManager[object]] = {
+    "none": nullcontext(),
+    "slow_step": patch.object(Job, "inputs", slow),
+    "every_image_flipped": patch.object(loader, "train_image", flipped),
+    "other_labels": patch.object(loader.EvalLoader, "_fill", relabeled),
+}
 
 
 def main(fault: str, runs: Path, data: Path) -> int:
     """Train once; returns the program's exit code."""
     narrow()
     graphs = data.parent / "graphs"  # no fault here is one of the graph
-    with FAULTS[fault]():
+    with FAULTS[fault]:
         return train.main(small_options(data, runs, graph_cache=graphs, **KEYS))
 
-
-FAULTS: dict[str, Callable[[], AbstractContextManager[object]]] = {
-    fault.__name__: fault for fault in (none, slow_step, every_image_flipped, other_labels)
-}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])))

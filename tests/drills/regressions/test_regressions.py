@@ -10,7 +10,7 @@ from hlg.data.tiny.make import TinyRequest, make_tiny
 from repro.check.baselines import Baseline, make_baseline
 from repro.check.judge import judge_run
 from repro.published.schema import Verdict
-from repro.records.run_folder import read_run, read_runs
+from repro.records.run_folder import read_runs
 from repro.records.schema import Run
 from tests.support.processes import run_module
 
@@ -24,13 +24,12 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
     make_tiny(folder / "data", TinyRequest(classes=3, train=32, val=32))
 
     def call(fault: str) -> Run:
-        runs = folder / fault
-        before = set(runs.glob("2*"))
+        runs = tmp_path_factory.mktemp(fault)
         done = run_module("tests.drills.regressions.planted", fault, runs, folder / "data")
         assert done.returncode == 0, done.stdout + done.stderr
-        assert read_runs(runs)[1] == []
-        (new,) = set(runs.glob("2*")) - before
-        return read_run(new)
+        (run,), unfinished = read_runs(runs)
+        assert unfinished == []
+        return run
 
     return call
 
