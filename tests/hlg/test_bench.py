@@ -35,9 +35,7 @@ def test_paced_it_says_ready_and_answers_each_line_with_seconds_and_nothing_else
     assert found["share_of_product"] == pytest.approx(found["flops_per_s"] / found["product_flops_per_s"])
 
 
-def test_an_evaluation_takes_some_batches_as_large_as_a_training_batch(
-    tiny_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_evaluation_takes_batches_of_training_size(tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workloads, "evaluate", lambda step, loader: [batch.labels.size for batch in loader])
     config = Config(class_num=3, eval_image_size=112, batch_size=2, eval_num_workers=1, eval_path=f"{tiny_data}/val")
     workload = workloads.evaluation_workload(config, ExitStack())

@@ -128,9 +128,7 @@ def test_the_suffix_of_the_file_follows_its_format(name: str, form: str, file: s
     assert export.exported_file(Config(file_name=name, file_format=form)) == Path(file)
 
 
-def test_onnx_needs_packages_and_says_so_before_anything_else(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_onnx_needs_its_packages(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(program, "find_spec", lambda name: None)
     assert program.main(["--file_format=ONNX", "--pretrained=nowhere.ckpt"]) == 2
     assert "pip install onnx onnxruntime" in capsys.readouterr().err

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -65,8 +67,7 @@ class Node:
 
     def seen(self, rank: int = 0) -> dict[str, dict[str, str]]:
         """What the program of a rank was started with."""
-        found: dict[str, dict[str, str]] = json.loads((self.output / f"run/rank_{rank}.json").read_text())
-        return found
+        return json.loads((self.output / f"run/rank_{rank}.json").read_text())
 
     def copies(self) -> int:
         """How many folders were copied."""
@@ -150,24 +151,8 @@ def test_a_job_that_is_stopped_goes_on_as_another_job_on_another_node(bucket: Pa
     assert '"repeated_steps": 0' in events
 
 
-def test_the_run_finds_everything_on_the_node_and_knows_nothing_of_the_cloud(node: Node) -> None:
-    node.put("imagenet/train/n01/a.JPEG")
-    node.put("run/checkpoints/x.ckpt", "weights")
-    code, err = end(node.start("--data_url=s3://bucket/imagenet/", "--checkpoint_url=s3://bucket/run", "--seed=7"))
-    assert code == 0, err
-    options = node.seen()["options"]
-    assert options["enable_modelarts"] == "0"
-    assert Path(options["pretrained"]).read_text() == "weights"
-    assert options["save_checkpoint_path"] == str(node.output)
-    assert (options["seed"], options["run_distribute"]) == ("7", "0")
-    assert node.seen()["data"] == ["train/n01/a.JPEG"]
-    assert not list(node.cwd.iterdir())
-
-
 @pytest.mark.parametrize(("does", "code"), [("0", 0), ("1", 1), ("2", 2), ("3", 3), ("75", 75), ("kill", 1)])
-def test_results_are_sent_and_the_exit_code_is_kept_however_the_run_ends(
-    does: str, code: int, node: Node, boot: Boot
-) -> None:
+def test_results_are_sent_however_the_run_ends(does: str, code: int, node: Node, boot: Boot) -> None:
     found, err = boot("--run_distribute=0", DOES=does, RANK_ID="0", ASCEND_DEVICE_ID="0")
     assert found == code
     assert bool(re.search(rf"error: {FAKE} \(pid \d+\): killed by SIGKILL", err)) == (does == "kill")
@@ -175,9 +160,7 @@ def test_results_are_sent_and_the_exit_code_is_kept_however_the_run_ends(
 
 
 @pytest.mark.parametrize(("does", "code"), [("0", 1), ("3", 3)])
-def test_results_that_cannot_be_sent_are_an_error_that_does_not_hide_the_runs_own(
-    does: str, code: int, boot: Boot
-) -> None:
+def test_results_that_are_not_sent_are_an_error_beside_the_runs_own(does: str, code: int, boot: Boot) -> None:
     found, err = boot(DOES=does, STAND_IN_FAILS="copy_parallel .* s3://bucket/train")
     assert found == code
     said = r"error: results not sent: moxing\.file\.copy_parallel\(.*\) failed: .* errorCode:AccessDenied\n"
@@ -185,17 +168,9 @@ def test_results_that_cannot_be_sent_are_an_error_that_does_not_hide_the_runs_ow
 
 
 def test_results_are_sent_meanwhile_too() -> None:
-    class Box:
-        sent = 0
-
-        def send(self) -> None:
-            self.sent += 1
-            if self.sent == 1:
-                raise OSError("no route")
-
-    box = Box()
-    with modelarts.sending_results(box, 0.05):  # type: ignore[arg-type]
-        wait_for(lambda: box.sent > 2, "a third time, after the first had failed")
+    box = Mock(send=Mock(side_effect=chain([OSError("no route")], repeat(None))))
+    with modelarts.sending_results(box, 0.05):
+        wait_for(lambda: box.send.call_count > 2, "a third time, after the first had failed")
 
 
 @pytest.mark.parametrize(
@@ -233,12 +208,12 @@ def test_a_program_that_is_started_itself_says_how_to_start_it_on_modelarts() ->
 
 def two(node: Node, **environment: str) -> list[subprocess.Popen[str]]:
     """Start the boot file for each of two devices, as the service does; the first one last."""
-    options = ("--data_url=s3://bucket/imagenet", "--checkpoint_url=s3://bucket/run", "--run_distribute=1")
+    options = ("--data_url=s3://bucket/imagenet/", "--checkpoint_url=s3://bucket/run", "--run_distribute=1", "--seed=7")
     ranks = [{"RANK_ID": rank, "RANK_SIZE": "2", "ASCEND_DEVICE_ID": rank} for rank in ("1", "0")]
     return [node.start(*options, **rank, **environment) for rank in ranks][::-1]
 
 
-def test_of_two_processes_that_the_service_starts_one_copies_and_each_is_its_own_rank(node: Node) -> None:
+def test_of_two_processes_one_copies_and_each_is_a_rank_that_knows_nothing_of_the_cloud(node: Node) -> None:
     node.put("imagenet/train/n01/a.JPEG")
     node.put("run/checkpoints/x.ckpt", "weights")
     node.put("table.json")
@@ -250,8 +225,11 @@ def test_of_two_processes_that_the_service_starts_one_copies_and_each_is_its_own
         assert seen["data"] == ["train/n01/a.JPEG"]
         assert seen["environment"]["RANK_ID"] == seen["environment"]["DEVICE_ID"] == str(rank)
         assert seen["environment"]["RANK_TABLE_FILE"]
-        assert seen["options"]["run_distribute"] == "1"
-        assert Path(seen["options"]["pretrained"]).read_text() == "weights"
+        options = seen["options"]
+        assert [options[key] for key in ("run_distribute", "enable_modelarts", "seed")] == ["1", "0", "7"]
+        assert Path(options["pretrained"]).read_text() == "weights"
+        assert options["save_checkpoint_path"] == str(node.output)
+    assert not list(node.cwd.iterdir())
 
 
 def test_a_download_that_fails_is_told_to_the_process_that_waits(node: Node) -> None:
@@ -290,28 +268,17 @@ def test_another_node_sends_the_logs_of_its_ranks_and_no_run_folder(node: Node, 
         ({"OMPI_COMM_WORLD_LOCAL_RANK": "1"}, (0, True, False)),
     ],
 )
-def test_the_services_variables_say_which_process_this_is(
-    environment: dict[str, str], expected: tuple[int, bool, bool]
-) -> None:
+def test_variables_say_which_process_this_is(environment: dict[str, str], expected: tuple[int, bool, bool]) -> None:
     assert identify_process(environment) == NodeProcess(*expected)
     with pytest.raises(UserError, match="VC_TASK_INDEX: found 'two' in the environment"):
         identify_process({**environment, "VC_TASK_INDEX": "two"})
 
 
-def test_two_nodes_of_eight_devices_are_sixteen_ranks() -> None:
+def test_the_launcher_is_told_of_sixteen_ranks_on_two_nodes_or_of_a_rank_table_that_is_a_file() -> None:
+    settings, at = Config(run_distribute=True, output_path="/cache/train"), NodeProcess(1, per_device=False, first=True)
     service = {"MA_NUM_HOSTS": "2", "MA_NUM_GPUS": "8", "VC_WORKER_HOSTS": "a.example,b.example"}
-    settings = Config(run_distribute=True, output_path="/cache/train")
+    launch = ["hlg.launch", "--logs=/cache/train/.ranks/node_1"]
     nodes = ["--ranks=16", "--nodes=2", "--node_rank=1", "--master=a.example", "--join_timeout=21600"]
-    assert launch_command(settings, NodeProcess(1, per_device=False, first=True), service) == [
-        "hlg.launch",
-        "--logs=/cache/train/.ranks/node_1",
-        *nodes,
-    ]
-
-
-def test_a_rank_table_that_is_a_file_says_which_ranks_there_are(tmp_path: Path) -> None:
-    table = tmp_path / "table.json"
-    table.touch()
-    settings, node = Config(run_distribute=True), NodeProcess(0, per_device=False, first=True)
-    found = launch_command(settings, node, {"RANK_TABLE_FILE": str(table)})
-    assert found[2:] == [f"--rank_table={table}", "--node_rank=0"]
+    assert launch_command(settings, at, service) == [*launch, *nodes]
+    table = [f"--rank_table={__file__}", "--node_rank=1"]
+    assert launch_command(settings, at, {**service, "RANK_TABLE_FILE": __file__}) == [*launch, *table]

@@ -8,6 +8,11 @@ import pytest
 from tests.support.processes import run_command
 
 
+def full_disk(*_: object) -> None:
+    """Takes the place of whatever writes."""
+    raise OSError(28, "No space left on device")
+
+
 def mount(*options: object) -> None:
     """Mount a file system in memory, or skip the test where that is not permitted."""
     done = run_command("mount", "-t", "tmpfs", *options)

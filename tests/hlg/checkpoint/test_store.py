@@ -12,6 +12,7 @@ from hlg.checkpoint.locate import find_checkpoint
 from hlg.checkpoint.store import State
 from hlg.errors import UserError
 from hlg.files import PARTIAL
+from tests.support.disks import full_disk
 
 STATE = State(
     step=4,
@@ -110,16 +111,10 @@ def test_going_back_to_a_step_removes_what_will_be_written_again_and_half_files(
     assert not (tmp_path / store.BEST).is_symlink()
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_save_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _save(tmp_path, 1)
     before = path.read_bytes()
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("hlg.files.os.fsync", fail)
+    monkeypatch.setattr("hlg.files.os.fsync", full_disk)
     with pytest.raises(UserError, match=r"0002\.ckpt: can't be written \(No space left.*0001\.ckpt is intact"):
         _save(tmp_path, 2)
     assert path.read_bytes() == before

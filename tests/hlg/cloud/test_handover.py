@@ -34,9 +34,7 @@ def test_a_first_process_that_has_failed_or_is_gone_is_not_waited_for(does: str,
         Handover(tmp_path / "state").wait(20)
 
 
-def test_the_wait_is_bounded_and_what_others_have_left_counts_for_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_wait_is_bounded_whatever_others_have_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waiting = Handover(tmp_path / "state")
     with pytest.raises(LostRankError, match=r"was not done within 0\.3 s"):
         waiting.wait(0.3)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hlg.cloud.storage import Outbox, Storage, StorageError, fetch_run
+from tests.support.archives import files_in
 
 
 @pytest.fixture
@@ -36,15 +37,11 @@ def calls(buckets: Path) -> list[list[str]]:
     return found
 
 
-def files(folder: Path) -> dict[str, str]:
-    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
-
-
 ALL = {
-    "run/metrics.jsonl": "1\n",
-    "run/checkpoints/c1.ckpt": "weights 1",
-    "run/checkpoints/c1.json": "{}",
-    "run.links.json": '{\n "checkpoints/last.ckpt": "c1.ckpt"\n}\n',
+    "run/metrics.jsonl": b"1\n",
+    "run/checkpoints/c1.ckpt": b"weights 1",
+    "run/checkpoints/c1.json": b"{}",
+    "run.links.json": b'{\n "checkpoints/last.ckpt": "c1.ckpt"\n}\n',
 }
 
 
@@ -65,8 +62,8 @@ def test_a_folder_and_a_file_come_to_where_they_are_wanted(buckets: Path, tmp_pa
     assert storage.download("obs://b/data/train/x", tmp_path / "one") == tmp_path / "one/x"
     assert storage.download(str(buckets / "b/data"), tmp_path / "local") == tmp_path / "local"  # as newer jobs have it
     storage.download("s3://b/empty", tmp_path / "none")
-    assert files(tmp_path / "data") == files(tmp_path / "local") == {"train/x": "x"}
-    assert (files(tmp_path / "one"), files(tmp_path / "none")) == ({"x": "x"}, {})
+    assert files_in(tmp_path / "data") == files_in(tmp_path / "local") == {"train/x": b"x"}
+    assert (files_in(tmp_path / "one"), files_in(tmp_path / "none")) == ({"x": b"x"}, {})
     with pytest.raises(StorageError, match="s3://b/none: no such file or folder in the storage"):
         storage.download("s3://b/none", tmp_path / "data")
 
@@ -86,7 +83,7 @@ def test_without_moxing_it_is_said_where_it_comes_from(monkeypatch: pytest.Monke
 def test_what_is_new_is_sent_once_records_before_checkpoints_before_links(buckets: Path, out: Path) -> None:
     box = outbox(out)
     box.send()
-    assert files(buckets / "b/train") == ALL
+    assert files_in(buckets / "b/train") == ALL
     sent = [Path(source).name for name, source, *_ in calls(buckets) if name == "copy_parallel"]
     assert sent == ["records", "checkpoints", "links"]
     assert not list(out.glob(".sending-*"))
@@ -95,7 +92,7 @@ def test_what_is_new_is_sent_once_records_before_checkpoints_before_links(bucket
     with (out / "run/metrics.jsonl").open("a") as file:
         file.write("2\n")
     box.send()
-    assert files(buckets / "b/train") == {**ALL, "run/metrics.jsonl": "1\n2\n"}
+    assert files_in(buckets / "b/train") == {**ALL, "run/metrics.jsonl": b"1\n2\n"}
     assert [Path(source).name for _, source, _ in calls(buckets)] == ["records"]
 
 
@@ -108,7 +105,7 @@ def test_what_was_pruned_is_deleted_and_nothing_else(buckets: Path, out: Path) -
         (out / "run/checkpoints" / name).unlink()
     box.send()
     expected = {name.replace("c1", "c2") for name in ALL} | {"another run"}
-    assert set(files(buckets / "b/train")) == expected
+    assert set(files_in(buckets / "b/train")) == expected
 
 
 def test_what_was_not_sent_is_sent_the_next_time(buckets: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,10 +113,10 @@ def test_what_was_not_sent_is_sent_the_next_time(buckets: Path, out: Path, monke
     monkeypatch.setenv("STAND_IN_FAILS", "copy_parallel .*/checkpoints ")
     with pytest.raises(StorageError, match="AccessDenied"):
         box.send()
-    assert set(files(buckets / "b/train")) == {"run/metrics.jsonl"}  # never a link or checkpoint without its records
+    assert set(files_in(buckets / "b/train")) == {"run/metrics.jsonl"}  # never a link or checkpoint without its records
     monkeypatch.delenv("STAND_IN_FAILS")
     box.send()
-    assert files(buckets / "b/train") == ALL
+    assert files_in(buckets / "b/train") == ALL
 
 
 def test_a_run_comes_back_with_its_links_and_is_not_sent_again(buckets: Path, out: Path, tmp_path: Path) -> None:
@@ -128,7 +125,7 @@ def test_a_run_comes_back_with_its_links_and_is_not_sent_again(buckets: Path, ou
     fetch_run(Storage(), "s3://b/train", back, "run")
     assert (back / "run/checkpoints/last.ckpt").readlink() == Path("c1.ckpt")
     (out / "run/.config.yml").unlink()
-    assert files(back / "run") == files(out / "run")
+    assert files_in(back / "run") == files_in(out / "run")
     calls(buckets)
     Outbox(Storage(), back, "s3://b/train").send()
     assert calls(buckets) == []

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -78,9 +79,7 @@ def test_a_linked_class_folder_counts_like_any_other(tmp_path: Path) -> None:
         ([], r"expected one folder a class .*but it has none"),
     ],
 )
-def test_a_folder_that_is_no_data_set_is_an_error_that_says_what_to_do(
-    tmp_path: Path, paths: list[str], message: str
-) -> None:
+def test_a_folder_that_is_no_data_set_says_what_to_do(tmp_path: Path, paths: list[str], message: str) -> None:
     make_files(tmp_path, *paths)
     with pytest.raises(UserError, match=message):
         scan(tmp_path, class_num=2)
@@ -95,10 +94,8 @@ def test_a_missing_folder_and_a_file_in_its_place_are_errors_that_name_it(tmp_pa
 
 
 def test_an_unreadable_folder_is_an_error_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(folder: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(folder))
-
-    monkeypatch.setattr(os, "scandir", refuse)  # for root may read any folder
+    refused = PermissionError(13, "Permission denied", str(tmp_path))
+    monkeypatch.setattr(os, "scandir", Mock(side_effect=refused))  # for root may read any folder
     with pytest.raises(UserError, match="cannot be read: Permission denied"):
         scan(tmp_path, class_num=10)
 
@@ -129,9 +126,7 @@ def test_without_a_manifest_the_hash_covers_paths_and_sizes_wherever_the_folder_
         ("no JSON", False),
     ],
 )
-def test_the_hash_of_a_manifest_is_taken_where_the_manifest_fits(
-    tmp_path: Path, manifest: object, believed: bool
-) -> None:
+def test_a_hash_is_the_manifests_where_that_fits(tmp_path: Path, manifest: object, believed: bool) -> None:
     make_files(tmp_path, "val/a/1.JPEG")
     (tmp_path / "manifest.json").write_text(manifest if isinstance(manifest, str) else json.dumps(manifest))
     found = dataset_hash(scan(tmp_path / "val", class_num=1))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -123,20 +124,12 @@ def test_a_damaged_list_is_made_again(data: Path, cache: Path) -> None:
 def test_where_no_cache_can_be_written_there_is_none(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     assert list_class_folders(data) == list_class_folders(data)
-
-
-def test_without_a_home_there_is_no_cache(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr(Path, "home", nobody)
+    monkeypatch.setattr(Path, "home", Mock(side_effect=RuntimeError("Could not determine home directory.")))
     assert list_class_folders(data) == list_class_folders(data)
 
 
-def test_several_ranks_may_keep_the_list_at_once_and_nothing_is_written_into_the_folder(
-    data: Path, cache: Path
-) -> None:
+def test_several_ranks_may_keep_the_list_at_once_and_write_nothing_beside_it(data: Path, cache: Path) -> None:
     before = sorted(data.rglob("*"))
     with ThreadPoolExecutor(8) as ranks:
         found = list(ranks.map(list_class_folders, [data] * 32))

@@ -91,9 +91,7 @@ def test_all_ranks_end_well_and_the_first_writes_to_the_console_and_the_others_t
     assert {path.stem for path in job.folder.glob("logs/*/*.log")} == {"rank_1", "rank_2", "scheduler"}
 
 
-def test_one_rank_is_a_plain_process_whatever_the_shell_has_of_an_earlier_start(
-    job: Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_rank_is_a_plain_process_whatever_the_shell_has(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in placement.RANK_VARIABLES:
         monkeypatch.setenv(name, "7")
     code, out, err = job.start("0:2", options=()).end()

@@ -114,9 +114,7 @@ def test_pynative_mode_trains_as_graph_mode_does(float32_steps: list[tuple[float
 
 @pytest.mark.parametrize("amp_level", ["O2", "O3"])
 @pytest.mark.parametrize("mode", [GRAPH, PYNATIVE], ids=["graph", "pynative"])
-def test_half_precision_trains_near_float32_but_not_in_it(
-    mode: int, amp_level: str, float32_steps: list[tuple[float, bool]]
-) -> None:
+def test_half_precision_trains_near_float32(mode: int, amp_level: str, float32_steps: list[tuple[float, bool]]) -> None:
     ((loss, overflow),) = _steps(_network(mode, amp_level), 1)
     assert not overflow
     assert loss == pytest.approx(float32_steps[0][0], rel=0.01)

@@ -73,9 +73,7 @@ def test_without_git_as_in_an_image_the_commit_is_the_one_it_was_built_from_or_s
 @pytest.mark.parametrize(
     ("program", "named"), [(ROOT / "hlg/train.py", "hlg/train.py"), ("/opt/own.py", "/opt/own.py")]
 )
-def test_command_image_packages_and_processor_are_recorded(
-    program: Path | str, named: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_command_and_software_are_recorded(program: Path | str, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", [str(program), "--seed", "2"])
     monkeypatch.setenv("HLG_IMAGE_DIGEST", "sha256:" + "a" * 64)
     env = environment_facts(DEVICE, seed=2)

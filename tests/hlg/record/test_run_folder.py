@@ -71,9 +71,7 @@ def test_a_training_run_leaves_log_and_metrics_that_say_the_same_and_is_sealed_l
 
 
 @pytest.mark.parametrize(("log_interval", "lines"), [(0, 1), (2, 3), (1, 5)])
-def test_step_lines_come_once_an_epoch_as_published_or_as_often_as_asked(
-    log_interval: int, lines: int, tmp_path: Path
-) -> None:
+def test_step_lines_come_once_an_epoch_or_as_often_as_asked(log_interval: int, lines: int, tmp_path: Path) -> None:
     with _run(tmp_path) as run:
         journal = _journal(run, steps=5, log_interval=log_interval)
         for step in range(5):
@@ -90,9 +88,7 @@ def test_step_lines_come_once_an_epoch_as_published_or_as_often_as_asked(
         (1.0, True, r"step 3 \(epoch 1\).*all 2 steps of this epoch overflowed"),
     ],
 )
-def test_a_run_that_diverges_stops_and_says_so_and_stays_readable_and_unsealed(
-    loss: float, overflow: bool, said: str, tmp_path: Path
-) -> None:
+def test_a_run_that_diverges_stops_and_is_unsealed(loss: float, overflow: bool, said: str, tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match=said), _run(tmp_path) as run:
         journal = _journal(run)
         for step in (2, 3):

@@ -1,5 +1,7 @@
 """Which engine started this process, as its environment variables say."""
 
+from unittest.mock import Mock
+
 import pytest
 
 from hlg.config import Config
@@ -41,12 +43,10 @@ def test_ranks_that_would_each_train_alone_are_refused(monkeypatch: pytest.Monke
 
 def test_a_driver_that_is_too_old_is_one_line_with_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
     words = "The cudaGetLastError[35], CUDA driver version is insufficient for CUDA runtime version"
-
-    def count() -> int:  # what MindSpore 2.10.0 says where libcuda is a stub
-        raise RuntimeError(f"\n-----\n- Cuda error:\n-----\n{words}\n\n-----\n- C++ Call Stack: (For developers)\n")
-
+    # What MindSpore 2.10.0 says where libcuda is a stub.
+    said = f"\n-----\n- Cuda error:\n-----\n{words}\n\n-----\n- C++ Call Stack: (For developers)\n"
     monkeypatch.setattr("hlg.runtime.device.ms.set_device", lambda target, number: None)
-    monkeypatch.setattr("hlg.runtime.device.ms.device_context.gpu.device_count", count)
+    monkeypatch.setattr("hlg.runtime.device.ms.device_context.gpu.device_count", Mock(side_effect=RuntimeError(said)))
     with pytest.raises(UserError) as refused:
         start(Config(device_target="GPU"))
     assert f"can't use on this machine ({words}); set device_target" in str(refused.value)

@@ -1,7 +1,7 @@
 """The programs with a network a tenth as wide and with few blocks, which starts in seconds; all else is the program.
 
-``python -m tests.support.narrow hlg.predict ...`` takes what ``python -m hlg.predict ...`` takes; ``hlg.train`` and
-``hlg.eval`` are modules of their own too, for whoever starts a program by one name.
+``python -m tests.support.narrow hlg.predict ...`` takes what ``python -m hlg.predict ...`` takes; ``hlg.train`` is a
+module of its own too, for whoever starts a program by one name.
 """
 
 from dataclasses import replace

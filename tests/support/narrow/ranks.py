@@ -28,7 +28,7 @@ def images() -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(0, 256, (IMAGES, SIZE, SIZE, 3), np.uint8), rng.integers(0, CLASSES, IMAGES).astype(np.int32)
 
 
-def work(on: device.Device) -> dict[str, np.ndarray]:
+def work(on: device.Device, steps: int = STEPS) -> dict[str, np.ndarray]:
     """Gradients with batch norm in evaluation mode, then some training steps, then counts."""
     size = IMAGES // on.count
     mine = slice(on.rank * size, (on.rank + 1) * size)
@@ -55,7 +55,7 @@ def work(on: device.Device) -> dict[str, np.ndarray]:
 
     step = TrainStep(network, loss, AdamW(network.trainable_params()), 1024.0, on.count)
     step.set_train(True)
-    for i in range(STEPS):
+    for i in range(steps):
         out = step(Tensor(pixels), Tensor(labels), identity, one, scales, lr, stop)
         found[f"loss {i}"] = out[0].asnumpy()
         if i == 0:

@@ -249,9 +249,7 @@ def test_two_processes_do_not_make_the_same_folder(archives: Path, out: Path) ->
         assert "another process is making this data set" in error_of(archives, out)
 
 
-def test_too_little_room_is_said_before_anything_is_written(
-    archives: Path, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_little_room_is_said_at_once(archives: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpack.shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
     assert "GB more, and its disk has 0.0 GB left" in error_of(archives, out)
     assert images_in(out) == {}
@@ -377,9 +375,7 @@ def hostile(name: str = "n01440764/x.JPEG", size: int = 4, **facts: object) -> b
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_no_archive_of_images_holds_is_refused_by_name(
-    archives: Path, out: Path, members: bytes, said: str
-) -> None:
+def test_what_is_no_image_is_refused_by_name(archives: Path, out: Path, members: bytes, said: str) -> None:
     (archives / TRAIN_TAR).write_bytes(members + bytes(4096))
     error = error_of(archives, out)
     assert f"{TRAIN_TAR}: " in error
