@@ -1,6 +1,7 @@
 """Write a judgment as text for a terminal, as Markdown, JUnit XML and JSON."""
 
 import json
+import platform
 from xml.etree import ElementTree
 
 from repro.check.judge import Judgment
@@ -33,11 +34,19 @@ def as_markdown(judgment: Judgment) -> str:
 
 
 def as_junit(judgment: Judgment) -> str:
-    """Return JUnit XML: a test case for each finding, skipped with the reason if it cannot be compared."""
+    """Return JUnit XML: a test case for each finding, skipped with the reason if it cannot be compared.
+
+    Time stamp, host and times are there because older readers ask for them: when the run was started, and how long it
+    trained.
+    """
+    run = judgment.run
     verdicts = [found.verdict for found in judgment.findings]
     suite = ElementTree.Element(
         "testsuite",
-        name=f"check {judgment.run.folder.name}",
+        name=f"check {run.folder.name}",
+        timestamp=str(run.env.facts.get("started", "1970-01-01T00:00:00Z")).removesuffix("Z"),
+        hostname=_printable(platform.node()) or "localhost",
+        time=f"{run.log.training_time_s or 0:.3f}",
         tests=str(len(verdicts)),
         failures=str(verdicts.count(Verdict.WORSE)),
         errors="0",
@@ -48,9 +57,9 @@ def as_junit(judgment: Judgment) -> str:
         for text in judgment.changes:
             ElementTree.SubElement(properties, "property", name="changed", value=_printable(text))
     for found in judgment.findings:
-        case = ElementTree.SubElement(suite, "testcase", classname="repro.check", name=found.name)
+        case = ElementTree.SubElement(suite, "testcase", classname="repro.check", name=found.name, time="0")
         if found.verdict is Verdict.WORSE:
-            ElementTree.SubElement(case, "failure", message=_printable(found.reason))
+            ElementTree.SubElement(case, "failure", type=found.verdict.value, message=_printable(found.reason))
         elif found.verdict in (Verdict.INCOMPARABLE, Verdict.NOT_MEASURED):
             ElementTree.SubElement(case, "skipped", message=_printable(found.reason))
         else:

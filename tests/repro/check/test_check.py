@@ -1,6 +1,7 @@
 """The program behind make check: exit codes, and what it leaves for people and for CI."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,14 @@ def test_a_folder_whose_name_is_not_utf_8_is_judged_as_any_other(check: Check, t
 def test_junit_has_a_case_for_each_finding_with_failures_and_skips(check: Check, tmp_path: Path) -> None:
     check(code=1, losses=off(0.1), env={"cpu": {"model": "A <b> & \x1b[31m", "cores": 2}})
     suite = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
-    assert [suite.get(key) for key in ("tests", "failures", "skipped")] == ["4", "1", "2"]
+    assert [suite.get(key) for key in ("tests", "failures", "errors", "skipped")] == ["4", "1", "0", "2"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", str(suite.get("timestamp")))  # as Ant's schema has it
+    assert (bool(suite.get("hostname")), suite.get("time")) == (True, "40.000")
+    assert all(case.get("time") and case.get("classname") for case in suite.iter("testcase"))
     assert [case.get("name") for case in suite.iter("testcase")] == ["losses", "accuracy", "convergence", "speed"]
     (failure,) = suite.iter("failure")
     assert "step 0: " in str(failure.get("message"))
+    assert failure.get("type") == "worse"
     _, skipped = suite.iter("skipped")
     assert "cpu Intel Xeon -> A <b> & " in str(skipped.get("message"))
 
