@@ -15,16 +15,22 @@ BUILDS_KERNELS = "kernel_build_client"  # the part of MindSpore that talks to AK
 Work = Callable[[Config, str, StopRequest], None]
 
 
-def run_program(work: Work, argv: Sequence[str] | None, need: Sequence[str]) -> int:
+def run_program(work: Work, argv: Sequence[str] | None, need: Sequence[str] = (), unread: Sequence[str] = ()) -> int:
     """Load the configuration and call ``work(config, stem of the config file, stop)``.
 
     A signal that asks to stop ends the process at once, unless ``work`` takes it over by ``stop.hold()``.
+
+    Args:
+        work: The program.
+        argv: Its options, or None for those of the process.
+        need: Keys of folders and files that must exist.
+        unread: Keys of folders and files that it does not read.
 
     Returns:
         0, the exit code of the :class:`UserError` or :class:`StoppedError`.
     """
     try:
-        config, stem = load(sys.argv[1:] if argv is None else argv, need)
+        config, stem = load(sys.argv[1:] if argv is None else argv, need, unread)
         with StopRequest() as stop:
             work(config, stem, stop)
     except UserError as error:

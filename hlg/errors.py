@@ -1,10 +1,28 @@
-"""Exceptions that a program turns into one line on standard error and an exit code."""
+"""Exceptions that a program turns into one line on standard error and an exit code; the parser of command lines."""
+
+import argparse
+import os
+import re
+from typing import NoReturn
+
+
+def _in_typed_words(message: str) -> str:
+    """Name each option as its user typed it, who may have typed a variable of make.
+
+    docker/start.sh says in ``HLG_TYPED_AS`` what it made of which, such as ``--archives=ARCHIVES --seed=seed``.
+    """
+    typed = dict(pair.partition("=")[::2] for pair in os.environ.get("HLG_TYPED_AS", "").split())
+    names = re.compile("^[a-z_]+(?=[: ])|--[a-z][a-z_-]*")  # a key at the start, an option anywhere
+    return names.sub(lambda name: typed.get("--" + name[0].lstrip("-"), name[0]), message)
 
 
 class UserError(Exception):
     """Bad input: the message names the file, key or line, what was found and what to do. Exit code 2."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return _in_typed_words(super().__str__())
 
 
 class DivergedError(UserError):
@@ -31,3 +49,11 @@ class StoppedError(Exception):
 
 
 RESUME_ME = 75  # the exit code of a run whose state is saved
+
+
+class OptionParser(argparse.ArgumentParser):
+    """A parser whose errors name what was typed, an option or a variable of make."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with the message."""
+        super().error(_in_typed_words(message))

@@ -22,7 +22,7 @@ def _work(config: Config, stem: str, *_: object) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
-    return cli.run_program(_work, argv, need=("eval_path",))
+    return cli.run_program(_work, argv, need=("eval_path",), unread=("dataset_path",))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def _work(config: Config, *_: object) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
-    return cli.run_program(_work, argv, need=())
+    return cli.run_program(_work, argv, unread=("dataset_path",))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         predict(config, images, path)
 
-    return cli.run_program(work, words[len(images) :], need=())
+    return cli.run_program(work, words[len(images) :], unread=("dataset_path",))
 
 
 if __name__ == "__main__":

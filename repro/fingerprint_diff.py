@@ -7,7 +7,6 @@ first row that is within its bound in one and not in the other, or that only one
 Exit codes: 0 the same verdict in every row, 1 not, 2 a file that is no fingerprint.
 """
 
-import argparse
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.errors import ReproError
+from repro.errors import CommandParser, ReproError
 from repro.files import field, read_json
 from repro.markdown import columns
 
 FORMAT = 1
 VERDICTS = ("ok", "out", "not done")
 FACTOR = 2  # errors that differ by more than this factor are shown although both are within bounds
-FACTS = ("commit", "dirty", "python", "platform", "cpu", "device", "packages", "variables")
+FACTS = ("commit", "source_sha256", "dirty", "python", "platform", "cpu", "device", "packages", "variables")
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def _cells(of: Fingerprint, label: str) -> tuple[str, str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m repro.fingerprint_diff", description="Compare two fingerprints.")
+    parser = CommandParser(prog="python -m repro.fingerprint_diff", description="Compare two fingerprints.")
     parser.add_argument("a", metavar="A", type=Path, help="JSON file of a fingerprint")
     parser.add_argument("b", metavar="B", type=Path, help="another one")
     parser.add_argument("--all", action="store_true", help="show every row")

@@ -21,12 +21,15 @@ from pathlib import Path
 
 from hlg import cli
 from hlg.config import Config
+from hlg.errors import OptionParser
 from hlg.runtime.engine import check_start
+
+READS = {"input": "dataset_path", "evaluate": "eval_path"}  # which images a measurement takes, if any
 
 
 def read_bench_options(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """Split the command line into this program's own options and keys of the configuration."""
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         prog="python -m hlg.bench",
         description=__doc__,
         allow_abbrev=False,
@@ -59,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         run_benchmark(own, config)
 
-    return cli.run_program(work, keys, need=())
+    unread = {"dataset_path", "eval_path"} - {READS.get(own.what)}
+    return cli.run_program(work, keys, unread=tuple(unread))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class Written(NamedTuple):
     where: str
 
 
-def load(argv: Sequence[str], need: Sequence[str] = ()) -> tuple[Config, str]:
+def load(argv: Sequence[str], need: Sequence[str] = (), unread: Sequence[str] = ()) -> tuple[Config, str]:
     """Load the configuration of a command line; also returns the stem of its config file ("default" without one).
 
     Nothing is written.
@@ -33,6 +33,7 @@ def load(argv: Sequence[str], need: Sequence[str] = ()) -> tuple[Config, str]:
         argv: ``--config_path FILE`` and ``--key value``, without the program's name; ``--help`` prints all keys and
             exits. Without a FILE, the run that ``--resume`` names brings its own.
         need: keys of folders and files that must exist.
+        unread: keys of folders and files that nothing will read: there a variable need not be set.
 
     Raises:
         UserError: an unknown key, a value that is wrong or impossible, a path that is needed and missing, or still in
@@ -46,7 +47,8 @@ def load(argv: Sequence[str], need: Sequence[str] = ()) -> tuple[Config, str]:
     written = {**(_read_file(Path(file.text)) if file else {}), **arguments}
     where = {name: written[name].where if name in written else f"{name} (default)" for name in KEYS}
 
-    config = Config(**{name: parse_value(KEYS[name], text, where[name]) for name, (text, _) in written.items()})
+    values = {name: _value(name, text, where[name], name in unread) for name, (text, _) in written.items()}
+    config = Config(**values)
     _check_together(config, where)
     if need and config.enable_modelarts:
         raise UserError(
@@ -58,11 +60,20 @@ def load(argv: Sequence[str], need: Sequence[str] = ()) -> tuple[Config, str]:
     return config, Path(file.text).stem if file else "default"
 
 
+def _value(name: str, text: str, where: str, unread: bool) -> Any:
+    try:
+        return parse_value(KEYS[name], text, where)
+    except UserError:
+        if unread:
+            return text
+        raise
+
+
 def _config_of_run(resume: Written | None) -> Written | None:
     """Find the config file of a run that is to be resumed, named by its folder or a checkpoint in it."""
     if resume is None or not resume.text:
         return None
-    path = Path(expand_variables(resume.text, resume.where))
+    path = Path(expand_variables(resume.text, resume.where, KEYS["resume"]))
     file = (path.parent.parent if path.suffix == ".ckpt" else path) / "config.yml"
     if not os.path.isfile(file):  # noqa: PTH113 - no name, however odd, makes it raise
         raise UserError(f"{resume.where}: found {resume.text!r}; allowed: a run's folder, or a checkpoint in one")
@@ -170,4 +181,4 @@ def _check_exists(value: str, spec: Field[Any], where: str) -> None:
         exists = False
     if not value or not exists:
         found = repr(value) if value else "nothing"
-        raise UserError(f"{where}: found {found}; allowed: a {kind} that exists (--{spec.name} ...)")
+        raise UserError(f"{where}: found {found}; allowed: a {kind} that exists (--{spec.name}=...)")

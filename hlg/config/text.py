@@ -30,7 +30,7 @@ def parse_value(spec: Field[Any], text: str, where: str) -> Any:
         UserError: it means nothing, or a value that is not allowed; ``where`` names its place.
     """
     rules = spec.metadata
-    value: Any = expand_variables(text, where) if rules["path"] else _parse(spec.type, text)
+    value: Any = expand_variables(text, where, spec) if rules["path"] else _parse(spec.type, text)
     if (
         value is None
         or (rules["choices"] and value not in rules["choices"])
@@ -41,7 +41,7 @@ def parse_value(spec: Field[Any], text: str, where: str) -> Any:
     return value
 
 
-def expand_variables(text: str, where: str) -> str:
+def expand_variables(text: str, where: str, spec: Field[Any]) -> str:
     """Replace environment variables in the name of a file or folder.
 
     Raises:
@@ -51,7 +51,8 @@ def expand_variables(text: str, where: str) -> str:
         return Template(text).substitute(os.environ)
     except KeyError as error:
         name = error.args[0]
-        problem = f"but ${name} is not set; set it (export {name}=...) or write the path itself"
+        kind = spec.metadata["path"]
+        problem = f"but ${name} is not set; name a {kind}: --{spec.name}=..., or set it (export {name}=...)"
         raise UserError(f"{where}: found {text!r}, {problem}") from None
     except ValueError:
         allowed = "$NAME, ${NAME} and $$ for a dollar sign"

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hlg.config import Config
-from hlg.errors import UserError
+from hlg.errors import OptionParser, UserError
 from hlg.files import write_result
 from hlg.fingerprint.golden import read_golden
 from hlg.fingerprint.report import conclusion, exit_code, fingerprint_table
@@ -89,7 +89,7 @@ def compare_with_published(options: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         prog="python -m hlg.fingerprint", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device_target", default="CPU", choices=("CPU", "GPU", "Ascend"))

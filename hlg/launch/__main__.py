@@ -28,7 +28,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from hlg.errors import UserError
+from hlg.errors import OptionParser, UserError
 from hlg.launch.jobs import read_seeds, run_jobs
 from hlg.launch.placement import MASTER_PORT
 from hlg.signals import StopSignals
@@ -36,7 +36,7 @@ from hlg.signals import StopSignals
 
 def read_launch_options(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; ``--help`` and what argparse refuses end the process."""
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         "python -m hlg.launch", description="Start the ranks of a run on this machine.", allow_abbrev=False
     )
     add = parser.add_argument

@@ -7,14 +7,13 @@ Exit codes: 0 nothing contradicts, 1 something does, 2 a record cannot be read. 
 in places that are known, so its own audit ends with 0.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from repro.audit.consistency import Agreement, Check, Known, audit_log, known_of
 from repro.audit.published_text import audit_published
-from repro.errors import ReproError
+from repro.errors import CommandParser, ReproError
 from repro.markdown import columns, grid, md
 from repro.published.document import read_statements
 from repro.published.figures import read_published, verify_published
@@ -34,7 +33,7 @@ HEADER = ("Claim", "Check", "Numbers", "Verdict")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m repro.audit", description="Can its figures all be true at once?")
+    parser = CommandParser(prog="python -m repro.audit", description="Can its figures all be true at once?")
     parser.add_argument("records", metavar="RUN_OR_LOG", nargs="*", type=Path, help="default: what was published")
     parser.add_argument("--published", type=Path, default=Path("results/published"), help="folder of published logs")
     parser.add_argument(

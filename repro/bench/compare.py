@@ -8,7 +8,6 @@ Files were measured at different times: they are only set side by side, with wha
 codes: 0 done, 2 a mistake or a program that fails.
 """
 
-import argparse
 import json
 import shlex
 import signal
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.bench.pacing import pace_programs, summarize_turns, turns_table
-from repro.errors import ReproError
+from repro.errors import CommandParser, ReproError
 from repro.markdown import columns
 
 CHECKOUTS = Path("build/compare")
@@ -36,6 +35,8 @@ def _checked_out(commit: str) -> Iterator[Path]:
         yield Path.cwd()
         return
     full = _git("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}", fault=f"{commit}: is no commit and no file")
+    another = f"{commit}: this commit has no hlg/, so git answers for another repository here"
+    _git("rev-parse", "--verify", "--quiet", f"{full}:hlg", fault=another)
     folder = (CHECKOUTS / full[:12]).absolute()
     _git("worktree", "add", "--force", "--detach", str(folder), full, fault=f"{commit}: can't be checked out")
     try:
@@ -108,7 +109,7 @@ def _git(*arguments: str, fault: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m repro.bench.compare",
         description=__doc__.splitlines()[0],
         epilog="Behind a further -- stand keys of the configuration, such as --batch_size=8.",

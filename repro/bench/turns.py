@@ -6,7 +6,6 @@ How a turn is measured, and what a program must answer, says repro.bench.pacing.
 program that fails.
 """
 
-import argparse
 import json
 import os
 import signal
@@ -16,14 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro.bench.pacing import pace_programs, summarize_turns, turns_table
-from repro.errors import ReproError
+from repro.errors import CommandParser, ReproError
 from repro.files import replace_file
 from repro.markdown import columns
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m repro.bench.turns", description=__doc__.splitlines()[0])
+    parser = CommandParser(prog="python -m repro.bench.turns", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10, help="turns of each program (10)")
     parser.add_argument("--json", type=Path, help="file for the result")
     parser.add_argument("--what", default="", help="what is measured, kept in the file")

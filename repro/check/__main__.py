@@ -7,7 +7,6 @@ GITHUB_STEP_SUMMARY names. Exit codes: 0 nothing is worse, 1 something is, 2 a r
 not measured or no baseline fits, so that nothing can be said.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from repro.check.baselines import read_baselines
 from repro.check.formats import as_json, as_junit, as_markdown, as_text
 from repro.check.judge import judge_run
 from repro.check.references import read_references
-from repro.errors import ReproError
+from repro.errors import CommandParser, ReproError
 from repro.files import replace_file
 from repro.published.schema import Verdict
 from repro.records.run_folder import read_folders
@@ -27,7 +26,7 @@ EXIT_CODES = {Verdict.MATCH: 0, Verdict.WORSE: 1, Verdict.NOT_MEASURED: 3, Verdi
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m repro.check", description="Hold a run against its baseline.")
+    parser = CommandParser(prog="python -m repro.check", description="Hold a run against its baseline.")
     parser.add_argument("run", metavar="RUN", type=Path, help="run folder, or a link to one")
     parser.add_argument("--baselines", type=Path, default=Path("results/baselines"), help="folder of the baselines")
     parser.add_argument(

@@ -5,19 +5,18 @@
 Exit codes: 0 written, 2 the runs make no baseline.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from repro.check.baselines import Baseline, make_baseline, write_baseline
-from repro.errors import ReproError
+from repro.errors import CommandParser, ReproError
 from repro.records.run_folder import read_folders, read_runs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m repro.check.baseline", description="Keep what these runs gave.")
+    parser = CommandParser(prog="python -m repro.check.baseline", description="Keep what these runs gave.")
     parser.add_argument(
         "runs", metavar="FOLDER", nargs="+", type=Path, help="one folder of run folders, or run folders"
     )

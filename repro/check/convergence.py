@@ -5,13 +5,12 @@
 Exit codes: 0 written, 2 the runs make no reference.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from repro.check.references import Reference, make_reference, write_reference
-from repro.errors import ReproError
+from repro.errors import CommandParser, ReproError
 from repro.markdown import columns, grid, write_table
 from repro.records.run_folder import read_runs
 
@@ -33,7 +32,7 @@ def _rows(reference: Reference) -> list[tuple[str, ...]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m repro.check.convergence", description=__doc__.splitlines()[0])
+    parser = CommandParser(prog="python -m repro.check.convergence", description=__doc__.splitlines()[0])
     parser.add_argument(
         "runs", metavar="FOLDER", type=Path, help="folder of run folders that differ in their seed alone"
     )

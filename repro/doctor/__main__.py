@@ -32,6 +32,7 @@ from repro.doctor.host import (
 from repro.doctor.machine import FAILURE, OK, WARNING, Diagnosis, Machine, warning
 from repro.doctor.software import check_container, check_engine, check_python, mindspore_version
 from repro.doctor.storage import check_data, check_disks, run_demands, software_demands
+from repro.errors import CommandParser
 
 _COLORS = {OK: "32", WARNING: "33", FAILURE: "31"}
 
@@ -107,7 +108,7 @@ def _count(number: int, word: str) -> str:
 
 def _read_options(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line; `--help` and what argparse refuses end the process."""
-    parser = argparse.ArgumentParser("python3 -m repro.doctor", description="Is this machine fit for a long run?")
+    parser = CommandParser("python3 -m repro.doctor", description="Is this machine fit for a long run?")
     add = parser.add_argument
     add("--device", choices=["cpu", "gpu", "ascend"], default="cpu", help="what to train on (default %(default)s)")
     add("--devices", type=_devices, default=[], metavar="0,1,2", help="which of them (default: all there are)")

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.errors import ReproError
+from repro.errors import CommandParser, ReproError
 from repro.files import replace_file
 from repro.plan.inputs import LATENCY_US, LINK_GBPS, read_inputs
 from repro.plan.page import plan_page
@@ -24,7 +24,7 @@ from repro.plan.plan import make_plan, plan_record
 def plan_options(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line; `--help` and what argparse refuses end the process."""
     description = "How long will it take, what does it wait for, and what stops helping where?"
-    parser = argparse.ArgumentParser("python -m repro.plan", description=description, allow_abbrev=False)
+    parser = CommandParser("python -m repro.plan", description=description, allow_abbrev=False)
     add = parser.add_argument
     add("--cards", type=_count, help="how many (the published 8)")
     add("--cards-per-machine", type=_count, metavar="N", help="of them (8)")

@@ -6,13 +6,12 @@ The last column is the hash of the seal itself: noted elsewhere, it tells whethe
 the folder again. Exit codes: 0 all are what they were, 1 one is unfinished, 2 one was changed or is broken.
 """
 
-import argparse
 import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.errors import ReproError
+from repro.errors import CommandParser, ReproError
 from repro.markdown import columns
 from repro.records.run_folder import read_folders
 from repro.records.seal import SEAL
@@ -20,9 +19,7 @@ from repro.records.seal import SEAL
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m repro.records.verify", description="Is a run what it was when sealed?"
-    )
+    parser = CommandParser(prog="python -m repro.records.verify", description="Is a run what it was when sealed?")
     parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="run folders, or links to them")
     code, rows = 0, []
     for folder in parser.parse_args(argv).runs:

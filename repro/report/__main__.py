@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from repro.errors import ReproError
+from repro.errors import CommandParser, ReproError
 from repro.files import replace_file
 from repro.markdown import read_table, write_table
 from repro.published.compare import compare_runs
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _read_options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m repro.report", description="Published and measured figures.")
+    parser = CommandParser(prog="python -m repro.report", description="Published and measured figures.")
     add = parser.add_argument
     add("runs_named", metavar="RUN", nargs="*", type=Path, help="run folders (default: all in --runs)")
     add("--runs", type=Path, default=Path("results/runs"), help="folder of the run folders")

@@ -3,6 +3,7 @@
 import os
 from dataclasses import asdict, fields
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from hlg import eval as evaluate
+from hlg import export, predict
 from hlg.config import KEYS, Affects, Config, dump, help_text, keys_that_affect, load
 from hlg.errors import UserError
 from tests.support import ROOT
@@ -170,11 +173,29 @@ def test_a_mistake_on_the_command_line_is_one_clear_error(argv: list[str], messa
         (b"seed: 1 # \xe9", ": this is not YAML in UTF-8: 'utf-8' codec can't decode byte 0xe9"),
         ("seed: \x00", ": this is not YAML in UTF-8: unacceptable character #x0000"),
         (r'pretrained: "\UFFFFFFFF"', ": this is not YAML in UTF-8: "),
-        ("eval_path: $UNSET/a", ":1: eval_path: found '$UNSET/a', but $UNSET is not set; set it (export UNSET=...)"),
+        (
+            "eval_path: $UNSET/a",
+            ":1: eval_path: found '$UNSET/a', but $UNSET is not set; name a folder: --eval_path=..., ",
+        ),
     ],
 )
 def test_a_mistake_in_a_file_is_one_clear_error(recipe: Any, text: str, problem: str) -> None:
     assert f"recipe.yml{problem}" in error_of(recipe(text))
+
+
+def test_a_path_that_a_program_does_not_read_may_name_a_variable_that_is_not_set(recipe: Any) -> None:
+    options = recipe("dataset_path: $UNSET/train")
+    assert load(options, unread=("dataset_path",))[0].dataset_path == "$UNSET/train"
+    assert "dataset_path" in error_of(options)
+
+
+@pytest.mark.parametrize("program", [evaluate, export, predict])
+def test_programs_that_train_nothing_do_not_ask_where_training_images_lie(
+    program: ModuleType, recipe: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [*recipe("dataset_path: $UNSET/train"), "--eval_path", "/nowhere"]
+    assert program.main(["cat.jpg"] * (program is predict) + options) == 2
+    assert "UNSET" not in capsys.readouterr().err
 
 
 def test_a_config_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
@@ -262,12 +283,12 @@ def test_folders_and_files_that_the_program_needs_must_exist(tmp_path: Path, mon
     file.touch()
     folder.mkdir()
     assert error_of([], ("dataset_path",)) == (
-        "dataset_path (default): found nothing; allowed: a folder that exists (--dataset_path ...)"
+        "dataset_path (default): found nothing; allowed: a folder that exists (--dataset_path=...)"
     )
     for key, good, kind in (("dataset_path", folder, "folder"), ("pretrained", file, "file")):
         for bad in ({file, folder} - {good}) | {tmp_path / "missing", tmp_path / ("long" * 100)}:
             message = error_of([f"--{key}={bad}"], (key,))
-            assert message == f"--{key}: found '{bad}'; allowed: a {kind} that exists (--{key} ...)"
+            assert message == f"--{key}: found '{bad}'; allowed: a {kind} that exists (--{key}=...)"
             load([f"--{key}={bad}"])
         load([f"--{key}={good}"], (key,))
     assert sorted(tmp_path.iterdir()) == [file, folder]  # loading makes nothing

@@ -3,19 +3,18 @@
 python -m hlg.data.imagenet --archives /downloads --out /data/imagenet
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 
 from hlg.cli import folder_argument
 from hlg.data.imagenet.unpack import unpack_imagenet
-from hlg.errors import UserError
+from hlg.errors import OptionParser, UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         prog="python -m hlg.data.imagenet", description="Unpack ImageNet's archives into class folders."
     )
     parser.add_argument(

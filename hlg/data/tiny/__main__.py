@@ -5,7 +5,6 @@ python -m hlg.data.tiny --out data/tiny --imagenet /path  # a fixed-seed subset 
 python -m hlg.data.tiny --out data/tiny --verify          # compare every byte with the manifest
 """
 
-import argparse
 import os
 import sys
 from pathlib import Path
@@ -13,13 +12,13 @@ from pathlib import Path
 from hlg.data.index import SPLITS
 from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.data.tiny.manifest import verify_tiny
-from hlg.errors import UserError
+from hlg.errors import OptionParser, UserError
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program; returns its exit code: 0, 1 for a data set that differs, 2 for a mistake in the command."""
     default = TinyRequest()
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         prog="python -m hlg.data.tiny", description="Make a small, deterministic, ImageNet-shaped data set."
     )
     parser.add_argument("--out", type=Path, required=True, help="the data set's folder")

@@ -25,6 +25,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     run_git(tmp_path, "init", "--quiet", "--initial-branch=main")
     (tmp_path / "hlg").mkdir()
+    (tmp_path / "hlg/__init__.py").touch()
     for seconds in (2.0, 1.0):
         (tmp_path / "hlg/bench.py").write_text(PROGRAM.format(seconds=seconds))
         run_git(tmp_path, "add", "hlg")
@@ -54,6 +55,16 @@ def test_a_commit_without_the_measurement_is_named_and_nothing_is_left(repositor
     run_git(repository, "commit", "--quiet", "--message", "none")
     assert "B main: has ended with exit code 1" in call(main, "main~1", "main", "--rounds", "1", code=2).err
     assert not list((repository / "build/compare").iterdir())
+
+
+def test_commits_of_a_repository_further_up_are_not_measured(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    run_git(repository, "mv", "hlg", "vendor")
+    run_git(repository, "commit", "--quiet", "--all", "--message", "another project")
+    monkeypatch.chdir(repository / "vendor")
+    said = call(main, "main", ".", "--rounds", "1", code=2).err
+    assert said == "error: main: this commit has no hlg/, so git answers for another repository here\n"
 
 
 def test_ctrl_c_is_one_line_and_leaves_no_folder(repository: Path, monkeypatch: pytest.MonkeyPatch, call: Call) -> None:

@@ -6,7 +6,6 @@ Every file is read, hashed and decoded as training decodes it. The exit code is 
 that ImageNet is known for are listed only. A run on these data records the report's hash.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -16,14 +15,12 @@ from hlg.cli import folder_argument
 from hlg.data.imagenet.verify.inspection import inspect_splits
 from hlg.data.imagenet.verify.page import inspection_page, write_inspection
 from hlg.data.index import REPORT
-from hlg.errors import UserError
+from hlg.errors import OptionParser, UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code: 0 without faults, 1 with faults, 2 for a mistake in the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m hlg.data.imagenet.verify", description="Look at every image of a data set."
-    )
+    parser = OptionParser(prog="python -m hlg.data.imagenet.verify", description="Look at every image of a data set.")
     parser.add_argument("--imagenet", type=folder_argument, required=True, help="holds train/ and val/, or one of them")
     parser.add_argument("--report", default="", help="folder for the report (default: beside the splits)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads")
@@ -33,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.workers < 1:
             raise UserError(f"--workers: found {options.workers}; allowed: 1 or more")
         if not os.access(place, os.W_OK):  # before hours of work
-            raise UserError(f"{place}: can't be written, so say where the report is to go: REPORT=folder (--report)")
+            raise UserError(f"{place}: can't be written, so say where the report is to go: --report=folder")
         report = inspect_splits(options.imagenet, options.workers)
         digest = write_inspection(report, place)
     except UserError as error:

@@ -115,7 +115,7 @@ def test_a_report_goes_elsewhere_where_the_data_cannot_be_written(
     writable = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != data and writable(path, mode))
     assert main(["--imagenet", str(data)]) == 2
-    assert "can't be written, so say where the report is to go: REPORT=folder" in capsys.readouterr().err
+    assert "can't be written, so say where the report is to go: --report=folder" in capsys.readouterr().err
     assert main(["--imagenet", str(data), "--report", str(tmp_path)]) == 0
     assert (tmp_path / REPORT).exists()
     assert not (data / REPORT).exists()
