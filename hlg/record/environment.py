@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,15 +18,17 @@ ENVIRONMENT_VARIABLES = (
     *("ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS", "RANK_TABLE_FILE"),
     *("HLG_ENGINE", "HLG_IMAGE", "HLG_IMAGE_DIGEST"),  # docker/run.sh sets them
 )
+REVISION = "docker/revision.sh"
 GIT_TIMEOUT_S = 30
 
 
 def environment_facts(device: dict[str, Any], **facts: Any) -> dict[str, Any]:
     """Describe code, command, software and machine as ``env.json`` has them, and say what could not be found out."""
     git = git_state()
+    why = git.pop("why", None)
     packages = {name: _version(name) for name in PACKAGES}
     missing = [f"version of {name}" for name, version in packages.items() if version is None]
-    missing += ["commit: not a git checkout"] if git["commit"] is None else []
+    missing += [f"commit: {why}"] if why else []
     return {
         **git,
         "argv": [_program(sys.argv[0]), *sys.argv[1:]],
@@ -51,35 +52,27 @@ def _program(path: str) -> str:
 def git_state() -> dict[str, Any]:
     """Return the commit of the code that runs, and whether its tracked files were changed; None where unknown.
 
-    An image has no git; there the build has left ``HLG_COMMIT``, such as ``<40 hex digits>-dirty`` or ``unknown``.
+    Where no commit is known, ``source_sha256`` is the hash of the code, and ``why`` says why.
     """
-    built_from, _, dirty = os.environ.get("HLG_COMMIT", "").partition("-")
-    if len(built_from) == 40:
-        return {"commit": built_from, "dirty": dirty == "dirty"}
-    commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
-    return {
-        "commit": commit.decode().strip() if commit else None,
-        "dirty": None if commit is None or changes is None else bool(changes),
-    }
+    answer = _revision()
+    first, *rest = (answer.decode(errors="replace").strip() if answer else "unknown").split(" ", 2)
+    commit, _, dirty = first.partition("-")
+    if commit != "unknown":
+        return {"commit": commit, "dirty": bool(dirty)}
+    digest, why = rest or (None, "docker/revision.sh, which asks git, can't be run")
+    return {"commit": None, "dirty": None, "source_sha256": digest and digest.removeprefix("sha256:"), "why": why}
 
 
 def code_patch() -> bytes | None:
-    """Return the changes of tracked files since the commit, as ``git apply`` takes them; None where unknown.
-
-    An image does not know: it has the changed code, and no git.
-    """
-    # Whatever this machine's git is configured to.
-    plain = ("--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
-    return None if os.environ.get("HLG_COMMIT") else _git("diff", "--binary", *plain, "HEAD")
+    """Return the changes of tracked files since the commit, as ``git apply`` takes them; None where unknown."""
+    return _revision("--patch")
 
 
-def _git(*command: str) -> bytes | None:
-    git = shutil.which("git")
-    if git is None:
-        return None
+def _revision(*options: str) -> bytes | None:
+    """Ask docker/revision.sh, which says whose commit is known."""
     try:
-        done = subprocess.run([git, "-C", str(ROOT), *command], capture_output=True, check=False, timeout=GIT_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
+        done = subprocess.run([ROOT / REVISION, *options], capture_output=True, check=False, timeout=GIT_TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
 

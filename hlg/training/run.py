@@ -166,9 +166,9 @@ def _resume_records(job: Job, journal: Journal, resumed: Resumption) -> None:
     now = run.with_patch(environment_facts(job.on.facts(), kind=run.kind, seed=job.config.seed))
     was = resumed.env
     other = [
-        f"{key} {was.get(key)} -> {now[key]}"
-        for key in ("commit", "python", "packages", "cpu")
-        if was.get(key) != now[key]
+        f"{key} {was.get(key)} -> {now.get(key)}"
+        for key in ("commit", "source_sha256", "python", "packages", "cpu")
+        if was.get(key) != now.get(key)
     ]
     epoch, left = divmod(state.step, state.steps_per_epoch)
     run.write("config.yml", dump(dataclasses.replace(job.config, resume="", resume_changed=False)))

@@ -215,7 +215,7 @@ def _resumed_on(where: str, found: dict[str, Any]) -> Iterator[str]:
     for now in field(where, found, "resumed", list, optional=True) or []:
         if not isinstance(now, dict):
             raise ReproError(f"{where}: resumed: found {now!r}, expected objects")
-        for key in ("commit", "dirty", "packages", "cpu", "device"):
+        for key in ("commit", "source_sha256", "dirty", "packages", "cpu", "device"):
             if now.get(key) != found.get(key):
                 yield f"{key} {found.get(key)} -> {now.get(key)}"
 

@@ -1,6 +1,7 @@
 """What a run folder says of code, software and machine."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,12 @@ DEVICE = {"target": "CPU", "names": ["x"], "count": 1}
 
 @pytest.fixture
 def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout of two files, in the place of this one."""
+    """A checkout with two files to change, in the place of this one."""
     folder = tmp_path / "code"
-    folder.mkdir()
+    (folder / "hlg").mkdir(parents=True)
+    (folder / "hlg/__init__.py").touch()
+    (folder / "docker").mkdir()
+    shutil.copy(ROOT / "docker/revision.sh", folder / "docker")
     (folder / "step.py").write_text("lr = 0.1\n")
     (folder / "golden.npz").write_bytes(bytes(range(256)))
     for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "one"]):
@@ -55,19 +59,30 @@ def test_what_was_changed_in_the_code_lies_beside_the_run_and_makes_its_code_aga
 
 
 @pytest.mark.parametrize(
-    ("built_from", "commit", "dirty"),
-    [(COMMIT, COMMIT, False), (f"{COMMIT}-dirty", COMMIT, True), ("unknown", None, None), ("", None, None)],
+    ("built_from", "commit", "dirty"), [(COMMIT, COMMIT, False), (f"{COMMIT}-dirty", COMMIT, True)]
 )
-def test_without_git_as_in_an_image_the_commit_is_the_one_it_was_built_from_or_said_to_be_missing(
-    built_from: str, commit: str | None, dirty: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_in_an_image_the_commit_is_the_one_it_was_built_from(
+    built_from: str, commit: str, dirty: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hlg.record.environment.shutil.which", lambda name: None)
     monkeypatch.setenv("HLG_COMMIT", built_from)
     assert git_state() == {"commit": commit, "dirty": dirty}
     _, env = _recorded(tmp_path)
-    assert ("commit: not a git checkout" in str(env["missing"])) == (commit is None)
-    assert ("what was changed in the code" in str(env["missing"])) == bool(dirty)
+    assert ("what was changed in the code" in str(env["missing"])) == dirty
     assert "patch" not in env
+
+
+def test_without_a_commit_of_its_own_the_code_is_known_by_its_hash_and_no_other_repository_is_recorded(
+    code: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(code / ".git")
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "another project"]):
+        run_git(tmp_path, *command)
+    (code / "step.py").write_text("lr = 0.2\n")
+    run, env = _recorded(tmp_path / "runs")
+    assert (env["commit"], env["dirty"], run.name.split("_")[-1]) == (None, None, "nogit")
+    assert "commit: this folder lies in another git repository" in str(env["missing"])
+    assert len(str(env["source_sha256"])) == 64
+    assert not list(run.glob("*.patch"))
 
 
 @pytest.mark.parametrize(
