@@ -4,11 +4,14 @@
 
 The templates in docker/cluster are readable as they are. An ``@NAME@`` in them is a value, checked here and quoted for
 its place: a word of the shell or text in YAML. A line whose value was not given is left out.
+
+It runs on Python 3.8, for it is run before anything is installed.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -17,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from repro.errors import ReproError
+from repro.errors import CommandParser, ReproError
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = ROOT / "docker" / "cluster"
@@ -79,7 +82,7 @@ def _check_options(o: argparse.Namespace) -> None:
     for option, path in (("imagenet", data), ("runs", runs)):
         if ".." in path.parts:
             raise ReproError(f"--{option}: found {str(path)!r}; allowed: {PATH.words}")
-    if runs.is_relative_to(data) or data.is_relative_to(runs):
+    if data in (runs, *runs.parents) or runs in data.parents:
         raise ReproError(f"--runs: found {o.runs!r}, --imagenet {o.imagenet!r}; neither may be within the other")
     if "volcano" in o.schedulers and o.device == "cpu":
         raise ReproError("--only: found volcano with --device cpu, a rehearsal under Slurm; allowed: ascend, gpu")
@@ -105,14 +108,17 @@ def render_files(o: argparse.Namespace, made_by: str, commit: str) -> dict[str, 
     """
     _check_options(o)
     recipe = _recipe(Path(o.config))
-    values = {option.upper(): str(value) for option, value in vars(o).items() if isinstance(value, str | int)}
-    values |= {"TARGET": TARGETS[o.device], "COMMAND": made_by, "COMMIT": commit}
+    values = {option.upper(): str(value) for option, value in vars(o).items() if isinstance(value, (str, int))}
+    values.update(TARGET=TARGETS[o.device], COMMAND=made_by, COMMIT=commit)
+    for name, value in values.items():  # they stand in comments, which a line break would end
+        if not value.isprintable():
+            raise ReproError(f"{name.lower()}: found {value!r}; allowed: one line of printable characters")
     files = {}
     for scheduler in o.schedulers:
         name = "slurm.sh" if scheduler == "slurm" else f"volcano-{o.device}.yml"
         own = _slurm(o) if scheduler == "slurm" else _volcano(o, recipe)
         template = (TEMPLATES / name).read_text(encoding="utf-8")
-        files[name] = fill_template(template, values | own | {"FILE": shlex.quote(str(Path(o.out) / name))})
+        files[name] = fill_template(template, {**values, **own, "FILE": shlex.quote(str(Path(o.out) / name))})
     return files
 
 
@@ -124,7 +130,8 @@ def _slurm(o: argparse.Namespace) -> dict[str, str]:
         python += ["--read", path]
     python += [o.device, "python"]
     words = {name: shlex.quote(getattr(o, name.lower())) for name in ("IMAGENET", "RUNS", "CONFIG")}
-    return words | {
+    return {
+        **words,
         "PYTHON": shlex.join([o.python] if o.python else python),
         "KEYS": shlex.join(o.keys),
         "RUNS_TEXT": o.runs,
@@ -149,9 +156,9 @@ def _volcano(o: argparse.Namespace, recipe: str) -> dict[str, str]:
     if "@" in o.image:
         values["DIGEST"] = _text(o.image.partition("@")[2])
     if o.host_network:
-        values |= {"HOST_NETWORK": "true", "DNS_POLICY": "ClusterFirstWithHostNet"}
+        values.update(HOST_NETWORK="true", DNS_POLICY="ClusterFirstWithHostNet")
     else:
-        values |= {"HOST_NETWORK": "false", "DNS_POLICY": "ClusterFirst"}
+        values.update(HOST_NETWORK="false", DNS_POLICY="ClusterFirst")
     return values
 
 
@@ -185,19 +192,17 @@ def _recipe(path: Path) -> str:
 
 
 def source_commit() -> str:
-    """Return the commit that the files are made from, with ``-dirty`` if tracked files differ from it."""
-    if inside := os.environ.get("HLG_COMMIT"):  # of an image
-        return inside
+    """Return the commit that the files are made from, ``-dirty`` if tracked files differ, or why none is known."""
     try:
-        git = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
-        return subprocess.run(git, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+        done = subprocess.run([str(ROOT / "docker/revision.sh")], stdout=subprocess.PIPE, check=True, timeout=30)
     except (OSError, subprocess.SubprocessError):
-        return "no git checkout"
+        return "unknown: docker/revision.sh, which asks git, can't be run"
+    return done.stdout.decode(errors="replace").strip()
 
 
 def cluster_options(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line; ``--help`` and what argparse refuses end the process."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "python -m repro.cluster",
         description="Write what starts a run on several machines, for Slurm and for Kubernetes with Volcano.",
         allow_abbrev=False,

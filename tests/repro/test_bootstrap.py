@@ -2,12 +2,15 @@
 
 import ast
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from repro import bootstrap
+from tests.support import ROOT
+from tests.support.processes import run_command
 
 
 @pytest.mark.parametrize(
@@ -68,3 +71,30 @@ def test_an_environment_is_built_once_and_again_where_it_was_cut_short_or_the_lo
 
 def test_the_setup_script_reads_on_any_python_3() -> None:
     ast.parse(Path(bootstrap.__file__).read_text(), feature_version=(3, 4))
+
+
+def _old_pythons() -> list[str]:
+    """The Pythons of this machine that are older than .venv's, down to 3.8."""
+    names = [f"python3.{minor}" for minor in (8, 9, 10)]
+    found = [shutil.which(name) for name in names] + [
+        str(path) for name in names for path in Path.home().glob(f".pyenv/versions/*/bin/{name}")
+    ]
+    return [path for path in found if path and run_command(path, "-c", "").returncode == 0]
+
+
+@pytest.mark.parametrize("python", _old_pythons())
+def test_what_runs_before_anything_is_installed_runs_on_old_pythons(python: str, tmp_path: Path) -> None:
+    env = {"PYTHONDONTWRITEBYTECODE": "1"}
+    options = ("--nodes", "2", "--imagenet", "/data", "--runs", "/runs", "--image", "hlg:1", "--out", tmp_path)
+    done = run_command(python, "-m", "repro.cluster", *options, "--", "--seed=2", env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    options = ("--device", "ascend", "--runs", tmp_path, "--venv", tmp_path / "venv")
+    done = run_command(python, "-m", "repro.doctor", *options, env=env)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert re.search(r"Python 3\.\d+ is not supported", done.stdout)
+    assert "could not be checked" not in done.stdout
+
+
+def test_what_runs_before_anything_is_installed_has_the_syntax_of_python_3_8() -> None:
+    for file in ("cluster.py", "errors.py", "footprint.py", *(ROOT / "repro/doctor").glob("*.py")):
+        ast.parse((ROOT / "repro" / file).read_text(), feature_version=(3, 8))

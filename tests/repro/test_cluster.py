@@ -55,6 +55,8 @@ def test_the_program_writes_the_files_and_names_them(tmp_path: Path, call: Call)
         (["--config", "no.yml"], "--config: found 'no.yml', which can't be read (No such file or directory)"),
         (["--config", "Makefile"], "--config: found 'Makefile'; allowed: a recipe whose name ends with .yml"),
         (["--only", "volcano", "--device", "cpu"], "--only: found volcano with --device cpu"),
+        (["--nodes", "2\n"], 'command: found "python -m repro.cluster'),
+        (["--", "--file_name=a\nb"], "a word behind the options: found '--file_name=a\\nb'; allowed: keys of the"),
         (["--", "seed=2"], "a word behind the options: found 'seed=2'; allowed: keys of the configuration"),
     ],
 )
