@@ -68,14 +68,17 @@ ROUNDS  ?= 8
 DEVICE    ?=
 CONTAINER ?=
 
-# Any other name=value on the command line is a key of the configuration: `make train seed=2 max_epoch=5`. One a line.
-define newline
-
-
-endef
-LOWERCASE := $(addsuffix %,a b c d e f g h i j k l m n o p q r s t u v w x y z)
-GIVEN := $(foreach name,$(filter $(LOWERCASE),$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name)))
-KEYS := $(foreach name,$(sort $(GIVEN)),--$(name)=$(value $(name))$(newline))
+# What was typed behind make: no target runs unless it reads all of that. Each value then is what was typed: make would
+# expand what a $ begins.
+TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+quoted = '$(subst ','\'',$(1))'
+REFUSED := $(if $(TYPED),$(shell docker/variables.sh $(call quoted,$(TYPED)) $(call quoted,$(MAKECMDGOALS)) || echo docker/variables.sh failed))
+$(if $(REFUSED),$(error $(REFUSED)))
+$(foreach name,$(TYPED),$(eval override $(name) := $$(value $(name))))
+# A name in small letters is a key of the configuration: `make train seed=2 max_epoch=5`. Its value is in KEY_<name>.
+SMALL := $(addsuffix %,a b c d e f g h i j k l m n o p q r s t u v w x y z)
+KEYS := $(sort $(filter $(SMALL),$(TYPED)))
+$(foreach name,$(KEYS),$(eval KEY_$(name) := $$(value $(name)))$(eval unexport $(name)))
 
 # No target is a file.
 .PHONY: $(shell sed -n 's/^\([a-z].*\):.* ## .*/\1/p' Makefile)
@@ -125,22 +128,21 @@ export: setup ## Export to MINDIR and compare with the network: PRETRAINED=... f
 report: setup ## Compare the runs under RUNS with the published figures: results/report.md, report.html, report/
 	@$(START) report
 
-check baseline: override SEEDS =
 check: setup tiny-data ## Check this machine for regressions, by two minutes of training: DEVICE=cpu|gpu|ascend
 	@$(START) become rm -rf results/check
 	@$(START) short-run "$$RUNS"
 	@$(START) check
 
 baseline: setup tiny-data ## Record a baseline for make check: REPEAT=5 short runs plus a rounding band
-	@$(START) begin baseline build/baseline
+	@$(START) begin-baseline build/baseline
 	@for i in $$(seq "$$REPEAT"); do $(START) short-run build/baseline; done
 	@$(START) short-run-rounded build/baseline
 	@$(START) keep baseline build/baseline
 
-convergence: SEEDS = 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
+convergence: SEEDS := $(or $(value SEEDS),1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20)
 convergence: setup tiny-data ## Record how 20 seeds of that short run converge, for make check: SEEDS="1 2 ..." of 10 or more
-	@$(START) begin convergence build/convergence
-	@$(START) short-run build/convergence --graph_cache build/convergence/.graphs --calibration_interval 0
+	@$(START) begin-convergence build/convergence
+	@$(START) short-runs build/convergence --graph_cache build/convergence/.graphs --calibration_interval 0
 	@$(START) keep convergence build/convergence
 
 plan: setup ## Predict time, memory and bottleneck: DEVICE=cpu|gpu|ascend CARDS=64 IMAGENET=/path STEP_MS=373 LINK_GBPS=100
@@ -154,7 +156,7 @@ audit: setup ## Check RUN=run folder or log, or else the published figures, for 
 verify: setup ## Verify the seals of run folders: RUN=...
 	@$(START) verify
 
-fingerprint doctor: CONTAINER = $(if $(filter gpu ascend,$(DEVICE)),1,0)
+fingerprint doctor: CONTAINER := $(or $(value CONTAINER),$(if $(filter gpu ascend,$(value DEVICE)),1,0))
 fingerprint: setup ## Compare what this stack computes with float64, layer by layer: DEVICE=cpu|gpu|ascend AMP=O0|O2|O3 RANKS=1
 	@$(START) --ranks "$$RANKS" fingerprint
 fingerprint-diff: setup ## Compare two fingerprints, of machines, versions or precisions: A=... B=...
@@ -177,7 +179,7 @@ GPU := train-gpu1 train-gpu8 eval-gpu
 ASCEND := train-ascend1 train-ascend8 eval-ascend
 $(GPU): override DEVICE = gpu
 $(ASCEND): override DEVICE = ascend
-$(GPU) $(ASCEND): CONTAINER = 1
+$(GPU) $(ASCEND): CONTAINER := $(or $(value CONTAINER),1)
 
 train-gpu1: setup ## Train on one GPU
 	@$(START) train
@@ -215,7 +217,7 @@ test-page: setup ## Test the report's page in Chromium: wide, narrow, light, dar
 	@$(PYTEST) tests/drills/page -n 2
 
 test-image: ## Test the CPU image with this machine's engine, and the runs that make tiny CONTAINER=1 left under RUNS
-	@$(VENV)/bin/python -m pytest tests/drills/image --runs "$$RUNS"
+	@"$$VENV/bin/python" -m pytest tests/drills/image --runs "$$RUNS"
 
 bench: setup ## Measure forward, step, evaluation, input and log reading, with ratios that hold on other machines
 	@mkdir -p "$$(dirname "$$BENCH")"
@@ -226,13 +228,12 @@ profile: setup ## Profile the operators: WHAT=step|forward|evaluate PROFILE=fold
 	@$(START) profile
 
 lint: setup ## Check style and types
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy hlg repro
-	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci .gitlab/*.yml
-	$(VENV)/bin/zizmor --quiet --offline --persona pedantic .github
-	PATH="$(abspath $(VENV))/bin:$$PATH" && shellcheck --external-sources docker/*.sh docker/cluster/*.sh .ci/* && hadolint docker/*.Dockerfile
+	@bin=$$(realpath "$$VENV/bin"); export PATH="$$bin:$$PATH"; set -x; \
+	  ruff check .; ruff format --check .; mypy hlg repro; \
+	  check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml; \
+	  check-jsonschema --quiet --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci .gitlab/*.yml; \
+	  zizmor --quiet --offline --persona pedantic .github; \
+	  shellcheck --external-sources docker/*.sh docker/cluster/*.sh .ci/*; hadolint docker/*.Dockerfile
 
 lock: ## Renew the hashed locks after a change of pyproject.toml (needs uv)
 	@for image in cpu gpu ascend dev; do \
@@ -243,4 +244,4 @@ lock: ## Renew the hashed locks after a change of pyproject.toml (needs uv)
 	done
 
 clean: ## Remove what was built: the environment, drawn data, caches; runs are kept
-	rm -rf $(VENV) data/tiny .mypy_cache .ruff_cache .hypothesis
+	@$(START) clean

@@ -11,7 +11,6 @@
 #   BUILD_OPTIONS  more words for the engine's build, such as --network=host
 #   DRY_RUN        1 prints the command
 set -euo pipefail
-shopt -s extglob
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=docker/engine.sh
 source "$root/docker/engine.sh"
@@ -22,13 +21,14 @@ device=$1
 engine=$(choose_engine)
 
 # The commit whose code goes into the image; anything that differs from it, or is not in it, makes it "-dirty".
-revision=unknown source=unknown
-if git -C "$root" rev-parse --verify --quiet HEAD >/dev/null 2>&1; then
-  revision=$(git -C "$root" rev-parse HEAD)
-  content=(hlg repro docker configs)
-  [[ -z $(git -C "$root" status --porcelain -- "${content[@]}") ]] || revision+=-dirty
-  origin=$(git -C "$root" remote get-url origin 2>/dev/null || true)
-  [[ $origin != https://* ]] || source=https://${origin#https://*([^/@])@}
+revision=$("$root/docker/revision.sh" --untracked)
+revision=${revision%% *}
+# Where that code came from: a plain address on the web, without what stands before an @, such as a password. Whatever
+# else the remote is called, a password may be in any part of it.
+source=unknown
+if [[ $revision != unknown ]] && origin=$(git -C "$root" remote get-url origin 2>/dev/null); then
+  [[ ! $origin =~ ^https://([^/@]*@)?([A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/+-]*)?)$ ]] ||
+    source=https://${BASH_REMATCH[2]}
 fi
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/pyproject.toml")
 mindspore=$(sed -n 's/^mindspore==\([^ ]*\).*/\1/p' "$root/docker/$device.lock")
@@ -38,10 +38,11 @@ for argument in "REVISION=$revision" "SOURCE=$source" "VERSION=$version" "MINDSP
   command+=(--build-arg "$argument")
 done
 for name in BASE_IMAGE CANN CHIP; do
-  [[ -z ${!name:-} ]] || command+=(--build-arg "$name=${!name}")
+  [[ -z ${!name:-} || ($device != ascend && $name != BASE_IMAGE) ]] || command+=(--build-arg "$name=${!name}")
 done
 for name in CA_BUNDLE PIP_CONFIG; do
   dry || [[ -z ${!name:-} || -r ${!name} ]] || fail "$name: ${!name} can't be read"
+  [[ ${!name:-} != *[,\"$'\n']* ]] || fail "$name: ${!name@Q}: an engine takes no path with a comma, a quote or a line break"
 done
 [[ -z ${CA_BUNDLE:-} ]] || command+=(--secret "id=ca-bundle,src=$CA_BUNDLE")
 [[ -z ${PIP_CONFIG:-} ]] || command+=(--secret "id=pip-config,src=$PIP_CONFIG")
@@ -51,5 +52,5 @@ if [[ $engine == podman ]]; then
 else
   export DOCKER_BUILDKIT=1 BUILDX_NO_DEFAULT_ATTESTATIONS=1 SOURCE_DATE_EPOCH=0
 fi
-read -ra more <<<"${BUILD_OPTIONS:-}"
-execute "${command[@]}" "${more[@]}" "$root"
+split_words "${BUILD_OPTIONS:-}"
+execute "${command[@]}" "${words[@]}" "$root"

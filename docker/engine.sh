@@ -1,38 +1,38 @@
 # shellcheck shell=bash
-# Which container engine answers; sourced by build.sh, run.sh and start.sh.
+# What build.sh, run.sh and start.sh share: errors, lists, commands, engines, devices; sourced by them.
 
 fail() {
   printf 'error: %s\n' "$*" >&2
   exit 2
 }
 
-# The version of an engine, or nothing: a client whose engine does not answer does not count, and podman that is called
-# docker is podman.
-engine_version() {
-  case $1 in
-    docker)
-      [[ $(timeout 20 docker --version 2>/dev/null) == *podman* ]] ||
-        timeout 20 docker version --format '{{.Server.Version}}' 2>/dev/null || true
-      ;;
-    podman) timeout 20 podman info --format '{{.Version.Version}}' 2>/dev/null || true ;;
-  esac
+# --- lists in a variable: blanks separate the words, and a backslash keeps one within a word
+
+# split_words VALUE: its words, into the array `words`.
+split_words() {
+  # shellcheck disable=SC2162 # backslashes count
+  IFS=$' \t\n' read -d '' -a words < <(printf '%s\0' "$1") || true
 }
 
-# The engine to use: ENGINE, or the first of docker and podman that answers.
-choose_engine() {
-  local candidate
-  [[ ${ENGINE:-docker} =~ ^(docker|podman)$ ]] || fail "ENGINE: found '$ENGINE'; allowed: docker or podman"
-  for candidate in ${ENGINE:-docker podman}; do
-    if [[ -n $(engine_version "$candidate") ]]; then
-      echo "$candidate"
-      return
-    fi
+# split_paths VALUE: its paths, into the array `words`. What exists as it stands is one path, whatever is in its name;
+# a pattern stands for what it matches.
+split_paths() {
+  local word IFS= found=()
+  if [[ -e $1 ]]; then
+    words=("$1")
+    return
+  fi
+  split_words "$1"
+  for word in "${words[@]}"; do
+    # shellcheck disable=SC2206 # patterns
+    if [[ -e $word ]]; then found+=("$word"); else found+=($word); fi
   done
-  [[ -z ${ENGINE:-} ]] || fail "ENGINE: '$ENGINE' does not answer: is it installed, and its service running?"
-  fail "no container engine answers: install podman, or install docker and start its service ('docker version' must" \
-    "show a server). Without one: CONTAINER=0, with Python 3.11 on this machine"
+  words=("${found[@]}")
 }
 
+# --- commands
+
+[[ ${DRY_RUN:-} =~ ^[01]?$ ]] || fail "DRY_RUN: found '$DRY_RUN'; allowed: 1, or leave it out"
 dry() { [[ ${DRY_RUN:-} == 1 ]]; }
 
 # print_command COMMAND...: so that a shell would read the same words.
@@ -48,4 +48,62 @@ print_command() {
 # execute COMMAND...: become it, or with DRY_RUN=1 print it.
 execute() {
   if dry; then print_command "$@"; else exec "$@"; fi
+}
+
+# --- engines
+
+# engine_version docker|podman: print its version, or fail and say on standard error why it does not answer. A client
+# whose engine does not answer does not count, and podman that is called docker is podman.
+engine_version() {
+  local ask=(podman info --format '{{.Version.Version}}') version
+  if ! command -v "$1" >/dev/null; then
+    echo "is not installed" >&2
+    return 1
+  elif [[ $1 == docker ]]; then
+    ask=(docker version --format '{{.Server.Version}}')
+    if [[ $(timeout 20 docker --version 2>/dev/null) == *podman* ]]; then
+      echo "is podman under another name" >&2
+      return 1
+    fi
+  fi
+  version=$(timeout 20 "${ask[@]}") && [[ -n $version ]] && echo "$version"
+}
+
+# The engine to use: ENGINE, or the first of docker and podman that answers. To print a command, none has to.
+choose_engine() {
+  local candidate why reasons=
+  [[ ${ENGINE:-docker} =~ ^(docker|podman)$ ]] || fail "ENGINE: found '$ENGINE'; allowed: docker or podman"
+  for candidate in ${ENGINE:-docker podman}; do
+    if why=$(engine_version "$candidate" 2>&1 >/dev/null) || { dry && [[ -n ${ENGINE:-} ]]; }; then
+      echo "$candidate"
+      return
+    fi
+    why=${why:-does not answer}
+    reasons+="; $candidate: ${why//$'\n'/ }"
+  done
+  if dry; then
+    if ! type -P docker >/dev/null && type -P podman >/dev/null; then echo podman; else echo docker; fi
+    return
+  fi
+  fail "no container engine answers (${reasons#; }): install podman, or install docker, start its service and join" \
+    "its group. Without one: CONTAINER=0, with Python 3.11 on this machine"
+}
+
+# --- devices
+
+# visible_devices gpu|ascend: print the variable that says which accelerators this process may use, and its value; for
+# the engine does not ask. Slurm's numbers are the machine's, while CUDA_VISIBLE_DEVICES may count within the job's.
+visible_devices() {
+  local name mask names=(ASCEND_RT_VISIBLE_DEVICES ASCEND_VISIBLE_DEVICES) cuda=${CUDA_VISIBLE_DEVICES:-}
+  [[ $1 == ascend ]] || names=(SLURM_STEP_GPUS SLURM_JOB_GPUS CUDA_VISIBLE_DEVICES)
+  for name in "${names[@]}"; do
+    [[ -v $name ]] || continue
+    mask=${!name}
+    if [[ $name == SLURM_* && -n $cuda && $cuda != "$mask" ]]; then
+      [[ $cuda == "$(seq -s , 0 "$(tr -cd , <<<"$mask" | wc -c)")" ]] ||
+        fail "CUDA_VISIBLE_DEVICES: found '$cuda', but $name is '$mask'; say which GPUs of this machine: DEVICES=${mask%%,*}"
+    fi
+    echo "$name $mask"
+    return
+  done
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command in the image of a device, with so many of its devices:
-#   docker/run.sh [--devices N] [--nodes N] [--read PATH]... [--write PATH]... cpu|gpu|ascend COMMAND [ARGUMENT]...
+#   docker/run.sh [OPTION]... cpu|gpu|ascend COMMAND [ARGUMENT]...
+#     --devices N  --nodes N  --read PATH  --write PATH  --env NAME=VALUE     the last three as often as needed
 #
 # A path has the same name inside as outside. What is named by --read can be read, what is named by --write (a folder,
 # made where it is missing) written, and is the caller's own; nothing else of this machine is seen. What the command
@@ -9,7 +10,8 @@
 # Read from the environment, all optional:
 #   ENGINE       docker or podman; otherwise the first one that answers
 #   IMAGE        a ready image instead of the one that docker/build.sh makes
-#   DEVICES      which accelerators, such as 0,1,2,3; otherwise the first N
+#   DEVICES      which accelerators, such as 0,1,2,3, or UUIDs of GPUs or MIG instances; otherwise the first N that
+#                CUDA_VISIBLE_DEVICES, ASCEND_RT_VISIBLE_DEVICES or Slurm leaves to the caller; otherwise the first N
 #   RUN_OPTIONS  more words for the engine's run, such as --cpus=4
 #   DRY_RUN      1 prints the command
 set -euo pipefail
@@ -17,7 +19,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=docker/engine.sh
 source "$root/docker/engine.sh"
 
-count=0 nodes=1 read=() write=()
+count=0 nodes=1 read=() write=() variables=()
 while [[ ${1:-} == --* ]]; do
   [[ $# -ge 2 ]] || fail "$1: a value is missing"
   case $1 in
@@ -25,6 +27,7 @@ while [[ ${1:-} == --* ]]; do
     --nodes) nodes=$2 ;;
     --read) read+=("$2") ;;
     --write) write+=("$2") ;;
+    --env) variables+=(--env "$2") ;;
     *) fail "$1: no such option" ;;
   esac
   shift 2
@@ -32,12 +35,35 @@ done
 [[ $# -ge 2 && -f $root/docker/$1.Dockerfile ]] || fail "usage: docker/run.sh [OPTION]... cpu|gpu|ascend COMMAND [ARGUMENT]..."
 device=$1
 shift
+# Before any arithmetic, in which the shell would run what a value says.
+[[ $count =~ ^(0|[1-9][0-9]{0,3})$ ]] || fail "--devices: found '$count'; allowed: a number"
+[[ $nodes =~ ^[1-9][0-9]{0,5}$ ]] || fail "--nodes: found '$nodes'; allowed: 1 or more"
+for path in "$PWD" "${write[@]}" "${read[@]}"; do
+  [[ $path != *[,\"$'\n']* ]] || fail "${path@Q}: an engine takes no path with a comma, a quote or a line break"
+done
+[[ $PWD != *:* ]] || fail "an engine takes no working directory with a colon, as in $PWD; call from another one"
 
-# Which accelerators: DEVICES, or the first ones.
-IFS=, read -ra devices <<<"${DEVICES:-$(seq -s , 0 $((count - 1)))}"
-if [[ ${#devices[@]} -ne $count || ! ${DEVICES:-0} =~ ^[0-9]+(,[0-9]+)*$ ]]; then
-  fail "DEVICES: found '$DEVICES'; allowed: $count numbers with commas between them, or leave it out"
+# Which accelerators: DEVICES, or the first ones that this process may use. Where they were found, and what:
+[[ $device != cpu || -z ${DEVICES:-} ]] || fail "DEVICES: found '$DEVICES', but a CPU has none to choose from; leave it out"
+devices=() origin=${DEVICES:+DEVICES $DEVICES}
+[[ $device == cpu || -n $origin ]] || origin=$(visible_devices "$device")
+where=${origin%% *} given=${origin#* }
+if [[ -n $origin ]]; then
+  mapfile -t -d , devices < <(printf %s "$given")
+elif [[ $device != cpu ]]; then
+  mapfile -t devices < <(seq 0 $((count - 1)))
 fi
+[[ $where != DEVICES || ${#devices[@]} -eq $count ]] ||
+  fail "DEVICES: found '$given'; allowed: $count with commas between them, or leave it out"
+[[ ${#devices[@]} -ge $count || $device == cpu ]] ||
+  fail "$where: found '$given', but $count are needed; change it, or say which: DEVICES=0,..."
+devices=("${devices[@]:0:count}")
+name='(0|[1-9][0-9]*)'
+[[ $device != gpu ]] || name='((0|[1-9][0-9]*)(:[0-9]+)?|GPU-[0-9a-fA-F-]+|MIG-[0-9a-zA-Z/-]+)'
+for one in "${devices[@]}"; do
+  [[ $one =~ ^$name$ ]] || fail "$where: found '$given', in which '$one' names no $device; say which: DEVICES=0,..."
+done
+[[ -z $(printf '%s\n' "${devices[@]}" | sort | uniq -d) ]] || fail "$where: found '$given'; allowed: each device once"
 
 engine=$(choose_engine)
 image=${IMAGE:-hlg-repro:$device}
@@ -62,8 +88,9 @@ case $PWD in
   / | /opt | /opt/venv*) fail "$PWD: the image has this folder itself; call from another one" ;;
   *) command+=(--tmpfs "$PWD:mode=1777") ;;
 esac
-command+=(--env "HLG_ENGINE=$engine $(engine_version "$engine")" --env "HLG_IMAGE=$image")
-command+=(--env "HLG_IMAGE_DIGEST=${digest:+sha256:${digest##*sha256:}}")
+version=$(engine_version "$engine" 2>/dev/null) || version="that does not answer"
+command+=(--env "HLG_ENGINE=$engine $version" --env "HLG_IMAGE=$image")
+command+=(--env "HLG_IMAGE_DIGEST=${digest:+sha256:${digest##*sha256:}}" "${variables[@]}")
 
 case $device in
   cpu)
@@ -105,12 +132,11 @@ esac
 mounted=()
 mount() {
   local path real
-  path=$(realpath --no-symlinks "$1")
+  path=$(realpath --no-symlinks --canonicalize-missing "$1")
   real=$(realpath --canonicalize-missing "$1")
   for folder in "${mounted[@]}"; do
     [[ $real/ != "$folder"/* ]] || return 0
   done
-  [[ $path != *,* ]] || fail "$path: the engine takes no path with a comma"
   command+=(--mount "type=bind,source=$path,target=$path${2:-}")
   mounted+=("$real")
 }
@@ -123,5 +149,5 @@ for path in "${read[@]}"; do
   mount "$path" ,readonly
 done
 
-read -ra more <<<"${RUN_OPTIONS:-}"
-execute "${command[@]}" "${more[@]}" "$image" "$@"
+split_words "${RUN_OPTIONS:-}"
+execute "${command[@]}" "${words[@]}" "$image" "$@"

@@ -41,9 +41,9 @@ def machine(tmp_path: Path, programs: Path) -> Machines:
     return lambda **engines: Machine(tmp_path, programs, engines)
 
 
-def told(here: Machine, target: str) -> list[Command]:
+def told(here: Machine, target: str, **variables: str) -> list[Command]:
     """What a target tells the engine."""
-    code, text = here.run("make", "--no-print-directory", "DRY_RUN=1", *shlex.split(target))
+    code, text = here.run("make", "--no-print-directory", "DRY_RUN=1", *shlex.split(target), **variables)
     assert (code, list(here.checkout.glob("results"))) == (0, []), text
     lines = [line for line in text.splitlines() if line.startswith(("docker ", "podman "))]
     return [read_command(shlex.split(line)) for line in lines]
@@ -65,7 +65,12 @@ def test_a_container_on_a_cpu_has_no_network_and_the_callers_rights(engine: str,
         "--cap-drop": ["ALL"],
         "--network": ["none"],
         "--tmpfs": ["/tmp:mode=1777,exec", f"{here.checkout}:mode=1777"],
-        "--env": [f"HLG_ENGINE={engine}", "HLG_IMAGE=hlg-repro:cpu", f"HLG_IMAGE_DIGEST={DIGEST}"],
+        "--env": [
+            f"HLG_ENGINE={engine}",
+            "HLG_IMAGE=hlg-repro:cpu",
+            f"HLG_IMAGE_DIGEST={DIGEST}",
+            "HLG_TYPED_AS=--runs=RUNS",
+        ],
         "--cpus": ["4"],
     }
     assert {name: run.options[name] for name in expected} == expected
@@ -111,6 +116,38 @@ def test_gpus_are_handed_over_as_each_engine_takes_them(machine: Machines) -> No
         assert run.options["--ulimit"] == ["memlock=-1:-1", "stack=67108864:67108864"]
 
 
+UUID = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"
+MIG = "MIG-b2f4a1c0-1111-5222-8333-944444444444"
+
+
+@pytest.mark.parametrize(
+    ("target", "masks", "given"),
+    [
+        ("train-gpu1", {"CUDA_VISIBLE_DEVICES": "3"}, "3"),
+        ("train-gpu1", {"CUDA_VISIBLE_DEVICES": "5,2"}, "5"),
+        ("train-gpu1", {"CUDA_VISIBLE_DEVICES": UUID}, UUID),
+        ("train-gpu1", {"CUDA_VISIBLE_DEVICES": MIG}, MIG),
+        ("train-gpu1 DEVICES=1", {"CUDA_VISIBLE_DEVICES": "3"}, "1"),
+        (f"train-gpu1 DEVICES={UUID}", {}, UUID),
+        ("train-gpu1", {"SLURM_JOB_GPUS": "6", "CUDA_VISIBLE_DEVICES": "0"}, "6"),  # counted within the job
+        ("train-gpu1", {"SLURM_JOB_GPUS": "6,7", "CUDA_VISIBLE_DEVICES": "6,7"}, "6"),
+        ("train-gpu1", {"SLURM_JOB_GPUS": "6,7", "SLURM_STEP_GPUS": "7"}, "7"),
+        ("fingerprint DEVICE=gpu RANKS=2", {"CUDA_VISIBLE_DEVICES": "1,3,4"}, "1,3"),
+        ("doctor DEVICE=gpu", {"CUDA_VISIBLE_DEVICES": "1,3"}, "1,3"),
+    ],
+)
+def test_a_job_gets_the_gpus_that_its_caller_may_use(
+    target: str, masks: dict[str, str], given: str, machine: Machines
+) -> None:
+    (found,) = told(machine(docker=DOCKER), target, **masks)[-1].options["--gpus"]
+    assert found == f'"device={given}"'
+
+
+def test_a_job_gets_the_ascends_that_its_caller_may_use(machine: Machines) -> None:
+    run = told(machine(docker=DOCKER), "fingerprint DEVICE=ascend RANKS=2", ASCEND_RT_VISIBLE_DEVICES="4,6,7")[-1]
+    assert run.options["--device"][:3] == ["/dev/davinci4", "/dev/davinci6", "/dev/davinci_manager"]
+
+
 def test_ascends_are_handed_over_as_nodes_with_their_driver(machine: Machines) -> None:
     run = told(machine(docker=DOCKER), "train-ascend8")[-1]
     names = [*(f"davinci{i}" for i in range(8)), "davinci_manager", "devmm_svm", "hisi_hdc"]
@@ -127,7 +164,7 @@ def test_where_docker_has_the_runtime_of_ascends_it_hands_them_over(machine: Mac
 
 
 def test_several_machines_share_the_network_and_an_image_that_is_named_is_not_built(machine: Machines) -> None:
-    (run,) = told(machine(podman=PODMAN), "train CONTAINER=1 NODES=2 IMAGE=registry.example/hlg:1")
+    run = told(machine(podman=PODMAN), "train-cpu2 CONTAINER=1 NODES=2 IMAGE=registry.example/hlg:1")[-1]
     assert (run.options["--network"], run.rest[0]) == (["host"], "registry.example/hlg:1")
 
 
@@ -163,7 +200,9 @@ def test_an_image_is_built_of_what_the_variables_say(machine: Machines) -> None:
 # --- which engine the scripts take, and what they refuse
 
 RUN, BUILD = "docker/run.sh", "docker/build.sh"
-DEAD = {"docker": "#!/bin/sh\n[ \"$1\" = --version ] && echo 'Docker version 28.2.2' || exit 1\n"}  # a client alone
+DENIED = "permission denied while trying to connect to the Docker daemon socket"
+ANSWERS = f"[ $1 = --version ] && echo Docker version 28.2.2 || {{ echo {DENIED} >&2; exit 1; }}"
+DEAD = {"docker": f"#!/bin/sh\n{ANSWERS}\n"}  # a client alone
 NO_SERVICE = '#!/bin/sh\n[ "$1" = version ] && echo 5.4.0\n'  # of podman, on another machine
 PODMAN_CALLED_DOCKER = "#!/bin/sh\n[ \"$1\" = --version ] && echo 'podman version 5.4.0' || echo 5.4.0\n"
 NO_IMAGE = '#!/bin/sh\n[ "$1" = info ] && echo 5.4.0\n'
@@ -181,22 +220,64 @@ def test_podman_under_the_name_of_docker_is_spoken_to_as_podman(machine: Machine
     assert "--timestamp" in here.asked()
 
 
-NO_ENGINE = "no container engine answers: install podman, or install docker and start its service"
+@pytest.mark.parametrize(("engines", "name"), [({}, "docker"), (DEAD, "docker"), ({"podman": NO_SERVICE}, "podman")])
+def test_a_command_is_printed_where_no_engine_answers(engines: dict[str, str], name: str, machine: Machines) -> None:
+    here = machine(**engines)
+    for command in ((BUILD, "cpu"), (RUN, "cpu", "true"), (RUN, "--devices", "1", "gpu", "true")):
+        code, text = here.run(*command, DRY_RUN="1")
+        assert (code, text.split()[0]) == (0, name)
+
+
+NO_ENGINE = "no container engine answers (docker: {}; podman: {}): install podman, or "
+ABSENT = "is not installed"
 
 
 @pytest.mark.parametrize(
     ("engines", "command", "said"),
     [
-        ({}, f"{RUN} cpu true", NO_ENGINE),
-        (DEAD, f"{RUN} cpu true", NO_ENGINE),
-        ({"podman": NO_SERVICE}, f"{RUN} cpu true", NO_ENGINE),
-        ({**DEAD, "podman": PODMAN}, f"env ENGINE=docker {RUN} cpu true", "ENGINE: 'docker' does not answer"),
+        ({}, f"{RUN} cpu true", NO_ENGINE.format(ABSENT, ABSENT)),
+        (DEAD, f"{RUN} cpu true", NO_ENGINE.format(DENIED, ABSENT)),
+        ({"podman": NO_SERVICE}, f"{BUILD} cpu", NO_ENGINE.format(ABSENT, "does not answer")),
+        (
+            {**DEAD, "podman": PODMAN},
+            f"env ENGINE=docker {RUN} cpu true",
+            f"no container engine answers (docker: {DENIED})",
+        ),
         ({}, f"env ENGINE=lxc {RUN} cpu true", "ENGINE: found 'lxc'; allowed: docker or podman\n"),
         ({"podman": NO_IMAGE}, f"{RUN} cpu true", "IMAGE: podman has no 'hlg-repro:cpu': build it by 'make image-cpu'"),
-        ({"podman": PODMAN}, f"env DEVICES=0,1 {RUN} --devices 1 gpu true", "DEVICES: found '0,1'; allowed: 1 numbers"),
-        ({"podman": PODMAN}, f"env DEVICES=one {RUN} --devices 1 gpu true", "DEVICES: found 'one'; allowed: 1 numbers"),
+        ({}, f"env DEVICES=0,1 {RUN} --devices 1 gpu true", "DEVICES: found '0,1'; allowed: 1 with commas"),
+        ({}, f"env DEVICES=one {RUN} --devices 1 gpu true", "DEVICES: found 'one', in which 'one' names no gpu"),
+        ({}, f"env DEVICES=1,1 {RUN} --devices 2 gpu true", "DEVICES: found '1,1'; allowed: each device once"),
+        (
+            {},
+            f"env DEVICES={UUID} {RUN} --devices 1 ascend true",
+            f"DEVICES: found '{UUID}', in which '{UUID}' names no",
+        ),
+        (
+            {},
+            f"env CUDA_VISIBLE_DEVICES= {RUN} --devices 1 gpu true",
+            "CUDA_VISIBLE_DEVICES: found '', but 1 are needed",
+        ),
+        (
+            {},
+            f"env CUDA_VISIBLE_DEVICES=-1 {RUN} --devices 1 gpu true",
+            "CUDA_VISIBLE_DEVICES: found '-1', in which '-1'",
+        ),
+        (
+            {},
+            f"env SLURM_JOB_GPUS=1,2 CUDA_VISIBLE_DEVICES=1 {RUN} --devices 1 gpu true",
+            "CUDA_VISIBLE_DEVICES: found '1', but SLURM_JOB_GPUS is '1,2'; say which GPUs of this machine: DEVICES=1",
+        ),
+        (
+            {},
+            f"{RUN} --devices 'a[$(touch asked)]' gpu true",
+            "--devices: found 'a[$(touch asked)]'; allowed: a number",
+        ),
+        ({}, f"{RUN} --nodes 'a[$(touch asked)]' gpu true", "--nodes: found 'a[$(touch asked)]'; allowed: 1 or more"),
+        ({}, f"{RUN} --read a,b cpu true", "'a,b': an engine takes no path with a comma, a quote or a line break"),
         ({"podman": PODMAN}, f"{RUN} --read nowhere cpu true", "nowhere: does not exist, or can't be read\n"),
         ({"podman": PODMAN}, f"env CA_BUNDLE=/no.pem {BUILD} cpu", "CA_BUNDLE: /no.pem can't be read\n"),
+        ({}, f"bash -c 'mkdir a:b; cd a:b; exec {ROOT}/{RUN} cpu true'", "an engine takes no working directory with a"),
         ({"podman": PODMAN}, f"env -C / {ROOT}/{RUN} cpu true", "/: the image has this folder itself; call from"),
     ],
 )
@@ -205,6 +286,7 @@ def test_the_impossible_is_said_at_once(engines: dict[str, str], command: str, s
     code, text = here.run(*shlex.split(command))
     assert (code, text[: 7 + len(said)]) == (2, f"error: {said}")
     assert not (here.home / "asked").exists()
+    assert not (here.checkout / "asked").exists()
 
 
 @pytest.mark.parametrize("device", ["gpu", "ascend"])
@@ -236,24 +318,55 @@ def test_paths_keep_their_names_and_one_in_a_folder_that_is_mounted_is_not_mount
 # --- what an image holds
 
 
-def test_the_image_says_which_commit_it_holds_and_whether_it_was_changed(machine: Machines) -> None:
+@pytest.fixture
+def built(machine: Machines) -> Callable[[], list[str]]:
+    """What an image is told of its code, REVISION and SOURCE, in a checkout with a commit."""
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
     here = machine(docker=DOCKER)
-
-    def revision() -> list[str]:
-        text = here.run(BUILD, "cpu", DRY_RUN="1", PATH=f"{here.variables['PATH']}:{os.environ['PATH']}")[1]
-        return read_command(shlex.split(text)).options["--build-arg"][:2]
-
-    run_git(here.checkout, "init", "--quiet")
-    run_git(here.checkout, "add", ".")
-    run_git(here.checkout, "commit", "--quiet", "--message", "one")
-    run_git(here.checkout, "remote", "add", "origin", "https://somebody:secret@example.org/hlg.git")
-    commit = run_git(here.checkout, "rev-parse", "HEAD").strip()
-    assert revision() == [f"REVISION={commit}", "SOURCE=https://example.org/hlg.git"]
     (here.checkout / "hlg").mkdir()
-    (here.checkout / "hlg/new.py").touch()
-    assert revision()[0] == f"REVISION={commit}-dirty"
+    (here.checkout / "hlg/__init__.py").touch()
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "one"]):
+        run_git(here.checkout, *command)
+
+    def told_of_code() -> list[str]:
+        text = here.run(BUILD, "cpu", DRY_RUN="1", PATH=f"{here.variables['PATH']}:{os.environ['PATH']}")[1]
+        arguments = read_command(shlex.split(text)).options["--build-arg"]
+        return [argument.partition("=")[2] for argument in arguments[:2]]
+
+    return told_of_code
+
+
+def test_the_image_says_which_commit_it_holds_and_whether_it_was_changed(
+    built: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    commit = run_git(tmp_path / "checkout", "rev-parse", "HEAD").strip()
+    assert built()[0] == commit
+    (tmp_path / "checkout/hlg/new.py").touch()
+    run_git(tmp_path / "checkout", "config", "status.showUntrackedFiles", "no")
+    assert built()[0] == f"{commit}-dirty"
+
+
+@pytest.mark.parametrize(
+    ("origin", "source"),
+    [
+        ("https://example.org/a/hlg.git", "https://example.org/a/hlg.git"),
+        ("https://somebody:secret@example.org:8443/hlg.git", "https://example.org:8443/hlg.git"),
+        ("https://token-secret@example.org/hlg", "https://example.org/hlg"),
+        ("https://somebody:a@secret@example.org/hlg", "unknown"),
+        ("https://somebody:a/secret@example.org/hlg", "unknown"),
+        ("https://somebody:1/secret@example.org/hlg", "unknown"),
+        ("https://example.org/hlg?token=secret", "unknown"),
+        ("https://https://example.org/hlg", "unknown"),
+        ("git@example.org:hlg.git", "unknown"),
+        ("/home/somebody/secret/hlg", "unknown"),
+    ],
+)
+def test_the_image_says_where_its_code_came_from_and_no_password(
+    origin: str, source: str, built: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    run_git(tmp_path / "checkout", "remote", "add", "origin", origin)
+    assert built()[1] == source
 
 
 @pytest.mark.parametrize("lock", ["cpu", "gpu", "ascend", "dev"])

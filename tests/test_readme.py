@@ -9,7 +9,7 @@ import pytest
 from repro.markdown import read_table
 from repro.report.__main__ import main as report
 from tests.support import ROOT
-from tests.support.processes import run_git
+from tests.support.processes import run_command, run_git
 from tests.support.readme import TABLES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,7 +22,19 @@ def test_every_make_target_that_the_readme_names_exists() -> None:
     assert {"tiny", "test", "setup", "report"} <= named
 
 
-@pytest.mark.parametrize("page", ["README.md", "docker/README.md", "results/README.md", "docker/start.sh"])
+def test_every_variable_that_is_advised_is_read_by_its_target() -> None:
+    files = [*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("configs/*.yml"), *ROOT.glob("docker/*ocker*")]
+    texts = [
+        path.read_text(encoding="utf-8") for path in [*files, *ROOT.glob("repro/**/*.py"), *ROOT.glob("hlg/**/*.py")]
+    ]
+    advised = set(re.findall(r"make ([a-z][a-z0-9-]*) ([A-Za-z_]+=[^`#,;\n]*)", "\n".join(texts)))
+    assert len(advised) > 40
+    for target, rest in advised:
+        names = " ".join(re.findall(r"(?:^|\s)([A-Za-z_]+)=", rest))
+        assert run_command("docker/variables.sh", names, target).stdout == "", f"make {target} {rest}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docker/README.md", "results/README.md", "docker/programs.sh"])
 def test_every_file_and_module_that_a_page_names_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     links = {(ROOT / page).parent / link for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", text)}

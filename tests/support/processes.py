@@ -48,9 +48,9 @@ def run_module(name: str, *arguments: object, **options: Any) -> Done:
     return run_command(sys.executable, "-m", name, *arguments, **options)
 
 
-def run_make(*arguments: str) -> Done:
+def run_make(*arguments: str, cwd: Path = ROOT, **variables: str) -> Done:
     """Run make without the variables of a make that runs the tests."""
-    return run_command("make", *arguments, env={"PATH": os.environ["PATH"]}, inherit=False)
+    return run_command("make", *arguments, cwd=cwd, env={"PATH": os.environ["PATH"], **variables}, inherit=False)
 
 
 def run_git(folder: Path, *arguments: str) -> str:

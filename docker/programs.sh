@@ -1,0 +1,296 @@
+# shellcheck shell=bash
+# The programs that docker/start.sh starts: a function each, of which the last command is the program's. Sourced by it.
+#
+# shellcheck disable=SC2153,SC2034,SC2154 # capitals are make's; what is set here, and the rest, is docker/start.sh's
+
+give_data() { give --dataset_path IMAGENET/train --eval_path IMAGENET/val; }
+
+# The recipe is read, and the data set and the weights that it needs.
+read_recipe() { # [DEFAULT]
+  CONFIG=${CONFIG:-${1-configs/hlg_mobile.yml}}
+  reads=(configs "$CONFIG")
+  [[ ! -e data ]] || reads+=(data)
+  reads+=(${IMAGENET:+"$IMAGENET/train" "$IMAGENET/val"} "${key[dataset_path]:-}" "${key[eval_path]:-}")
+  reads+=("${key[pretrained]:-}" "${key[class_names]:-}")
+}
+
+# Run folders are written, also the one that is resumed, wherever it lies.
+write_runs() {
+  writes=("$RUNS" "$RESUME")
+  [[ $RESUME != */*.ckpt ]] || writes[1]=${RESUME%/*}/..
+  [[ $RESUME == */* || $RESUME != *.ckpt ]] || writes[1]=..
+}
+
+setup() {
+  if [[ $CONTAINER == 1 ]]; then
+    unread "CONTAINER is 1, and a container has its own" PYTHON VENV
+    exec docker/build.sh "$device"
+  fi
+  host_python repro/bootstrap.py --venv "$VENV" --lock docker/dev.lock
+}
+
+tiny_data() {
+  writes=(data) reads=("$IMAGENET")
+  give --classes CLASSES --train TRAIN --val VAL --imagenet IMAGENET
+  python -m hlg.data.tiny --out data/tiny "${words[@]}"
+}
+
+imagenet() {
+  writes=("$OUT") reads=("$ARCHIVES")
+  give --archives ARCHIVES --out OUT
+  [[ $LINK != 1 ]] || words+=(--link)
+  python -m hlg.data.imagenet "${words[@]}"
+}
+
+imagenet_verify() {
+  writes=("${REPORT:-$IMAGENET}") reads=("$IMAGENET")
+  give --imagenet IMAGENET --report REPORT
+  python -m hlg.data.imagenet.verify "${words[@]}"
+}
+
+train() {
+  seeds=$SEEDS
+  if [[ -n $RESUME ]]; then read_recipe ""; else read_recipe; fi
+  write_runs
+  give --config_path CONFIG --resume RESUME --save_checkpoint_path RUNS
+  give_data
+  launch hlg.train "${target[@]}" "${keys[@]}"
+}
+
+# On the data that make tiny-data makes.
+train_tiny() { # [ARGUMENT]...
+  seeds=$SEEDS reads=(configs data)
+  write_runs
+  [[ -n $RESUME ]] || words=(--config_path configs/tiny.yml)
+  give --resume RESUME
+  words+=("$@")
+  give --save_checkpoint_path RUNS
+  launch hlg.train "${keys[@]}"
+}
+
+eval_tiny() {
+  writes=("$RUNS") reads=(configs data)
+  give --pretrained RUNS/latest_tiny --save_checkpoint_path RUNS
+  python -m hlg.eval --config_path configs/tiny.yml "${words[@]}" "${keys[@]}"
+}
+
+evaluate() { # [ARGUMENT]...
+  read_recipe
+  reads+=("$PRETRAINED") writes=("$RUNS")
+  give --pretrained PRETRAINED --config_path CONFIG --save_checkpoint_path RUNS
+  give_data
+  launch hlg.eval "${target[@]}" "$@" "${keys[@]}"
+}
+
+predict() {
+  need IMAGES cat.jpg
+  read_recipe
+  split_paths "$IMAGES"
+  reads+=("$PRETRAINED" "${words[@]}") writes=("$RUNS")
+  give --pretrained PRETRAINED --config_path CONFIG
+  give_data
+  python -m hlg.predict "${words[@]}" --device_target CPU --amp_level O0 --run_distribute 0 "${keys[@]}"
+}
+
+export_network() {
+  local file=${key[file_name]:-hlg_mobile.mindir}
+  [[ $file == */* ]] || file=results/export/$file
+  read_recipe configs/hlg_export.yml
+  reads+=("$PRETRAINED") writes=("${file%/*}/")
+  give --pretrained PRETRAINED --config_path CONFIG
+  give_data
+  python -m hlg.export "${words[@]}" "${keys[@]}" --file_name "$file"
+}
+
+report() {
+  writes=(results "$RUNS")
+  give --runs RUNS
+  python -m repro.report "${words[@]}"
+}
+
+# The recipe comes after the keys: none of them changes what is checked.
+short_run() { # FOLDER [ARGUMENT]...
+  logs=$1 writes=(results "$1") reads=(configs data)
+  launch hlg.train "${keys[@]}" --config_path configs/check.yml "${target[@]}" --save_checkpoint_path "$@"
+}
+
+short_runs() { # FOLDER [ARGUMENT]...
+  seeds=$SEEDS
+  short_run "$@"
+}
+
+# With another instruction set, which rounds differently; for accelerators there is none.
+short_run_rounded() { # FOLDER
+  [[ $device == cpu ]] || return 0
+  variable=ONEDNN_MAX_CPU_ISA=SSE41
+  short_run "$1"
+}
+
+check() {
+  writes=(results "$RUNS") reads=(configs data)
+  python -m repro.check "$RUNS/latest_check"
+}
+
+# A baseline and a convergence are kept in results: made by `begin`, several short runs, `keep`.
+begin_baseline() { # FOLDER
+  [[ $REPEAT =~ ^[0-9]{1,4}$ && $((10#$REPEAT)) -ge 2 ]] || fail "REPEAT: found '$REPEAT'; allowed: 2 or more"
+  need_commit
+  become rm -rf "$1"
+}
+
+begin_convergence() { # FOLDER
+  split_words "$SEEDS"
+  count=$(printf '%s\n' "${words[@]}" | sort -u | wc -l)
+  [[ $count -ge 10 ]] || fail "SEEDS: found $count; allowed: 10 different ones or more"
+  need_commit
+  become rm -rf "$1"
+}
+
+# What is kept names the commit that made it: of this checkout, unless a ready image has one of its own.
+need_commit() {
+  local revision
+  [[ $CONTAINER != 1 || -z ${IMAGE:-} ]] || return 0
+  revision=$("$root/docker/revision.sh")
+  dry || [[ $revision != unknown* ]] || fail "no commit is known, and what is kept names one: ${revision#* * }"
+  dry || [[ $revision != *-dirty ]] || fail "the code has uncommitted changes; commit first, for what is kept names a commit"
+}
+
+keep() { # baseline|convergence FOLDER
+  writes=(results "$2") reads=(configs data)
+  python -m "repro.check.$1" "$2"
+}
+
+# What a plan measures: step and evaluation where a device is named, the input also where images are.
+measures() { # step|evaluate|input
+  case $1 in
+    step) [[ -n $DEVICE && -z $STEP_MS ]] ;;
+    evaluate) [[ -n $DEVICE ]] ;;
+    input) [[ -n $DEVICE$IMAGENET && -z $INPUT_RATE ]] ;;
+  esac
+}
+
+# A plan reads the length of the training, and with the time of a step its batch; every other key is for what it measures.
+check_plan_keys() {
+  local name
+  [[ -n $DEVICE$STEP_MS || ! -v key[batch_size] ]] ||
+    fail "batch_size: found '${key[batch_size]}' without the time of its step; add STEP_MS=..., or DEVICE=... to measure it"
+  for name in $KEYS; do
+    [[ -n $DEVICE$IMAGENET || $name == max_epoch || $name == batch_size ]] ||
+      fail "$name: found '${key[$name]}', but nothing is measured without DEVICE=... or IMAGENET=..."
+  done
+}
+
+# A CPU takes 8 images a step, and hlg.bench draws its own images, unless CONFIG says something else.
+measure() { # step|evaluate|input STEPS
+  check_plan_keys
+  measures "$1" || return 0
+  local on=("${target[@]}")
+  [[ $device != cpu ]] || on=(--device_target CPU --amp_level O0)
+  [[ $device != cpu || -n $CONFIG ]] || on+=(--batch_size 8)
+  if [[ -n $IMAGENET$CONFIG ]]; then give_data; else words=(--dataset_path= --eval_path=); fi
+  local from=("${words[@]}")
+  read_recipe
+  writes=(build/plan) words=()
+  give --config_path CONFIG
+  python -m hlg.bench "$1" --steps "$2" --json "build/plan/$1.json" "${words[@]}" "${from[@]}" \
+    --run_distribute 0 "${on[@]}" "${keys[@]}"
+}
+
+plan() {
+  local what
+  check_plan_keys
+  for what in step evaluate input; do
+    ! measures "$what" || words+=("--$what" "build/plan/$what.json")
+  done
+  give --cards CARDS --cards-per-machine CARDS_PER_MACHINE --step-ms STEP_MS --input-rate INPUT_RATE
+  words+=(${STEP_MS:+${key[batch_size]:+--batch "${key[batch_size]}"}})
+  give --cores CORES --link-gbps LINK_GBPS
+  words+=(${key[max_epoch]:+--epochs "${key[max_epoch]}"})
+  read_recipe
+  writes=(build/plan)
+  python -m repro.plan "${words[@]}" --json build/plan/plan.json
+}
+
+audit() {
+  split_paths "$RUN"
+  writes=(results "$RUNS") reads=("${words[@]}")
+  python -m repro.audit "${words[@]}"
+}
+
+verify() {
+  need RUN results/runs/latest_tiny
+  split_paths "$RUN"
+  reads=("${words[@]}")
+  [[ ! -e $RUNS ]] || reads=("$RUNS" "${words[@]}")
+  python -m repro.records.verify "${words[@]}"
+}
+
+fingerprint() {
+  logs=results/fingerprint writes=(results/fingerprint)
+  give --amp_level AMP
+  words=("${target[@]}" "${words[@]}" --out results/fingerprint)
+  launch hlg.fingerprint "${keys[@]}"
+}
+
+fingerprint_diff() {
+  need A here.json
+  need B there.json
+  reads=("$A" "$B")
+  python -m repro.fingerprint_diff "$A" "$B"
+}
+
+# On this machine, and with CONTAINER=1 then also in the container, which sees another part of it.
+doctor() { # [inside]
+  local devices
+  [[ -n ${DEVICES:-} || $device == cpu ]] || DEVICES=$(visible_devices "$device" | sed -n -E 's/^\w+ ([0-9]+(,[0-9]+)*)$/\1/p')
+  IFS=, read -ra devices <<<"${DEVICES:-0}"
+  count=${#devices[@]}
+  words=(--device "$device")
+  give --devices DEVICES --imagenet IMAGENET --runs RUNS --venv VENV
+  words=(-m repro.doctor "${words[@]}" --epochs "${key[max_epoch]:-300}")
+  if [[ ${1:-} == inside ]]; then
+    [[ $CONTAINER == 1 ]] || return 0
+    docker/build.sh "$device"
+    writes=("$RUNS") reads=(${IMAGENET:+"$IMAGENET/train" "$IMAGENET/val"})
+    python "${words[@]}"
+    return
+  fi
+  [[ -z $typed_as ]] || export HLG_TYPED_AS=${typed_as# }
+  if [[ $CONTAINER != 1 ]]; then
+    unread "CONTAINER is not 1, and nothing but a container reads it" "${container_only[@]}"
+    host_python "${words[@]}"
+  elif command -v "$PYTHON" >/dev/null; then
+    host_python "${words[@]}" --container "${ENGINE:-any}"
+  fi
+}
+
+cluster_files() {
+  [[ $RUNS == /* ]] || RUNS=$PWD/$RUNS
+  CONFIG=${CONFIG:-configs/hlg_mobile.yml} DEVICE=${DEVICE:-ascend}
+  split_words "$CLUSTER_OPTIONS"
+  local more=("${words[@]}")
+  words=()
+  give --nodes NODES --device DEVICE --config CONFIG --imagenet IMAGENET --runs RUNS --image IMAGE --chip CHIP
+  [[ $CONTAINER != 0 ]] || words+=(--python "$VENV/bin/python")
+  export HLG_TYPED_AS=${typed_as# }
+  host_python -m repro.cluster "${words[@]}" "${more[@]}" ${KEYS:+-- "${keys[@]}"}
+}
+
+bench_compare() {
+  need A main
+  need B .
+  give --what WHAT --rounds ROUNDS
+  python -m repro.bench.compare "$A" "$B" "${words[@]}" -- --batch_size 8 "${keys[@]}"
+}
+
+profile() {
+  [[ $WHAT =~ ^(step|forward|evaluate)$ ]] || fail "WHAT: found '$WHAT'; allowed: step, forward or evaluate"
+  give --profile PROFILE
+  python -m hlg.bench "$WHAT" --steps 5 "${words[@]}" --batch_size 8 "${keys[@]}"
+}
+
+# A folder that is no virtual environment is somebody's: a typing error must not cost it.
+clean() {
+  [[ ! -e $VENV || -e $VENV/pyvenv.cfg ]] || fail "VENV: found '$VENV', which is no virtual environment; not removed"
+  become rm -rf -- "$VENV" data/tiny .mypy_cache .ruff_cache .hypothesis
+}

@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Says which variables of make a target does not read: docker/variables.sh "NAME..." "TARGET..."
+# Prints one line about the first of these names that none of the targets reads, or nothing. What nobody reads would be
+# silence: make train SEED=2 would train with the seed 1.
+set -euo pipefail
+read -ra typed <<<"$1"
+read -ra targets <<<"${2:-help}"
+
+# What each target reads; `keys` stands for every key of the configuration. (Also read, where it is set in the
+# environment instead: what docker/run.sh and docker/build.sh list.)
+build="ENGINE BASE_IMAGE CA_BUNDLE PIP_CONFIG BUILD_OPTIONS DRY_RUN"
+run="PYTHON VENV CONTAINER IMAGE CANN CHIP RUN_OPTIONS $build"  # in .venv, or in a container
+device="DEVICE DEVICES"
+ranks="NODES NODE_RANK MASTER"
+tiny="IMAGENET CLASSES TRAIN VAL"
+recipe="CONFIG IMAGENET RUNS keys"
+work="PYTHON VENV DRY_RUN"
+declare -A reads=(
+  [help]=""
+  [setup]="DEVICE PYTHON VENV CONTAINER IMAGE CANN CHIP $build"
+  [tiny]="$run $tiny RUNS RESUME SEEDS keys"
+  [tiny-data]="$run $tiny"
+  [imagenet]="$run ARCHIVES OUT LINK"
+  [imagenet-verify]="$run IMAGENET REPORT"
+  [train]="$run $device $recipe RESUME SEEDS"
+  [train-cpu2]="$run $ranks $tiny RUNS RESUME SEEDS keys"
+  [eval-cpu]="$run $recipe PRETRAINED"
+  [eval]="$run $device $recipe PRETRAINED"
+  [predict]="$run $recipe PRETRAINED IMAGES"
+  [export]="$run CONFIG IMAGENET PRETRAINED keys"
+  [report]="$run RUNS"
+  [check]="$run $device RUNS keys"
+  [baseline]="$run $device REPEAT keys"
+  [convergence]="$run $device SEEDS keys"
+  [plan]="$run $device CONFIG IMAGENET CARDS CARDS_PER_MACHINE STEP_MS INPUT_RATE CORES LINK_GBPS keys"
+  [audit]="$run RUN"
+  [verify]="$run RUN"
+  [fingerprint]="$run $device $ranks AMP RANKS keys"
+  [fingerprint-diff]="$run A B"
+  [doctor]="$run $device IMAGENET RUNS max_epoch"
+  [image-cpu]="$build"
+  [image-gpu]="$build"
+  [image-ascend]="$build CANN CHIP"
+  [train-gpu1]="$run DEVICES $recipe RESUME SEEDS"
+  [train-gpu8]="$run DEVICES $ranks $recipe RESUME SEEDS"
+  [train-ascend1]="$run DEVICES $recipe RESUME SEEDS"
+  [train-ascend8]="$run DEVICES $ranks RANK_TABLE_FILE $recipe RESUME SEEDS"
+  [eval-gpu]="$run DEVICES $recipe PRETRAINED"
+  [eval-ascend]="$run DEVICES $recipe PRETRAINED"
+  [cluster-files]="PYTHON VENV CONTAINER DRY_RUN NODES DEVICE IMAGE CHIP CLUSTER_OPTIONS $recipe"
+  [test]="$work" [faults]="$work" [test-fingerprint]="$work" [test-gate]="$work" [test-page]="$work"
+  [test-image]="VENV RUNS ENGINE RUN_OPTIONS"
+  [bench]="$work BENCH"
+  [bench-compare]="$work A B WHAT ROUNDS keys"
+  [profile]="$work WHAT PROFILE keys"
+  [lint]="PYTHON VENV"
+  [lock]=""
+  [clean]="VENV DRY_RUN"
+)
+
+known=()
+for target in "${targets[@]}"; do
+  [[ -v reads[$target] ]] || exit 0 # make says that there is no such target
+  read -ra some <<<"${reads[$target]}"
+  known+=("${some[@]}")
+done
+takes_keys=
+[[ " ${known[*]} " != *" keys "* ]] || takes_keys=1
+
+# likeness A B: how much of two names is the same, in percent: their longest common part, in small letters.
+likeness() {
+  local a=${1,,} b=${2,,} start length
+  for ((length = ${#a}; length > 0; length--)); do
+    for ((start = 0; start + length <= ${#a}; start++)); do
+      if [[ $b == *"${a:start:length}"* ]]; then
+        echo $((200 * length / (${#a} + ${#b})))
+        return
+      fi
+    done
+  done
+  echo 0
+}
+
+for name in "${typed[@]}"; do
+  [[ " ${known[*]} " != *" $name "* || $name == keys ]] || continue
+  [[ -z $takes_keys || ! $name =~ ^[a-z][a-z0-9_]*$ ]] || continue
+  mapfile -t candidates < <(printf '%s\n' "${known[@]}" | sed '/^keys$/d; /^$/d' | sort -u)
+  if [[ -n $takes_keys ]]; then # the programs know them all; where they are declared, one is a line
+    keys=$(dirname "${BASH_SOURCE[0]}")/../hlg/config/keys.py
+    mapfile -t -O ${#candidates[@]} candidates < <(sed -n 's/^    \([a-z_0-9]*\): [a-z]* = key(.*/\1/p' "$keys")
+  fi
+  declare -A like=()
+  best=40
+  for candidate in "${candidates[@]}"; do
+    like[$candidate]=$(likeness "$name" "$candidate")
+    if [[ ${like[$candidate]} -gt $best ]]; then best=${like[$candidate]}; fi
+  done
+  close=
+  for candidate in "${candidates[@]}"; do # the likest, and what is nearly as like
+    [[ ${like[$candidate]} -lt 40 || ${like[$candidate]} -lt $((best - 15)) ]] || close+="${close:+ or }$candidate=..."
+  done
+  elsewhere=
+  for target in "${!reads[@]}"; do
+    [[ " ${reads[$target]} " != *" $name "* ]] || elsewhere+="$target "
+  done
+  if [[ -n $close ]]; then
+    more="; did you mean $close?"
+  elif [[ -n $elsewhere ]]; then
+    more="; these do: $(xargs -n 1 <<<"$elsewhere" | sort | paste -s -d , | sed 's/,/, /g')"
+  elif [[ $name =~ ^[a-z] ]]; then
+    more=", nor any key of the configuration"
+  else
+    more="; a variable of the environment goes before make: $name=... make ${targets[*]}"
+  fi
+  echo "$name: make ${targets[*]} does not read it$more"
+  exit
+done
