@@ -116,6 +116,7 @@ launch() {
   local own=("${words[@]}")
   words=(--logs "$logs/.ranks" ${seeds:+--seeds "$seeds"})
   typed_as=" --seeds=SEEDS$typed_as"
+  [[ $logs != "$RUNS" ]] || typed_as+=" --logs=RUNS"
   if [[ -n $ranks && $1 == hlg.train && $device == ascend && -n $RANK_TABLE_FILE ]]; then
     reads+=("$RANK_TABLE_FILE")
     give --rank_table RANK_TABLE_FILE --node_rank NODE_RANK

@@ -192,6 +192,10 @@ train seed=x IMAGENET=/data
     error: seed: found 'x'; allowed:
 train SEEDS='1 x'
     error: SEEDS: found '1 x'; allowed:
+train IMAGENET=/data RUNS=/proc/x
+    error: RUNS: can't make /proc/x/
+tiny-data CLASSES=0
+    error: CLASSES=0: must be 1 or more
 plan CARDS=x
     error: argument CARDS:
 cluster-files IMAGENET=/data RUNS=/data/runs
