@@ -43,8 +43,7 @@ def computed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Computed]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hlg.model.network.HLG", None)  # put back afterwards
         narrow()
-        ms.set_context(mode=ms.PYNATIVE_MODE)  # nothing to compile
-        alone = ranks.work(Device("CPU", "x86_64"), steps=1)
+        alone = ranks.work(Device("CPU", "x86_64"), steps=1, mode=ms.PYNATIVE_MODE)
         ms.set_context(mode=ms.GRAPH_MODE)
     assert [process.wait(240) for process in started] == [0, 0]
     return {1: [alone], 2: [dict(np.load(out / f"rank_{rank}.npz")) for rank in (0, 1)]}

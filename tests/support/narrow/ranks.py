@@ -6,6 +6,7 @@ Each rank writes ``OUT/rank_<n>.npz``. One process alone computes what several r
 import sys
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 from mindspore import Tensor
 
@@ -28,8 +29,9 @@ def images() -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(0, 256, (IMAGES, SIZE, SIZE, 3), np.uint8), rng.integers(0, CLASSES, IMAGES).astype(np.int32)
 
 
-def work(on: device.Device, steps: int = STEPS) -> dict[str, np.ndarray]:
-    """Gradients with batch norm in evaluation mode, then some training steps, then counts."""
+def work(on: device.Device, steps: int = STEPS, mode: int = ms.GRAPH_MODE) -> dict[str, np.ndarray]:
+    """Gradients with batch norm in evaluation mode, then some training steps in a mode, then counts."""
+    ms.set_context(mode=ms.PYNATIVE_MODE)  # nothing to compile
     size = IMAGES // on.count
     mine = slice(on.rank * size, (on.rank + 1) * size)
     pixels, labels = (array[mine] for array in images())
@@ -53,6 +55,7 @@ def work(on: device.Device, steps: int = STEPS) -> dict[str, np.ndarray]:
     for p, gradient in zip(network.trainable_params(), each, strict=True):
         found[f"gradient {p.name}"] = gradient.asnumpy()
 
+    ms.set_context(mode=mode)
     step = TrainStep(network, loss, AdamW(network.trainable_params()), 1024.0, on.count)
     step.set_train(True)
     for i in range(steps):
