@@ -38,8 +38,8 @@ def scan(root: str | Path, class_num: int) -> ImageIndex:
     `warnings`.
 
     Raises:
-        UserError: the folder is missing or unreadable, or has no class folders, more than `class_num` of them, or a
-            class folder without images, which would take a label and never be seen.
+        UserError: the folder is missing or unreadable, or has no class folders, more than `class_num` of them, one
+            whose name is no text, or one without images, which would take a label and never be seen.
     """
     root = Path(root)
     found = list_class_folders(root)
@@ -53,6 +53,10 @@ def scan(root: str | Path, class_num: int) -> ImageIndex:
             f"{root}: {len(classes)} class folders, but the model has class_num={class_num} outputs: "
             f"raise class_num to {len(classes)} or more, or point at another folder"
         )
+
+    for name in classes:
+        if name.encode(errors="replace").decode() != name:  # runs and checkpoints carry these names as text
+            raise UserError(f"{root}: the name of the class folder {name!r} is no text in UTF-8: rename it")
 
     files: list[str] = []
     counts: list[int] = []

@@ -26,7 +26,7 @@ from hlg.errors import UserError
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")  # compared in lower case: .JPEG, .Jpg and .PNG count too
 WORTH_CACHING = 20_000  # files; fewer are listed in no time
 SETTLED_S = 2  # the clock of a file system may stand still so long: a second change would leave the time as it is
-FORMAT = 1
+FORMAT = 2
 
 Stamp = list[int]  # inode, ns of last modification, ns of last change
 
@@ -43,7 +43,7 @@ def list_class_folders(root: Path) -> ClassFolders:
     """List the class folders of `root` and what is in them; no file is opened.
 
     Raises:
-        UserError: a folder is missing or cannot be read.
+        UserError: a folder is missing or cannot be read, or a link in its place leads nowhere.
     """
     cache = _cache_file(root)
     kept = cache and _recall(cache, root)
@@ -65,7 +65,11 @@ def list_class_folders(root: Path) -> ClassFolders:
 
 
 def _names(folder: Path, *, folders: bool) -> tuple[list[str], list[str]]:
-    """List the names in `folder` that are folders (or, if not `folders`, image files), and the others; both sorted."""
+    """List the names in `folder` that are folders (or, if not `folders`, image files), and the others; both sorted.
+
+    A link that leads nowhere counts as the image that its name says, and in the place of a folder it is refused: what
+    it stood for is missing, and without it the classes behind would get other labels.
+    """
     wanted: list[str] = []
     other: list[str] = []
     try:
@@ -74,7 +78,13 @@ def _names(folder: Path, *, folders: bool) -> tuple[list[str], list[str]]:
                 if entry.name.startswith("."):
                     continue
                 is_image = entry.name.lower().endswith(IMAGE_SUFFIXES)
-                fits = entry.is_dir() if folders else is_image and entry.is_file()
+                gone = entry.is_symlink() and not os.path.exists(entry.path)  # noqa: PTH110 - slow for 1.28 million
+                if gone and folders:
+                    raise UserError(
+                        f"{entry.path}: this link leads to nothing that can be read; if it is a class folder, all "
+                        "labels behind it would shift without it: mend the link, or remove it"
+                    )
+                fits = entry.is_dir() if folders else is_image and (gone or entry.is_file())
                 (wanted if fits else other).append(entry.name)
     except FileNotFoundError:
         raise UserError(f"{folder}: no such folder; give the folder that holds one folder a class") from None

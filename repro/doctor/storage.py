@@ -110,8 +110,8 @@ def _count(folder: Path) -> _Split:
             name = entry.name.lower()
             if name.startswith("."):
                 continue
-            if entry.is_dir():
-                split.classes[entry.name] = 0
+            if entry.is_dir() or (entry.is_symlink() and not Path(entry.path).exists()):  # a link into nowhere, too:
+                split.classes[entry.name] = 0  # its class is missing, and reading it below says so
             elif name.endswith(IMAGE_SUFFIXES):
                 loose += 1
             elif name.endswith(".tar"):

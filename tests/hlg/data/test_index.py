@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 
@@ -39,12 +38,23 @@ def test_images_are_told_by_their_extension_in_any_case(tmp_path: Path) -> None:
 def test_stray_files_are_counted_and_named_in_a_warning_but_for_hidden_ones(tmp_path: Path) -> None:
     make_files(tmp_path, "notes.txt", "list.csv", "b/1.JPEG", "a/1.JPEG", "a/readme.txt", "a/deeper/2.JPEG")
     make_files(tmp_path, ".DS_Store", ".cache/1.JPEG", "a/._1.JPEG")
-    (tmp_path / "a/dangling.JPEG").symlink_to(tmp_path / "gone")
     index = scan(tmp_path, class_num=10)
     assert (index.classes, index.files) == (("a", "b"), ("a/1.JPEG", "b/1.JPEG"))
     beside, inside = index.warnings
     assert "2 ignored beside the class folders, such as list.csv" in beside
-    assert "3 ignored in class folders that are no images, such as a/dangling.JPEG" in inside
+    assert "2 ignored in class folders that are no images, such as a/deeper" in inside
+
+
+def test_a_link_to_nothing_stands_for_what_is_missing_and_is_never_ignored(tmp_path: Path) -> None:
+    make_files(tmp_path, "a/1.JPEG", "c/2.JPEG")
+    (tmp_path / "a/3.JPEG").symlink_to(tmp_path / "gone")
+    index = scan(tmp_path, class_num=3)
+    assert (index.files, index.warnings) == (("a/1.JPEG", "a/3.JPEG", "c/2.JPEG"), ())
+    with pytest.raises(UserError, match=r"a/3\.JPEG: cannot be read: No such file"):
+        dataset_hash(index)
+    (tmp_path / "b").symlink_to(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"/b: this link leads to nothing that can be read; .* labels behind it"):
+        scan(tmp_path, class_num=3)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +86,7 @@ def test_a_linked_class_folder_counts_like_any_other(tmp_path: Path) -> None:
         (["a/1.JPEG", "b/"], r"1 of 2 class folders hold no image .*: b;"),
         (["train/n01/1.JPEG", "val/n01/2.JPEG"], r"train, val; .*point at the folder that holds the class folders"),
         (["ILSVRC2012_val_00000001.JPEG"], r"lie in it directly: sort them into one \(make imagenet\)"),
+        (["a\udcff/1.JPEG"], r"'a\\udcff' is no text in UTF-8: rename it"),
         ([], r"expected one folder a class .*but it has none"),
     ],
 )
@@ -93,10 +104,20 @@ def test_a_missing_folder_and_a_file_in_its_place_are_errors_that_name_it(tmp_pa
         scan(tmp_path / "file", class_num=10)
 
 
-def test_an_unreadable_folder_is_an_error_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    refused = PermissionError(13, "Permission denied", str(tmp_path))
-    monkeypatch.setattr(os, "scandir", Mock(side_effect=refused))  # for root may read any folder
-    with pytest.raises(UserError, match="cannot be read: Permission denied"):
+@pytest.mark.parametrize("unreadable", [".", "b"])
+def test_an_unreadable_folder_is_an_error_with_the_reason(
+    unreadable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_files(tmp_path, "a/1.JPEG", "b/2.JPEG", "c/3.JPEG")
+    readable = os.scandir
+
+    def refuse(folder: Path) -> object:
+        if folder == tmp_path / unreadable:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return readable(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # for root may read any folder
+    with pytest.raises(UserError, match=f"{tmp_path / unreadable}: cannot be read: Permission denied"):
         scan(tmp_path, class_num=10)
 
 

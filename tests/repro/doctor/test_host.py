@@ -173,6 +173,8 @@ def test_a_missing_image_is_a_warning_and_an_empty_or_missing_class_a_failure(fa
     assert (said.levels["train"], said.levels["val"], said.code) == ("failure", "ok", 1)
     assert "1,998 images in 999 classes" in said.text
     assert "only in val: n00000003" in said.text
+    (root / "train/n00000003").symlink_to(root / "gone")  # missing, not foreign
+    assert f"{root}/train/n00000003: No such file" in fake.diagnose("--imagenet", root).text
 
 
 @pytest.mark.parametrize("place", ["ILSVRC2012_img_train.tar", "train/ILSVRC2012_img_train.tar", "train/n01440764.tar"])
