@@ -137,11 +137,16 @@ def _evaluation(path: Path, events: Events, common: dict[str, Any]) -> Run:
     counted = sum(score.images for score in classes), sum(score.correct_top1 for score in classes)
     if classes and counted != (images, correct):
         raise ReproError(f"{source}: classes: {counted[0]} images, {counted[1]} right; but in all {images}, {correct}")
+    kept = str(common["folder"] / "env.json")
+    meant = field(kept, common["env"].facts, "classes", list, optional=True)
+    if classes and meant not in (None, [score.key for score in classes]):
+        raise ReproError(f"{source}: classes: not those of {kept}, so one of them was altered")
     return Run(
         **common,
         skipped_images=skipped,
         eval_images=images,
         top5_pct=event["top5_pct"],
+        classes_compared=field(str(source), result, "classes_compared", str, optional=True),
         classes=classes,
         confusions=tuple(_confusions(str(source), result)),
     )

@@ -164,6 +164,7 @@ class Run:
     calibrations: tuple[Calibration, ...] = ()
     classes: tuple[ClassScore, ...] = ()  # of an evaluation
     confusions: tuple[ConfusedPair, ...] = ()  # the most frequent ones, most frequent first
+    classes_compared: str | None = None  # how an evaluation matched its class folders with the checkpoint's
 
     @property
     def changed_keys(self) -> str:

@@ -15,7 +15,13 @@ from repro.report import phrases
 # folders of data name places on somebody's disk.
 _TOLD = {
     *("commit", "dirty", "patch", "packages", "cpu", "device", "variables", "seed", "parameters", "dataset"),
-    *("missing", "resumed", "argv", "kind", "checkpoint"),
+    *("missing", "resumed", "argv", "kind", "checkpoint", "classes"),
+}
+_COMPARED = {
+    "same": "the same as the checkpoint's, in the same order",
+    "name": "matched with the checkpoint's by name",
+    "order": "not compared with the checkpoint's: taken in order, as asked for",
+    "unknown": "not compared with the checkpoint's, which names none: taken in order",
 }
 _LONGEST = 12  # entries of a list that is still a fact and no inventory
 
@@ -71,6 +77,8 @@ def known_facts(run: Run) -> Iterator[tuple[str, str]]:
     checkpoint = facts.get("checkpoint")
     if isinstance(checkpoint, Mapping):
         yield "Checkpoint", fact_text({key: checkpoint.get(key) for key in ("sha256", "naming", "prefix")})
+    if run.classes_compared:
+        yield "Classes", _COMPARED.get(run.classes_compared, run.classes_compared)
     for key, value in facts.items():
         if key not in _TOLD and (text := fact_text(value)):
             yield key.replace("_", " ").capitalize(), text

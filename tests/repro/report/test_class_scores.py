@@ -9,6 +9,7 @@ from repro.records.run_folder import read_run
 from repro.report.charts.build import PageCharts
 from repro.report.html_page import html_report
 from repro.report.markdown_page import markdown_report
+from repro.report.run_facts import known_facts
 from tests.support.folders import CLASSES, eval_run
 from tests.support.reports import claims_of
 
@@ -36,11 +37,27 @@ def test_an_evaluation_that_did_not_count_classes_has_no_such_section(tmp_path: 
     ("counts", "said"),
     [
         ({"classes": CLASSES["classes"][:1]}, "classes: 20000 images, 17744 right; but in all 50000, 37744"),
+        (CLASSES, "classes: not those of"),  # env.json names others
         ({"classes": ["tench"]}, "classes: 0: found 'tench', expected an object"),
         ({"confused": [{"class": "a", "taken_for": "b"}]}, "confused: 0: images: found nothing"),
     ],
 )
 def test_counts_that_do_not_fit_are_an_error_that_names_them(tmp_path: Path, counts: dict, said: str) -> None:
     with pytest.raises(ReproError) as raised:
-        read_run(eval_run(tmp_path, counts=counts))
+        read_run(eval_run(tmp_path, counts=counts, env={"classes": ["n01440764", "n01443538"]}))
     assert f"eval.json: {said}" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("same", "the same as the checkpoint's, in the same order"),
+        ("unknown", "not compared with the checkpoint's, which names none: taken in order"),
+    ],
+)
+def test_the_report_says_how_the_classes_were_compared_with_those_of_the_checkpoint(
+    tmp_path: Path, how: str, said: str
+) -> None:
+    env = {"classes": ["n01440764", "n01443537"]}
+    run = read_run(eval_run(tmp_path, counts={**CLASSES, "classes_compared": how}, env=env))
+    assert dict(known_facts(run))["Classes"] == said
