@@ -1,6 +1,7 @@
 """Predict the classes of images: ``python -m hlg.predict cat.jpg dog.jpg --pretrained hlg_mobile.ckpt``.
 
-The images come first, then keys. The names of the classes are read beside ``eval_path``, or from ``class_names``.
+The images come first, then keys. The checkpoint knows its class folders; what they are called is read beside
+``eval_path``, or from ``class_names``.
 """
 
 import sys

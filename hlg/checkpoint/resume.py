@@ -8,6 +8,8 @@ from typing import Any
 
 from hlg.checkpoint import store
 from hlg.config import KEYS, Affects, Config, keys_that_affect, load
+from hlg.data.classes import OutputClasses, label_images
+from hlg.data.index import ImageIndex
 from hlg.errors import UserError
 from hlg.record.run_folder import SEAL
 
@@ -18,7 +20,8 @@ SHAPES = "class_num", "train_image_size"  # keys that the shapes of a checkpoint
 class Resumption:
     """The point that a run resumes from; ``changed`` says what differs from its start, ``env`` is its ``env.json``.
 
-    ``events`` are those of ``metrics.jsonl`` up to the checkpoint: what every rank's journal has to know.
+    ``classes`` is what its outputs mean. ``events`` are those of ``metrics.jsonl`` up to the checkpoint: what every
+    rank's journal has to know.
     """
 
     run: Path
@@ -27,17 +30,22 @@ class Resumption:
     env: dict[str, Any]
     events: list[dict[str, Any]]
     changed: tuple[str, ...]
+    classes: OutputClasses
 
 
-def find_resumption(config: Config, device: Mapping[str, Any], dataset: Mapping[str, Any]) -> Resumption:
+def find_resumption(
+    config: Config, device: Mapping[str, Any], dataset: Mapping[str, Any], train_index: ImageIndex
+) -> Resumption:
     """Find and check the run that ``config.resume`` names, and its newest checkpoint or the named one.
 
     Args:
         device: facts of the device now (:meth:`hlg.runtime.device.Device.facts`).
-        dataset: facts of the data now, by split (:func:`hlg.data.index.facts`).
+        dataset: facts of the data now, by split (:func:`hlg.data.index.split_facts`).
+        train_index: the images to train on now.
 
     Raises:
-        UserError: no unfinished training run, no good checkpoint, or something changed and ``resume_changed`` is 0.
+        UserError: no unfinished training run, no good checkpoint, other class folders and ``class_map`` is empty, or
+            something changed and ``resume_changed`` is 0.
     """
     run, path = _locate(Path(config.resume))
     try:
@@ -53,13 +61,16 @@ def find_resumption(config: Config, device: Mapping[str, Any], dataset: Mapping[
     state = store.read_state(path)
     if not store.is_good(path):
         store.read_checkpoint(path)  # says so, and offers the newest good one
+    told = env.get("classes")
+    classes = OutputClasses(f"the run {run}", None if told is None else tuple(told))
+    label_images(train_index, classes, config.class_map)  # first, since it says more than a hash
     try:
         changed = _changes(before, config, env, device, dataset)
     except (KeyError, TypeError) as error:
         raise UserError(f"{run / 'env.json'}: is not that of a training run (nothing under {error})") from None
     if changed:
         _check_changes(run, changed, before, config, state, device, dataset)
-    return Resumption(run, path.resolve(), state, env, _events(run, state.metrics_bytes), tuple(changed))
+    return Resumption(run, path.resolve(), state, env, _events(run, state.metrics_bytes), tuple(changed), classes)
 
 
 def _locate(named: Path) -> tuple[Path, Path]:

@@ -2,22 +2,26 @@
 
 A checkpoint is two files: ``hlg_mobile-0042.ckpt``, the parameters of network and optimizer in MindSpore's format, and
 ``hlg_mobile-0042.json`` beside it, its :class:`State` and its SHA-256. ``last.ckpt`` and ``best.ckpt`` are links.
+The class folders that the outputs mean lie inside the first file, so that they go wherever the weights go.
 """
 
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mindspore as ms
 from mindspore import Parameter, Tensor
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
 
 from hlg.checkpoint.locate import BEST, LAST, check_file
+from hlg.data.classes import classes_from_text, classes_to_text
 from hlg.errors import UserError
 from hlg.files import PARTIAL, flush_to_disk, link_atomic, sha256_of
+
+CLASSES = "hlg.classes"  # the entry of a file that says what the outputs mean
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,13 @@ class State:
 # ------------------------------------------------------------------------------------------------- writing
 
 
-def save_checkpoint(path: str | Path, parameters: Iterable[Parameter], state: State) -> Path:
+def save_checkpoint(
+    path: str | Path, parameters: Iterable[Parameter], state: State, classes: tuple[str, ...] | None
+) -> Path:
     """Write a checkpoint atomically, so that it is complete or absent even after a power cut.
 
     MindSpore's own writer deletes an existing file first and does not flush, so it writes to a new name here.
+    ``classes`` are the class folders that the outputs mean, in order; None where that is not known.
 
     Raises:
         UserError: it can't be written; older checkpoints are as they were.
@@ -53,7 +60,8 @@ def save_checkpoint(path: str | Path, parameters: Iterable[Parameter], state: St
     partial = path.with_name(f"{PARTIAL}{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        ms.save_checkpoint([{"name": p.name, "data": p} for p in parameters], str(partial))
+        told = {} if classes is None else {CLASSES: classes_to_text(classes)}
+        ms.save_checkpoint([{"name": p.name, "data": p} for p in parameters], str(partial), append_dict=told)
         partial.chmod(0o644)
         sidecar = {**asdict(state), "bytes": partial.stat().st_size, "sha256": sha256_of(partial)}
         described = _sidecar(partial)
@@ -114,8 +122,15 @@ def _delete(path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- reading
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Parameter]:
-    """Read the parameters in a checkpoint file; one of ours must have the hash that it was written with.
+class Stored(NamedTuple):
+    """The content of a checkpoint file; ``classes`` as :class:`hlg.data.classes.OutputClasses` has them."""
+
+    parameters: dict[str, Parameter]
+    classes: tuple[str, ...] | str | None
+
+
+def read_checkpoint(path: str | Path) -> Stored:
+    """Read a checkpoint file; one of ours must have the hash that it was written with.
 
     Raises:
         UserError: no such file, not a readable checkpoint, or altered since; the newest good one beside it is offered.
@@ -130,8 +145,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Parameter]:
         )
     try:
         if path.suffix == ".safetensors":
-            return {name: Parameter(Tensor(array), name=name) for name, array in load_file(path).items()}
-        return ms.load_checkpoint(str(path))
+            found = {name: Parameter(Tensor(array), name=name) for name, array in load_file(path).items()}
+            with safe_open(path, "np") as file:
+                told = (file.metadata() or {}).get(CLASSES)
+        else:
+            found = ms.load_checkpoint(str(path))
+            told = found.pop(CLASSES, None)
+        return Stored(found, None if told is None else classes_from_text(told))
     except (ValueError, TypeError, RuntimeError, KeyError, SafetensorError) as error:
         raise UserError(f"checkpoint {path}: damaged or not a MindSpore checkpoint ({_first_line(error)})") from error
 
@@ -142,7 +162,7 @@ def restore_checkpoint(path: Path, parameters: Iterable[Parameter]) -> None:
     Raises:
         UserError: an unreadable or altered file, or one that does not hold exactly these parameters.
     """
-    stored = read_checkpoint(path)
+    stored = read_checkpoint(path).parameters
     own = {p.name: p for p in parameters}
     differ = sorted(own.keys() ^ stored.keys())
     differ += sorted(n for n in own.keys() & stored.keys() if tuple(own[n].shape) != tuple(stored[n].shape))

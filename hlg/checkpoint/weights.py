@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from mindspore import Tensor, nn
 
 from hlg.checkpoint.store import first_few, read_checkpoint, shape_of
+from hlg.data.classes import IMAGENET_ORDER, IMAGENET_OUTPUTS, OutputClasses
 from hlg.errors import UserError
 from hlg.files import sha256_of
 from hlg.model.optimizer import STATE_PREFIX
@@ -58,7 +60,7 @@ def published_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Which parameters of a checkpoint file were used; ``unused`` has their names in the file."""
+    """Which parameters of a checkpoint file were used; ``unused`` has the names of the others in the file."""
 
     path: str
     sha256: str
@@ -66,6 +68,11 @@ class LoadReport:
     prefix: str  # what stands before every name in the file, such as "network."; mostly nothing
     used: dict[str, str]  # our name of a parameter -> its name in the file
     unused: tuple[str, ...]
+    classes: OutputClasses
+
+    def facts(self) -> dict[str, Any]:
+        """The report for ``env.json``, with the hash of the classes alone."""
+        return {**asdict(self), "classes": self.classes.order}
 
     def __str__(self) -> str:
         unused = f", {len(self.unused)} stored but unused" if self.unused else ""
@@ -76,11 +83,13 @@ class LoadReport:
 def load_weights(path: str | Path, network: nn.Cell) -> LoadReport:
     """Set every parameter of ``network`` from a checkpoint, ours or a published one, also of a cell that wraps it.
 
+    One with the published names was trained on ImageNet, if it has as many outputs and says nothing else.
+
     Raises:
         UserError: an unreadable file, or one in which a parameter is missing or has another shape: all are named, and
             the network is left as it was.
     """
-    stored = read_checkpoint(path)
+    stored, told = read_checkpoint(path)
     own = {p.name: p for p in network.get_parameters()}
     prefix = _prefix(path, stored)
     ours = any(prefix + name in stored for name in own if published_name(name) != name)
@@ -98,6 +107,8 @@ def load_weights(path: str | Path, network: nn.Cell) -> LoadReport:
         raise UserError(f"checkpoint {path} does not fit the network: {'; '.join(faults)}{hint}")
     for name, parameter in own.items():
         parameter.set_data(Tensor(stored[source[name]].asnumpy(), parameter.dtype))
+    if told is None and not ours and own["head.bias"].shape[0] in IMAGENET_OUTPUTS:
+        told = IMAGENET_ORDER
     used = set(source.values())
     return LoadReport(
         str(path),
@@ -106,6 +117,7 @@ def load_weights(path: str | Path, network: nn.Cell) -> LoadReport:
         prefix,
         source,
         tuple(name for name in stored if name not in used and not (ours and name.startswith(STATE_PREFIX))),
+        OutputClasses(f"the checkpoint {path}", told),
     )
 
 

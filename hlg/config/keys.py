@@ -89,6 +89,10 @@ class Config:
     class_names: str = key("", "list of what the classes are called, such as LOC_synset_mapping.txt; empty: the one "
                                "beside the data (own key)", path="file", affects=NOTHING)
 
+    class_map: str = key("", "where the class folders are not those that the checkpoint was trained on: name gives "
+                             "each the label of its name there, order takes the n-th for the n-th output; empty: "
+                             "refuse (own key)", choices=("", "name", "order"), affects=NUMBERS)
+
     backbone: str = key("hlg_mobile", "the network", choices=("hlg_mobile",), group="Network")
     class_num: int = key(1001, "outputs of the network; published with 1001 for the 1000 of ImageNet",
                          unit="classes", bounds=">= 2")

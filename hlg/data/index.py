@@ -126,11 +126,6 @@ def _recorded_hash(index: ImageIndex, sizes: dict[str, int]) -> str | None:
         return None  # not there, or some other tool's manifest
 
 
-def label_order(classes: tuple[str, ...]) -> str:
-    """Hash what the labels mean: the names of the class folders in order, one per line."""
-    return f"sha256:{hashlib.sha256(os.fsencode(''.join(f'{name}{chr(10)}' for name in classes))).hexdigest()}"
-
-
 def split_facts(index: ImageIndex) -> dict[str, str | int]:
     """Describe a split for a run's ``env.json``; ``report`` is the hash of imagenet-verify's report on these files."""
     own = dataset_hash(index)

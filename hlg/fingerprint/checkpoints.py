@@ -15,6 +15,8 @@ from hlg.fingerprint.synthetic_weights import set_synthetic_weights
 from hlg.model.network import build_network
 from hlg.model.optimizer import AdamW
 
+_CLASSES = ("n01440764", "käse, und so")
+
 
 def check_checkpoints() -> Iterator[FingerprintRow]:
     """Save and load a checkpoint by our parameter names, and one by the published names."""
@@ -27,16 +29,17 @@ def check_checkpoints() -> Iterator[FingerprintRow]:
     before = {p.name: p.asnumpy().copy() for p in everything}
     state = store.State(1, 0, 2, synthetic.LOSS_SCALE, None, None, {"seed": 1}, 0.0, 0, 0, [], True)
     with tempfile.TemporaryDirectory() as folder:
-        path = store.save_checkpoint(Path(folder) / "hlg.ckpt", everything, state)
+        path = store.save_checkpoint(Path(folder) / "hlg.ckpt", everything, state, _CLASSES)
         _clear(everything)
         store.restore_checkpoint(path, everything)
         wrong = _changed(everything, before)
         wrong += [] if store.read_state(path) == state else ["the state beside it"]
+        wrong += [] if store.read_checkpoint(path).classes == _CLASSES else ["its classes"]
         yield exact_row("checkpoint", "saved and loaded", wrong)
 
         own = list(network.get_parameters())
         published = [Parameter(Tensor(before[p.name]), name=published_name(p.name)) for p in own]
-        path = store.save_checkpoint(Path(folder) / "published.ckpt", published, state)
+        path = store.save_checkpoint(Path(folder) / "published.ckpt", published, state, None)
         _clear(own)
         load_weights(path, network)
         yield exact_row("checkpoint", "published names", _changed(own, before))

@@ -1,11 +1,11 @@
 """Evaluate a checkpoint on a data set and keep the scores, those of each class too, in a run folder."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config, dump
-from hlg.data.class_names import class_names
+from hlg.data.class_names import find_class_list
+from hlg.data.classes import label_images
 from hlg.data.index import scan, split_facts
 from hlg.model.layers import parameter_count
 from hlg.model.network import build_network
@@ -28,9 +28,12 @@ def evaluate_checkpoint(config: Config, stem: str, path: Path) -> None:
     with Watchdog(config.stall_timeout, who) as watchdog, collective.detect_lost_ranks(on.rank, on.count):
         watchdog.expect(f"the list of images, {config.eval_path}")
         index = scan(config.eval_path, config.class_num)
-        names = class_names(config.class_names, index.root)
+        dataset = {"eval": split_facts(index)}
+        listed = find_class_list(config.class_names, index.root)
         network = build_network(config.class_num, config.eval_image_size, config.amp_level)
         loaded = load_weights(path, network)
+        index, agreed = label_images(index, loaded.classes.listed(listed.folders or ()), config.class_map)
+        names = listed.names_of(index.classes)
         step = EvalStep(network)
         loader = build_eval_loader(config, index, on.shard)
 
@@ -43,8 +46,9 @@ def evaluate_checkpoint(config: Config, stem: str, path: Path) -> None:
                 recipe=stem,
                 seed=config.seed,
                 parameters=parameter_count(network),
-                dataset={"eval": split_facts(index)},
-                checkpoint=asdict(loaded),
+                dataset=dataset,
+                classes=list(index.classes),
+                checkpoint=loaded.facts(),
             )
             run.write("env.json", run.with_patch(kept))
             watchdog.expect("the compilation of the graph")
@@ -63,10 +67,10 @@ def evaluate_checkpoint(config: Config, stem: str, path: Path) -> None:
             }
             run.event("eval", **scores, **result.times())
             counts = {"correct_top1": result.correct_top1, "correct_top5": result.correct_top5}
-            run.write("eval.json", {**scores, **counts, **each})
+            run.write("eval.json", {**scores, **counts, "classes_compared": agreed.how, **each})
             line = run.log(eval_line(result.accuracy, result.total_time_s / result.steps, result.total_time_s), False)
     if on.rank == 0:
-        print(*index.warnings, loaded, line, sep="\n")
+        print(*index.warnings, *filter(None, [agreed.note]), loaded, line, sep="\n")
         for name in skipped:
             print(f"skipped, unreadable: {name}")
         for pair in each["confused"][:SHOWN]:

@@ -17,8 +17,10 @@ import numpy as np
 from mindspore import Tensor
 from safetensors.numpy import save_file
 
+from hlg.checkpoint.store import CLASSES
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
+from hlg.data.classes import OutputClasses, classes_to_text
 from hlg.data.index import ImageIndex, scan
 from hlg.data.loader import NEEDED
 from hlg.data.tiny import drawing
@@ -58,7 +60,7 @@ def export(config: Config, path: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
             new = Path(folder) / target.name
-            size, names = write_network(config, network, new)
+            size, names = write_network(config, network, new, loaded.classes)
             difference = 0.0
             for images in groupings:
                 difference = max(relative_error(run_exported_file(config, new, images), expected), difference)
@@ -75,6 +77,7 @@ def export(config: Config, path: Path) -> None:
                 "input": {"shape": taken, "type": "float32", "channels": "RGB", "mean": MEAN, "std": STD},
                 "output": {"shape": given, "type": str(expected.dtype), "meaning": "logits"},
                 **names,
+                "classes": loaded.classes.told,  # the class folder of each output, or only the hash of their list
                 "checkpoint": {key: getattr(loaded, key) for key in ("path", "sha256", "naming", "prefix")},
                 "amp_level": config.amp_level,
                 "mindspore": ms.__version__,
@@ -88,6 +91,8 @@ def export(config: Config, path: Path) -> None:
     except OSError as error:
         raise UserError(f"{target}: can't be written ({error.strerror or error})") from None
     print(loaded)
+    if loaded.classes.told is None:
+        print(f"warning: {loaded.classes.source} names no classes, so {target} can't say what its outputs mean")
     print(
         f"{target}: {config.file_format}, float32 {taken} -> {given}, relative error {difference:.3g} on "
         f"{len(expected)} {source}, sha256 {str(facts['sha256'])[:8]}"
@@ -130,22 +135,24 @@ def comparison_images(config: Config) -> tuple[np.ndarray, str]:
         return np.stack([normalize(Tensor(batch.images)).asnumpy() for batch in loader]), source
 
 
-def write_network(config: Config, network: HLG, path: Path) -> tuple[int | str, dict[str, Any]]:
+def write_network(config: Config, network: HLG, path: Path, classes: OutputClasses) -> tuple[int | str, dict[str, Any]]:
     """Write the network; as safetensors its parameters alone, under our names.
+
+    What its outputs mean goes into the file where the format has a place for it, which MINDIR has not.
 
     Returns:
         The batch size that the file takes, and what else a user of the format must know.
     """
+    told = {} if classes.told is None else {CLASSES: classes_to_text(classes.told)}
     if config.file_format == "SAFETENSORS":
-        save_file(
-            {p.name: p.asnumpy() for p in network.get_parameters()}, path, {"format": "np", "model": "HLG-Mobile"}
-        )
+        arrays = {p.name: p.asnumpy() for p in network.get_parameters()}
+        save_file(arrays, path, {"format": "np", "model": "HLG-Mobile", **told})
         return "batch", {}
     try:
         if config.file_format == "ONNX":
             from hlg.inference import onnx_graph  # here, because it needs the package onnx
 
-            return onnx_graph.BATCH, onnx_graph.write_onnx(network, config.train_image_size, path)
+            return onnx_graph.BATCH, onnx_graph.write_onnx(network, config.train_image_size, path, told)
         like = np.zeros((config.batch_size, 3, config.train_image_size, config.train_image_size), np.float32)
         ms.export(network, Tensor(like), file_name=str(path), file_format=config.file_format)
         return config.batch_size, {}

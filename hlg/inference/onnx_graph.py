@@ -19,7 +19,7 @@ BATCH_SIZES = (2, 3)  # for which a network is written
 INPUT, OUTPUT, BATCH = "images", "logits", "batch"
 
 
-def write_onnx(network: nn.Cell, image_size: int, path: Path) -> dict[str, Any]:
+def write_onnx(network: nn.Cell, image_size: int, path: Path, metadata: dict[str, str]) -> dict[str, Any]:
     """Write the network for any number of images; returns the names and the opset that a user of the file needs."""
     graphs = []
     for size in BATCH_SIZES:
@@ -28,6 +28,7 @@ def write_onnx(network: nn.Cell, image_size: int, path: Path) -> dict[str, Any]:
         ms.export(network, images, file_name=str(written), file_format="ONNX")
         graphs.append(onnx.load(written))
     model = free_batch(*graphs)
+    helper.set_model_props(model, metadata)
     onnx.save(model, path)
     return {"names": {"input": INPUT, "output": OUTPUT}, "opset": model.opset_import[0].version}
 

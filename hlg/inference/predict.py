@@ -10,7 +10,8 @@ from mindspore import Tensor, nn
 
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
-from hlg.data.class_names import class_names, read_class_names
+from hlg.data.class_names import ClassList, find_class_list
+from hlg.data.classes import IMAGENET_OUTPUTS, OutputClasses, agree
 from hlg.data.index import ImageIndex, scan
 from hlg.data.loader import NEEDED
 from hlg.errors import UserError
@@ -40,12 +41,15 @@ def predict(config: Config, images: Sequence[str], path: Path) -> None:
     """Print each image's name and, below it, its top-5 classes with their probabilities in percent.
 
     Raises:
-        UserError: an image that can't be read, or a checkpoint at ``path`` that does not fit.
+        UserError: an image that can't be read, or a checkpoint at ``path`` that does not fit, or not the class names.
     """
-    classes, names = read_label_names(config)
     device.start(config)
     network = build_network(config.class_num, config.eval_image_size, config.amp_level)
-    print(load_weights(path, network))
+    loaded = load_weights(path, network)
+    print(loaded)
+    classes, names, note = name_outputs(config, loaded.classes)
+    if note:
+        print(note)
     step = Probabilities(network)
     step.set_train(False)
     files = [str(Path(image).absolute()) for image in images]
@@ -60,19 +64,43 @@ def predict(config: Config, images: Sequence[str], path: Path) -> None:
                 print(f"  {100 * probabilities[label]:6.2f} %  {folder}  {names.get(folder, '')}".rstrip())
 
 
-def read_label_names(config: Config) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Find the class folders in label order, and the names of those that have one.
+def name_outputs(config: Config, outputs: OutputClasses) -> tuple[tuple[str, ...], dict[str, str], str]:
+    """Find the class folder of each output, the names of those that have one, and what to tell the user about them.
+
+    The checkpoint knows the folders; ``eval_path``, or else the list ``class_names``, says them where it does not.
 
     Raises:
-        UserError: there are more names than the network has outputs.
+        UserError: the folders of ``eval_path`` or the list are not those of the checkpoint.
     """
-    if Path(config.eval_path or " ").is_dir():
-        index = scan(config.eval_path, config.class_num)
-        return index.classes, class_names(config.class_names, index.root)
-    names = read_class_names(Path(config.class_names)) if config.class_names else {}
-    if len(names) > config.class_num:
+    index = scan(config.eval_path, config.class_num) if Path(config.eval_path or " ").is_dir() else None
+    listed = find_class_list(config.class_names, index.root if index else None)
+    outputs = outputs.listed(listed.folders or ())
+    if index:
+        classes, _, note = agree(index.classes, index.root, outputs, config.class_map)
+    elif outputs.folders is not None:
+        classes, note = outputs.folders, ""
+    elif not listed.names:
+        classes, note = (), f"warning: {outputs.source} names no classes; say them by eval_path or class_names"
+    else:
+        classes = _in_label_order(config, listed)
+        if listed.folders is None and len(classes) == IMAGENET_OUTPUTS[0]:
+            outputs = replace(outputs, told=None)  # names without folders can't be compared
+        classes, _, note = agree(classes, config.class_names, outputs, config.class_map)
+    return classes, listed.names_of(classes), note
+
+
+def _in_label_order(config: Config, listed: ClassList) -> tuple[str, ...]:
+    """Return the class folders of a list that alone says what the outputs mean."""
+    if len(listed.names) > config.class_num:
         raise UserError(
-            f"class_names: {config.class_names} names {len(names):,} classes, and the network has {config.class_num:,} "
-            "outputs: give eval_path too, whose folders say which are meant"
+            f"class_names: {config.class_names} names {len(listed.names):,} classes, and the network has "
+            f"{config.class_num:,} outputs: give eval_path too, whose folders say which are meant"
         )
-    return tuple(sorted(names)), names
+    if listed.folders is None:
+        return tuple(f"output {label}" for label in range(len(listed.names)))
+    if list(listed.folders) != sorted(listed.folders):
+        raise UserError(
+            f"class_names: {config.class_names} does not have its classes in the order of labels, that of their "
+            "folders' names: give eval_path too"
+        )
+    return listed.folders

@@ -10,6 +10,7 @@ from mindspore import Tensor
 from hlg.checkpoint.locate import find_checkpoint
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
+from hlg.data.classes import OutputClasses, label_images
 from hlg.data.index import ImageIndex
 from hlg.data.loader import Batch
 from hlg.model.network import build_network
@@ -27,10 +28,22 @@ from hlg.training.step import EvalStep
 
 
 class Job:
-    """What a training run works with on this rank, from step ``start`` on."""
+    """What a training run works with on this rank, from step ``start`` on.
+
+    ``classes`` says what the outputs of a resumed run mean; those of a new one mean what they do in ``pretrained``.
+
+    Raises:
+        UserError: ``pretrained`` can't be used, or class folders are not those that it was trained on.
+    """
 
     def __init__(
-        self, config: Config, on: Device, train_index: ImageIndex, eval_index: ImageIndex, start: int = 0
+        self,
+        config: Config,
+        on: Device,
+        train_index: ImageIndex,
+        eval_index: ImageIndex,
+        start: int = 0,
+        classes: OutputClasses | None = None,
     ) -> None:
         self.config = c = config
         self.on, self.start = on, start
@@ -38,6 +51,8 @@ class Job:
         # A resumed run has its weights in its checkpoint; the file it was first started from may be gone.
         pretrained = c.pretrained if not start else ""
         self.loaded = load_weights(find_checkpoint(pretrained), self.network) if pretrained else None
+        classes = self.loaded.classes if self.loaded else classes
+        train_index, eval_index, self.class_notes = _labeled(train_index, eval_index, classes, c.class_map)
         self.train_step = build_train_step(c, self.network, on.count)
         self.eval_step = EvalStep(self.network)
         self.train_loader = build_train_loader(c, train_index, on.shard, start)
@@ -79,3 +94,17 @@ class Job:
         loaders = (self.train_loader, self.eval_loader)
         found = (collective.union(loader.skipped, loader.index.files, self.on.count) for loader in loaders)
         return sorted({name for names in found for name in names})
+
+
+def _labeled(
+    train_index: ImageIndex, eval_index: ImageIndex, classes: OutputClasses | None, class_map: str
+) -> tuple[ImageIndex, ImageIndex, list[str]]:
+    """Give both splits the labels that the outputs have, and return what to tell the user about that."""
+    notes = []
+    if classes:
+        train_index, found = label_images(train_index, classes, class_map)
+        notes.append(found.note)
+    own = OutputClasses(f"the training images, {train_index.root}", train_index.classes)
+    # In order would be wrong here: one folder that is missing in either split shifts the labels behind it.
+    eval_index, found = label_images(eval_index, own, class_map if class_map == "name" else "")
+    return train_index, eval_index, [note for note in (*notes, found.note) if note]

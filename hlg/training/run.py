@@ -34,10 +34,12 @@ def run_training(config: Config, stem: str, stop: StopRequest) -> None:
         watchdog.expect(f"the lists of images, {config.dataset_path} and {config.eval_path}")
         train_index, eval_index = _read_indices(config)
         dataset = {"train": split_facts(train_index), "eval": split_facts(eval_index)}
-        resumed = resume.find_resumption(config, on.facts(), dataset) if config.resume else None
-        job = Job(config, on, train_index, eval_index, resumed.state.step if resumed else 0)
+        resumed = resume.find_resumption(config, on.facts(), dataset, train_index) if config.resume else None
         if resumed:
+            job = Job(config, on, train_index, eval_index, resumed.state.step, resumed.classes)
             _restore(resumed, job)
+        else:
+            job = Job(config, on, train_index, eval_index)
         watchdog.expect("the parameters of rank 0")
         _broadcast_parameters(job)
         with _open_folder(job, resumed, stem) as run:
@@ -63,11 +65,6 @@ def _read_indices(config: Config) -> tuple[ImageIndex, ImageIndex]:
     """List the images to train on and those to evaluate."""
     train_index = scan(config.dataset_path, config.class_num)
     eval_index = scan(config.eval_path, config.class_num)
-    if train_index.classes[: len(eval_index.classes)] != eval_index.classes:
-        raise UserError(
-            f"{config.eval_path}: its class folders are not those of {config.dataset_path}, so that the same label "
-            "would mean two things"
-        )
     if config.shuffle_labels:
         labels = shuffle_labels(train_index.labels, config.seed)
         train_index = dataclasses.replace(train_index, labels=labels)
@@ -123,12 +120,14 @@ def _start_records(job: Job, journal: Journal, stem: str, dataset: dict[str, Any
         seed=c.seed,
         parameters=parameter_count(job.network),
         dataset=dataset,
-        pretrained=job.loaded and dataclasses.asdict(job.loaded),
+        classes=list(train_index.classes),
+        pretrained=job.loaded and job.loaded.facts(),
         **({"calibration": calibration_definition(c.device_target)} if c.calibration_interval else {}),
     )
     run.write("config.yml", dump(c))
     run.write("env.json", run.with_patch(kept))
-    for message in (*train_index.warnings, *eval_index.warnings, str(job.loaded or "weights: random")):
+    notes = (*train_index.warnings, *eval_index.warnings, *job.class_notes)
+    for message in (*notes, str(job.loaded or "weights: random")):
         journal.line(message)
     journal.line("Args:")
     for key, value in dataclasses.asdict(c).items():
@@ -172,11 +171,14 @@ def _resume_records(job: Job, journal: Journal, resumed: Resumption) -> None:
     ]
     epoch, left = divmod(state.step, state.steps_per_epoch)
     run.write("config.yml", dump(dataclasses.replace(job.config, resume="", resume_changed=False)))
-    run.write("env.json", {**was, "resumed": [*was.get("resumed", []), {**now, "at_step": state.step}]})
+    resumptions = [*was.get("resumed", []), {**now, "at_step": state.step}]
+    run.write("env.json", {**was, "classes": list(job.train_loader.index.classes), "resumed": resumptions})
     journal.line(
         f"resumed at step {state.step} (epoch {epoch}, {left} of its {state.steps_per_epoch} steps done) from "
         f"{resumed.path.name}; {run.cut_steps} steps after it are run again; compiled in {compile_time_s:.2f}s"
     )
+    for note in job.class_notes:
+        journal.line(note)
     for change in resumed.changed:
         journal.line(f"resumed with a change: {change}")
     for change in other:

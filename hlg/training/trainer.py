@@ -118,7 +118,7 @@ class Trainer:
             scheduled=left == 0 and (epoch % c.save_checkpoint_epochs == 0 or epoch == c.max_epoch),
             **journal.run.positions(),
         )
-        store.save_checkpoint(path, job.parameters(), state)
+        store.save_checkpoint(path, job.parameters(), state, job.train_loader.index.classes)
         store.link_checkpoint(self.folder, store.LAST, path)
         store.prune_checkpoints(self.folder, c.keep_checkpoint_max)
 

@@ -18,7 +18,7 @@ from hlg.fingerprint.synthetic_weights import set_synthetic_weights
 from hlg.inference import export, onnx_graph
 from hlg.model import operators
 from hlg.model.network import HLG
-from tests.hlg.checkpoint.test_store import STATE
+from tests.hlg.checkpoint.test_store import CLASSES, STATE
 from tests.support.narrow import STAGES
 from tests.support.onnx_files import assert_same_logits
 
@@ -32,7 +32,9 @@ def network() -> HLG:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory, network: HLG) -> Path:
-    return store.save_checkpoint(tmp_path_factory.mktemp("weights") / "hlg.ckpt", network.get_parameters(), STATE)
+    return store.save_checkpoint(
+        tmp_path_factory.mktemp("weights") / "hlg.ckpt", network.get_parameters(), STATE, CLASSES
+    )
 
 
 @pytest.fixture
@@ -58,6 +60,7 @@ def test_mindir_is_loaded_again_and_compared_on_images_of_the_data(
     assert facts["compared"].pop("relative_error") < 1e-6
     assert facts["compared"] == {"images": 16, "of": f"images of {tiny_data}/val"}
     assert (facts["input"]["shape"], facts["checkpoint"]["naming"]) == ([4, 3, 112, 112], "hlg-repro")
+    assert facts["classes"] == list(CLASSES)
     assert "relative error" in capfd.readouterr().out
 
 
@@ -69,6 +72,8 @@ def test_onnx_gives_the_logits_of_the_network_for_any_number_of_images(
     assert facts["compared"]["relative_error"] < 1e-4
     assert (facts["input"]["shape"], facts["output"]["shape"]) == (["batch", 3, 112, 112], ["batch", 7])
     assert (facts["names"], facts["opset"]) == ({"input": "images", "output": "logits"}, 11)
+    (told,) = onnx.load(tmp_path / "hlg.onnx").metadata_props
+    assert (told.key, json.loads(told.value)) == (store.CLASSES, list(CLASSES))
     for file in tmp_path.glob("hlg.*"):
         assert file.stat().st_mode == (tmp_path / "hlg.onnx.json").stat().st_mode, file
 
@@ -76,7 +81,7 @@ def test_onnx_gives_the_logits_of_the_network_for_any_number_of_images(
 def test_a_network_with_wide_stages_is_written_as_onnx_too(graph_mode: None, tmp_path: Path) -> None:
     wide = HLG(7, 112, (*STAGES[:3], replace(STAGES[3], dim=operators.JointHeads.WIDE)))
     set_synthetic_weights(wide)
-    onnx_graph.write_onnx(wide, 112, tmp_path / "wide.onnx")
+    onnx_graph.write_onnx(wide, 112, tmp_path / "wide.onnx", {})
     batches, source = export.comparison_images(Config(train_image_size=112, batch_size=4, eval_num_workers=1))
     assert source == "drawn images"
     assert_same_logits(tmp_path / "wide.onnx", wide, batches[0])
@@ -97,8 +102,9 @@ def test_safetensors_are_read_back_bit_for_bit(exported: Callable[..., int], wei
     assert exported("--file_format=SAFETENSORS") == 0
     assert json.loads((tmp_path / "hlg.safetensors.json").read_text())["compared"]["relative_error"] == 0
     other = HLG(7, 112, STAGES)
-    assert load_weights(tmp_path / "hlg.safetensors", other).naming == "hlg-repro"
-    for name, saved in store.read_checkpoint(weights).items():
+    report = load_weights(tmp_path / "hlg.safetensors", other)
+    assert (report.naming, report.classes.told) == ("hlg-repro", CLASSES)
+    for name, saved in store.read_checkpoint(weights).parameters.items():
         np.testing.assert_array_equal(other.parameters_dict()[name].asnumpy(), saved.asnumpy(), err_msg=name)
 
 

@@ -5,18 +5,23 @@ Those that train take the narrow network, which compiles in seconds; ``make tiny
 
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hlg.checkpoint import store
 from hlg.config import Config
-from hlg.data.class_names import read_class_names
+from hlg.data.class_names import read_class_list
+from hlg.data.classes import OutputClasses, label_order
 from hlg.errors import UserError
-from hlg.inference.predict import read_label_names
+from hlg.inference.predict import name_outputs
 from tests.support import ROOT
 from tests.support.processes import Done, run_module
 from tests.support.small_runs import events, small_options
@@ -63,6 +68,8 @@ def test_a_finished_run_is_sealed_and_complete_and_the_schedule_advances(trained
     assert environment["dataset"]["train"]["images"] == 9
     assert environment["dataset"]["train"]["hash"].startswith("content:sha256:")
     assert environment["variables"]["ONEDNN_MAX_CPU_ISA"] == "AVX2"
+    assert environment["classes"] == ["n90000000", "n90000001", "n90000002"]
+    assert store.read_checkpoint(first / "checkpoints/last.ckpt").classes == tuple(environment["classes"])
     assert (trained / "latest_default").resolve() == second.resolve()
 
 
@@ -81,9 +88,11 @@ def test_an_evaluation_gives_the_accuracy_that_training_logged(evaluation: tuple
     scores = json.loads((folder / "eval.json").read_text())
     (last,) = events(_folders(trained)[-1], "end")
     assert (scores["top1_pct"], scores["top5_pct"]) == (last["last_top1_pct"], last["last_top5_pct"])
-    assert scores["images"] == 9
+    assert (scores["images"], scores["classes_compared"]) == (9, "same")
     assert (folder / "eval.log").read_text().startswith("accuracy=0.")
-    checkpoint = json.loads((folder / "env.json").read_text())["checkpoint"]
+    environment = json.loads((folder / "env.json").read_text())
+    checkpoint = environment["checkpoint"]
+    assert checkpoint["classes"] == label_order(environment["classes"])
     assert checkpoint["sha256"]
     assert (checkpoint["naming"], checkpoint["unused"]) == ("hlg-repro", [])
     assert checkpoint["used"]["head.bias"] == "head.bias"
@@ -92,16 +101,38 @@ def test_an_evaluation_gives_the_accuracy_that_training_logged(evaluation: tuple
 def test_an_evaluation_says_which_classes_are_mistaken(evaluation: tuple[Path, Done], tiny_data: Path) -> None:
     folder, done = evaluation
     scores = json.loads((folder / "eval.json").read_text())
-    names = read_class_names(tiny_data / "manifest.json")
+    names = read_class_list(tiny_data / "manifest.json").by_folder()
     assert [row["name"] for row in scores["classes"]] == list(names.values())
     pair, count = scores["confused"][0], scores["confused"][0]["images"]
     shown = (f"{folder} {names[folder]}" for folder in (pair["class"], pair["taken_for"]))
     assert f"{' mistaken for '.join(shown)}: {count} images" in done.stdout
 
 
+def test_a_set_that_lacks_a_class_is_refused_and_scored_by_name_as_in_the_whole_set(
+    evaluation: tuple[Path, Done], trained: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_data / "val", tmp_path / "val", ignore=lambda *_: ["n90000001"])
+    weights = shutil.copy(trained / "latest_default/checkpoints/hlg_mobile-0002.ckpt", tmp_path)  # alone
+    keys = small_options(tiny_data, tmp_path / "runs", pretrained=weights, eval_path=tmp_path / "val", context_mode=1)
+    done = run_module("tests.support.narrow", "hlg.eval", *keys)
+    assert done.returncode == 2
+    said = f"error: {tmp_path}/val: its labels are not those of the checkpoint {weights}: label 1 is n90000002 here"
+    assert said in done.stderr
+    assert not (tmp_path / "runs").exists()
+    done = run_module("tests.support.narrow", "hlg.eval", *keys, "--class_map=name")
+    assert done.returncode == 0, done.stderr
+    (folder,) = _folders(tmp_path / "runs")
+    of_some, of_all = (json.loads((run / "eval.json").read_text()) for run in (folder, evaluation[0]))
+    assert of_some["classes_compared"] == "name"
+    right = [[row["correct_top1"] for row in scores["classes"]] for scores in (of_some, of_all)]
+    assert right[0] == [right[1][0], 0, right[1][2]]
+
+
 def test_the_top_classes_of_single_images_are_named(tiny_data: Path, trained: Path) -> None:
     images = sorted((tiny_data / "val").glob("*/*"))[:5]
-    keys = small_options(tiny_data, trained, pretrained=trained / "latest_default", context_mode=1)
+    names = tiny_data / "manifest.json"  # the folders are in the checkpoint
+    own = {"pretrained": trained / "latest_default", "class_names": names, "eval_path": "", "context_mode": 1}
+    keys = small_options(tiny_data, trained, **own)
     done = run_module("tests.support.narrow", "hlg.predict", *images, *keys)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()[1:]
@@ -110,16 +141,54 @@ def test_the_top_classes_of_single_images_are_named(tiny_data: Path, trained: Pa
     shares = [float(words[0]) for words in of_first]
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(100, abs=0.02)
-    assert {words[2]: words[3] for words in of_first} == read_class_names(tiny_data / "manifest.json")
+    assert {words[2]: words[3] for words in of_first} == read_class_list(names).by_folder()
 
 
-def test_a_list_of_names_can_stand_for_a_data_set_and_must_fit_the_network(tmp_path: Path) -> None:
-    names = {"n00000001": "one", "n00000002": "two", "n00000003": "three"}
-    file = tmp_path / "names.txt"
-    file.write_text("".join(f"{folder} {name}\n" for folder, name in names.items()))
-    assert read_label_names(Config(class_num=3, class_names=str(file))) == (tuple(names), names)
-    with pytest.raises(UserError, match="names 3 classes, and the network has 2 outputs"):
-        read_label_names(Config(class_num=2, class_names=str(file)))
+NAMES = {"n00000001": "one", "n00000002": "two", "n00000003": "three"}
+TOLD = OutputClasses("x.ckpt", tuple(NAMES))
+UNTOLD, IMAGENETS = replace(TOLD, told=None), replace(TOLD, told=label_order(tuple(NAMES)))
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Callable[..., Config]:
+    """Writes a list of names, as lines, or by label alone, and gives the configuration that names it."""
+
+    def write(names: dict[str, str], by_label: bool = False, **keys: Any) -> Config:
+        file = tmp_path / f"{len(list(tmp_path.iterdir()))}.{'json' if by_label else 'txt'}"
+        lines = "".join(f"{folder} {name}\n" for folder, name in names.items())
+        file.write_text(json.dumps(dict(enumerate(names.values()))) if by_label else lines)
+        return Config(**{"class_num": 3, "class_names": str(file), **keys})
+
+    return write
+
+
+def test_the_outputs_are_named_by_the_checkpoint_or_where_it_says_nothing_by_a_list(
+    lists: Callable[..., Config],
+) -> None:
+    for outputs in (TOLD, IMAGENETS):
+        assert name_outputs(lists(NAMES), outputs) == (tuple(NAMES), NAMES, "")
+    assert name_outputs(lists(NAMES, by_label=True), TOLD) == (tuple(NAMES), NAMES, "")
+    classes, names, note = name_outputs(lists(NAMES), UNTOLD)
+    assert (classes, names) == (tuple(NAMES), NAMES)
+    assert note.startswith("warning: x.ckpt names no classes, so its outputs are taken for")
+    classes, names, _ = name_outputs(lists(NAMES, by_label=True), UNTOLD)
+    assert names == {"output 0": "one", "output 1": "two", "output 2": "three"}
+    classes, names, note = name_outputs(Config(), UNTOLD)
+    assert (classes, names, note[:7]) == ((), {}, "warning")
+
+
+def test_a_list_of_other_classes_is_refused(lists: Callable[..., Config]) -> None:
+    other = {"n00000001": "one", "n00000003": "three", "n00000004": "four"}
+    backward = dict(reversed(NAMES.items()))
+    for config, outputs, said in (
+        (lists(other), TOLD, r"has no class n00000002 \(label 1\)"),
+        (lists(other), IMAGENETS, "labels are not those of x.ckpt"),
+        (lists(backward), UNTOLD, "not have its classes in the order of labels"),
+        (lists(NAMES, class_num=2), UNTOLD, "names 3 classes, and the network has 2 outputs"),
+        (lists({"": "one"}, by_label=True), TOLD, "names 1 labels, not the 3 classes here"),
+    ):
+        with pytest.raises(UserError, match=said):
+            name_outputs(config, outputs)
 
 
 def test_ctrl_c_saves_and_leaves_a_readable_unsealed_folder(tiny_data: Path, tmp_path: Path) -> None:

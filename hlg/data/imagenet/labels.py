@@ -8,7 +8,7 @@ from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from hlg.data.class_names import read_class_names
+from hlg.data.class_names import read_class_list
 from hlg.data.imagenet.archives import CLASS, read_files
 from hlg.errors import UserError
 
@@ -39,7 +39,7 @@ def read_validation_labels(folder: Path) -> ValidationLabels:
         UserError: a file is damaged, or not what its name says; it is named.
     """
     mapping = _find(folder, MAPPING)
-    names = read_class_names(mapping) if mapping else {}
+    names = read_class_list(mapping).by_folder() if mapping else {}
     if path := _find(folder, WNIDS):
         classes = _read_wnids(path)
         if len(classes) == VAL_IMAGES:

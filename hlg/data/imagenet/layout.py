@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from hlg.data.classes import IMAGENET_ORDER, label_order
 from hlg.data.imagenet.archives import CLASS, OURS, ArchiveMember, fault_of, is_compressed, list_members
 from hlg.data.imagenet.labels import KIT, MAPPING, SOLUTION, WNIDS, ValidationLabels
-from hlg.data.index import label_order
 from hlg.data.listing import IMAGE_SUFFIXES
 from hlg.errors import UserError
 
 CHUNK = 256  # files per job, of what has no archives in it
-# SHA-256 of ImageNet's class folders in the order of their labels.
-IMAGENET_ORDER = "sha256:70002b0ff5de60a3a17a82dbfcff291931f96225ddf941ad2e182fc39e183d15"
 
 # What the path of an image says of its class, and its name in the class folder; the first that fits counts.
 NAMED = [

@@ -28,6 +28,7 @@ STATE = State(
     skipped=[],
     scheduled=True,
 )
+CLASSES = ("n01440764", "käse, und so")
 
 
 def _weights(value: float = 1.0) -> list[Parameter]:
@@ -36,7 +37,7 @@ def _weights(value: float = 1.0) -> list[Parameter]:
 
 def _save(folder: Path, epoch: int, scheduled: bool = True) -> Path:
     state = replace(STATE, step=4 * epoch, epoch=epoch, scheduled=scheduled)
-    return store.save_checkpoint(folder / f"hlg_mobile-{epoch:04d}.ckpt", _weights(epoch), state)
+    return store.save_checkpoint(folder / f"hlg_mobile-{epoch:04d}.ckpt", _weights(epoch), state, CLASSES)
 
 
 def _names(folder: Path, pattern: str = "*") -> list[str]:
@@ -44,12 +45,21 @@ def _names(folder: Path, pattern: str = "*") -> list[str]:
 
 
 def test_a_checkpoint_comes_back_with_its_parameters_and_its_state(tmp_path: Path) -> None:
-    path = store.save_checkpoint(tmp_path / "c.ckpt", _weights(7), STATE)
+    path = store.save_checkpoint(tmp_path / "c.ckpt", _weights(7), STATE, CLASSES)
     parameters = _weights(0)
     store.restore_checkpoint(path, parameters)
     for parameter in parameters:
         np.testing.assert_array_equal(parameter.asnumpy(), np.full((300, 10), 7, np.float32))
     assert store.read_state(path) == STATE
+
+
+def test_the_class_names_go_wherever_the_file_goes_and_an_older_file_has_none(tmp_path: Path) -> None:
+    kept = _save(tmp_path, 1)
+    kept.rename(tmp_path / "alone.ckpt")
+    stored = store.read_checkpoint(tmp_path / "alone.ckpt")
+    assert (stored.parameters.keys(), stored.classes) == ({"w", "adam_mw"}, CLASSES)
+    older = store.save_checkpoint(tmp_path / "older.ckpt", _weights(), STATE, None)
+    assert store.read_checkpoint(older).classes is None
 
 
 @pytest.mark.parametrize("fault", ["a flipped bit", "cut at a record"])
@@ -76,7 +86,7 @@ def test_a_damaged_or_missing_state_is_an_error_that_names_it_and_the_weights_ca
     with pytest.raises(UserError, match="is missing: it can't be resumed"):
         store.read_state(path)
     path.with_suffix(".json").write_text('{"classes": 1000}')  # of another tool
-    assert store.read_checkpoint(path).keys() == {"w", "adam_mw"}
+    assert store.read_checkpoint(path).parameters.keys() == {"w", "adam_mw"}
 
 
 def test_parameters_of_another_network_are_named(tmp_path: Path) -> None:

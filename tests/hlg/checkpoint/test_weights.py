@@ -9,6 +9,7 @@ import pytest
 from mindspore import Tensor
 
 from hlg.checkpoint import weights
+from hlg.data.classes import IMAGENET_ORDER
 from hlg.errors import UserError
 from hlg.fingerprint.synthetic import draw_parameter
 from hlg.model.network import HLG
@@ -43,6 +44,7 @@ def test_a_published_checkpoint_loads_by_its_names_and_says_what_is_unused(netwo
         assert shapes[report.used[p.name]] == "x".join(map(str, p.shape))
         np.testing.assert_array_equal(p.asnumpy(), draw_parameter(report.used[p.name], tuple(p.shape)), err_msg=p.name)
     assert report.naming == "published"
+    assert report.classes.told == IMAGENET_ORDER  # it says nothing, but what it was trained on is known
     assert len(own) == len(report.used) == len(set(report.used.values())) == 394 - len(report.unused)
     assert {"block4_0.norm0.gamma", "patch_embed2.conv1.weight", "adam_m.head.bias"} <= set(report.unused)
     assert str(report).startswith(f"{published}: {len(own)} parameters used (published names)")

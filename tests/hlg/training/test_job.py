@@ -6,16 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hlg.checkpoint import store
 from hlg.config import Config
+from hlg.data.classes import OutputClasses
 from hlg.data.index import ImageIndex
 from hlg.data.loader import Batch
 from hlg.errors import UserError
+from hlg.model.network import build_network
 from hlg.runtime.device import Device
 from hlg.training.job import Job
+from tests.hlg.checkpoint.test_store import STATE
 from tests.support.narrow import narrow
 
 IMAGES = 24
-INDEX = ImageIndex(Path("/nowhere"), ("a", "b", "c"), tuple(f"a/{i}" for i in range(IMAGES)), np.zeros(IMAGES), ())
+LABELS = np.zeros(IMAGES, np.int32)
+INDEX = ImageIndex(Path("/nowhere"), ("a", "b", "c"), tuple(f"a/{i}" for i in range(IMAGES)), LABELS, ())
 CONFIG = Config(
     class_num=3,
     train_image_size=112,
@@ -34,8 +39,15 @@ def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     narrow()
 
 
-def _job(config: Config, rank: int = 0, ranks: int = 1, start: int = 0) -> Job:
-    return Job(config, Device("CPU", "x86_64", rank, ranks), INDEX, INDEX, start)
+def _job(
+    config: Config,
+    rank: int = 0,
+    ranks: int = 1,
+    start: int = 0,
+    evaluated: ImageIndex = INDEX,
+    classes: OutputClasses | None = None,
+) -> Job:
+    return Job(config, Device("CPU", "x86_64", rank, ranks), INDEX, evaluated, start, classes)
 
 
 def _blank(size: int) -> Batch:
@@ -67,3 +79,30 @@ def test_a_resumed_run_does_not_ask_for_the_file_it_was_first_started_from() -> 
     with pytest.raises(UserError, match=r"/gone\.ckpt: no such file"):
         _job(config)
     assert _job(config, start=1).loaded is None
+
+
+def test_training_starts_only_from_weights_whose_outputs_mean_its_classes(tmp_path: Path) -> None:
+    network = build_network(3, 112, "O0")
+    path = store.save_checkpoint(tmp_path / "hlg.ckpt", network.get_parameters(), STATE, ("a", "b", "d"))
+    config = replace(CONFIG, pretrained=str(path))
+    with pytest.raises(UserError, match=r"labels are not those of the checkpoint .*: label 2 is c here and d there"):
+        _job(config)
+    job = _job(replace(config, class_map="order"))
+    assert job.train_loader.index.classes == INDEX.classes
+    assert job.class_notes[0].startswith("warning: /nowhere: the outputs are taken for its class folders in order")
+
+
+def test_the_images_to_evaluate_have_the_labels_of_those_to_train_on() -> None:
+    lacking = replace(INDEX, classes=("a", "c"), labels=np.arange(IMAGES, dtype=np.int32) % 2)
+    for class_map in ("", "order"):  # in order would shift the labels
+        with pytest.raises(UserError, match=r"training images, /nowhere: label 1 is c here and b there"):
+            _job(replace(CONFIG, class_map=class_map), evaluated=lacking)
+    found = _job(replace(CONFIG, class_map="name"), evaluated=lacking).eval_loader.index
+    assert (found.classes, found.labels[:2].tolist()) == (("a", "b", "c"), [0, 2])
+
+
+def test_a_resumed_run_keeps_the_meaning_of_its_outputs() -> None:
+    told = OutputClasses("the run x", ("a", "b", "c", "d"))
+    with pytest.raises(UserError, match=r"not those of the run x: label 3 is nothing here and d there"):
+        _job(CONFIG, start=1, classes=told)
+    assert _job(replace(CONFIG, class_map="name"), start=1, classes=told).eval_loader.index.classes == told.folders

@@ -13,7 +13,7 @@ import pytest
 
 from hlg.checkpoint import store
 from hlg.config import load
-from hlg.data.class_names import class_names
+from hlg.data.class_names import find_class_list
 from hlg.data.index import scan
 from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.fingerprint.synthetic_weights import set_synthetic_weights
@@ -96,7 +96,7 @@ def test_an_evaluation_of_an_odd_number_of_images_is_exact_on_two_ranks(tmp_path
     images[20].write_bytes(images[20].read_bytes()[:100])  # one rank meets it, all must count it
     network = HLG(3, 112, STAGES)
     set_synthetic_weights(network)
-    checkpoint = store.save_checkpoint(tmp_path / "hlg.ckpt", network.get_parameters(), STATE)
+    checkpoint = store.save_checkpoint(tmp_path / "hlg.ckpt", network.get_parameters(), STATE, None)
     own = {"pretrained": checkpoint, "on_unreadable": "skip", "context_mode": 1}
     keys = small_options(tmp_path / "data", tmp_path / "runs", **own)
     program = ("tests.support.narrow", "hlg.eval")
@@ -106,13 +106,15 @@ def test_an_evaluation_of_an_odd_number_of_images_is_exact_on_two_ranks(tmp_path
     assert json.loads((run / "env.json").read_text())["device"]["count"] == 2
     scores = json.loads((run / "eval.json").read_text())
     assert (scores["images"], scores["skipped_images"], scores["correct_top5"]) == (23, 1, 23)  # three classes
+    assert scores["classes_compared"] == "unknown"
+    assert f"warning: the checkpoint {checkpoint} names no classes, so its outputs are taken for" in done.stdout
 
     config, _ = load(keys)
     index = scan(config.eval_path, 3)
     alone = Confusion(index.classes, 3)
     ms.set_context(mode=ms.PYNATIVE_MODE)
     evaluate(EvalStep(network), build_eval_loader(config, index), confusion=alone)
-    facts = alone.facts(class_names("", index.root))
+    facts = alone.facts(find_class_list("", index.root).by_folder())
     assert {key: scores[key] for key in facts} == facts
 
 

@@ -17,9 +17,9 @@ import PIL
 from PIL import Image
 from tqdm import tqdm
 
+from hlg.data.classes import IMAGENET_ORDER, label_order
 from hlg.data.decode import FORMATS, UnreadableImageError, open_rgb
-from hlg.data.imagenet.layout import IMAGENET_ORDER
-from hlg.data.index import SPLITS, ImageIndex, dataset_hash, label_order, scan
+from hlg.data.index import SPLITS, ImageIndex, dataset_hash, scan
 from hlg.errors import UserError
 
 # ImageNet-2012: images of each split, classes, validation images of a class.
@@ -77,7 +77,7 @@ def inspect_splits(root: Path, workers: int) -> dict[str, Any]:
     Raises:
         UserError: there is no split, or one has no class folders.
     """
-    found = [split for split in SPLITS if (root / split).is_dir()]
+    found = [split for split in SPLITS if (root / split).is_dir() or (root / split).is_symlink()]
     if not found:
         raise UserError(f"{root}: holds neither train/ nor val/; give the folder that holds them")
     places: defaultdict[bytes, list[str]] = defaultdict(list)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hlg.data.imagenet.layout import IMAGENET_ORDER
+from hlg.data.classes import IMAGENET_ORDER
 from hlg.data.index import REPORT
 from hlg.files import write_atomic
 

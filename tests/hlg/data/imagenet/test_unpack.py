@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from hlg.data.class_names import class_names_beside
+from hlg.data.class_names import find_class_list
+from hlg.data.classes import label_order
 from hlg.data.imagenet import labels, layout, unpack
 from hlg.data.imagenet.__main__ import main
-from hlg.data.index import label_order, scan
+from hlg.data.index import scan
 from hlg.errors import UserError
 from hlg.files import PARTIAL
 from tests.support.archives import files_in, tar_of
@@ -101,7 +102,7 @@ def test_the_published_archives_become_class_folders_with_names_once(
     assert files_in(archives) == before
     assert scan(out / "train", 1001).classes == scan(out / "val", 1001).classes == CLASSES
     assert {path.name for path in out.iterdir()} == {"train", "val", "classes.txt"}
-    assert class_names_beside(out / "val") == dict(zip(CLASSES, NAMES, strict=True))
+    assert find_class_list("", out / "val").by_folder() == dict(zip(CLASSES, NAMES, strict=True))
     times = {path: path.stat().st_mtime_ns for path in out.rglob("*.JPEG")}
     unpack.unpack_imagenet(archives, out, 2)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.JPEG")} == times
@@ -117,7 +118,7 @@ def test_one_split_is_made_without_the_others_archive(
     assert not (out / "train").exists()
     assert "train: not made, for" in capsys.readouterr().out
     assert images_in(out / "val") == VAL_FOLDERS
-    assert class_names_beside(out / "val") == {CLASSES[0]: NAMES[0]}
+    assert find_class_list("", out / "val").by_folder() == {CLASSES[0]: NAMES[0]}
 
 
 def under(root: str, files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from PIL import Image
 from hlg.data.imagenet.verify.__main__ import main
 from hlg.data.imagenet.verify.inspection import ORIENTATION, inspect_image, inspect_splits
 from hlg.data.imagenet.verify.page import inspection_page
-from hlg.data.index import REPORT, label_order, scan, split_facts
+from hlg.data.index import REPORT, scan, split_facts
 from tests.support.photos import encoded, photo
 
 CLASSES = ("n01440764", "n01443537")
@@ -97,11 +97,6 @@ def test_a_thousand_classes_are_held_against_imagenet(tmp_path: Path) -> None:
     ]
 
 
-def test_the_order_of_the_labels_is_that_of_the_names_one_a_line() -> None:
-    a_b = "sha256:911169ddaaf146aff539f58c26c489af3b892dff0fe283c1c264c65ae5aa59a2"  # printf 'a\nb\n' | sha256sum
-    assert label_order(("a", "b")) == a_b != label_order(("b", "a"))
-
-
 def test_a_name_that_is_no_text_can_be_shown(data: Path) -> None:
     os.rename(data / "val/n01440764/0.JPEG", os.fsencode(data / "val/n01440764") + b"/\xff\n.JPEG")  # noqa: PTH104
     shutil.copy(data / "val/n01440764/1.JPEG", os.fsencode(data / "val/n01440764") + b"/\xfe.JPEG")
@@ -119,6 +114,16 @@ def test_a_report_goes_elsewhere_where_the_data_cannot_be_written(
     assert main(["--imagenet", str(data), "--report", str(tmp_path)]) == 0
     assert (tmp_path / REPORT).exists()
     assert not (data / REPORT).exists()
+
+
+@pytest.mark.parametrize("folder", ["val", "train/n01440764"])
+def test_a_folder_that_is_linked_to_nothing_is_missing_and_named(
+    data: Path, folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / folder).rename(data / "aside")
+    (data / folder).symlink_to(data / "gone")
+    assert main(["--imagenet", str(data)]) == 2
+    assert f"error: {data / folder}: " in capsys.readouterr().err
 
 
 def test_a_folder_without_splits_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
