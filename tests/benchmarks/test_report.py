@@ -17,7 +17,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return long_run(tmp_path_factory.mktemp("runs"))
 
 
-@pytest.mark.parametrize(("read", "name"), [(read_log, "train.log"), (read_events, "metrics.jsonl"), (verify_seal, "")])
+READERS = {"a log": (read_log, "train.log"), "metrics": (read_events, "metrics.jsonl"), "the seal": (verify_seal, "")}
+
+
+@pytest.mark.parametrize(("read", "name"), READERS.values(), ids=READERS)
 def test_reading(read: Callable[[Path], object], name: str, benchmark: BenchmarkFixture, folder: Path) -> None:
     """Beside its times: how many lines and bytes it takes a second at its best."""
     benchmark.pedantic(read, (folder / name,), rounds=5, warmup_rounds=1)
