@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hlg.config import Config, load
+from hlg.console import say, say_error
 from hlg.errors import StoppedError, UserError
 from hlg.signals import StopRequest
 
@@ -34,24 +35,20 @@ def run_program(work: Work, argv: Sequence[str] | None, need: Sequence[str] = ()
         with StopRequest() as stop:
             work(config, stem, stop)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_error(error)
         return error.exit_code
     except StoppedError as stopped:
-        print(stopped, file=sys.stderr)
+        say(stopped, file=sys.stderr)
         return stopped.exit_code
     except OSError as error:  # a full disk, a folder that is gone or read-only
-        print(
-            f"error: {error.filename or 'run folder'}: {error.strerror or error}; the run is not sealed",
-            file=sys.stderr,
-        )
+        say_error(f"{error.filename or 'run folder'}: {error.strerror or error}; the run is not sealed")
         return UserError.exit_code
     except RuntimeError as error:
         if BUILDS_KERNELS not in str(error):
             raise
-        print(
-            "error: graph_kernel: the fused kernels could not be compiled, for the reason above, such as a full disk "
-            "or a g++ that fails; mend that, or set graph_kernel to 0",
-            file=sys.stderr,
+        say_error(
+            "graph_kernel: the fused kernels could not be compiled, for the reason above, such as a full disk or a g++ "
+            "that fails; mend that, or set graph_kernel to 0"
         )
         return UserError.exit_code
     return 0

@@ -1,24 +1,55 @@
-"""Write files and links atomically, flush them to the disk, and identify files by their SHA-256."""
+"""Write files and links atomically, flush them to the disk, lock them, and identify them by their SHA-256.
 
+Not every storage has all that POSIX promises. Where it has no symbolic links, a small file that names the target stands
+in the place of each; where it can't flush a folder or lock a file, the work goes on without. The user is told once.
+"""
+
+import errno
+import fcntl
 import hashlib
 import os
+import secrets
 from pathlib import Path
 
+from hlg.console import note_once
 from hlg.errors import UserError
 
 PARTIAL = ".partial-"  # how the name of a file begins that is not complete yet
+POINTER = b"hlg-link: "  # how a file begins that stands for a link; then come the target's name and a line break
+LONGEST = 300  # bytes of such a file: a file system takes 255 for a name
+# How a storage says that it can't do something at all: CIFS, vboxsf, NFS, Lustre, FUSE.
+_CANNOT = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY, errno.EBADF, errno.ENOLCK}
+_CANNOT |= {errno.EPERM, errno.EACCES, errno.EISDIR}
+
+
+def partial_name(path: Path) -> Path:
+    """Choose the name of what is to become ``path``: no other process has it, and nobody can foresee it."""
+    return path.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove the incomplete files of killed processes from a folder that nobody else writes to."""
+    for path in folder.rglob(f"{PARTIAL}*"):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file in the place of an older one, which stays until the new one is complete.
+    r"""Write a file in the place of an older one, which stays until the new one is complete and on the disk.
+
+    Half characters, as names that are no UTF-8 have, are written as \udcff, which JSON reads back.
 
     Raises:
-        OSError: it can't be written.
+        OSError: it can't be written; ``filename`` is that of the file.
     """
-    partial = path.with_name(f"{PARTIAL}{path.name}")
+    partial = partial_name(path)
     try:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        with partial.open("xb") as file:
+            file.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
+        flush_to_disk(partial)
         partial.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -37,20 +68,81 @@ def write_result(path: Path, text: str) -> None:
 
 
 def link_atomic(link: Path, target: str) -> None:
-    """Make a symbolic link in the place of an older one; several processes may do so at once."""
-    partial = link.with_name(f"{PARTIAL}{link.name}-{os.getpid()}")
-    partial.unlink(missing_ok=True)
-    partial.symlink_to(target)
-    partial.replace(link)
+    """Make a link to a name in the same folder, in the place of an older one; several processes may do so at once.
+
+    Raises:
+        OSError: neither a link nor a file that stands for it can be made.
+    """
+    partial = partial_name(link)
+    try:
+        partial.symlink_to(target)
+    except OSError as error:
+        write_atomic(link, POINTER + os.fsencode(target) + b"\n")
+        note_once(f"this storage has no symbolic links ({error.strerror}): small files that name a target replace them")
+        return
+    try:
+        partial.replace(link)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def link_target(path: Path) -> str | None:
+    """Return what a symbolic link, or a file that stands for one, leads to; None where the path is neither."""
+    return str(path.readlink()) if path.is_symlink() else _pointed_name(path)
+
+
+def follow_links(path: Path) -> Path:
+    """Replace the files on a path that stand for links by what they lead to; symbolic links stay as they are."""
+    found = Path()
+    for part in path.parts:
+        found /= part
+        if name := _pointed_name(found):
+            found = found.resolve().with_name(name)
+    return found
+
+
+def _pointed_name(path: Path) -> str | None:
+    try:
+        if not path.is_file() or path.stat().st_size > LONGEST:
+            return None
+        content = path.read_bytes()
+    except (OSError, ValueError):
+        return None
+    name = os.fsdecode(content.removeprefix(POINTER).removesuffix(b"\n"))
+    return name if content.startswith(POINTER) and name.strip(".") and "/" not in name else None
 
 
 def flush_to_disk(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk, safe from a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Wait until a file, or the names in a folder, are on the disk, safe from a power cut, if the storage can tell.
+
+    Raises:
+        OSError: they can't be written there, as on a disk that is full.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        kind = "folders" if path.is_dir() else "files"
+        note_once(f"this storage can't flush {kind} ({error.strerror}): a power cut may cost the newest of them")
+
+
+def lock_alone(file: int) -> None:
+    """Lock an open file or folder for this process, if the storage can lock.
+
+    Raises:
+        BlockingIOError: another process has locked it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        note_once(f"this storage has no locks ({error.strerror}): never let two processes write to the same folder")
 
 
 def sha256_of(path: Path) -> str:

@@ -42,6 +42,7 @@ from hlg.cloud.handover import Handover  # noqa: E402
 from hlg.cloud.storage import Outbox, Storage, StorageError, fetch_run  # noqa: E402
 from hlg.cloud.unpacking import unpack_archives  # noqa: E402
 from hlg.config import Config, load  # noqa: E402
+from hlg.console import say, say_error  # noqa: E402
 from hlg.errors import UserError  # noqa: E402
 from hlg.launch.supervise import Child, Supervisor, end_all  # noqa: E402
 from hlg.signals import StopSignals  # noqa: E402
@@ -167,7 +168,7 @@ def download_inputs(config: Config, storage: Storage) -> str:
 
 def log_line(what: str) -> None:
     """Write a line to the job's log."""
-    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {what}", flush=True)
+    say(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {what}", flush=True)
 
 
 # ------------------------------------------------------------------------------------------------- the run
@@ -214,7 +215,7 @@ def run_supervised(module: Sequence[str], environment: Mapping[str, str], stop: 
     finally:
         end_all([child])
     if ending.problem and (child.code is None or child.code < 0):  # else it has said itself what is wrong
-        print(f"error: {ending.problem}", file=sys.stderr, flush=True)
+        say_error(ending.problem)
     return ending.code
 
 
@@ -241,7 +242,7 @@ def send_results(outbox: Outbox, grade: str) -> bool:
     try:
         outbox.send()
     except (StorageError, OSError) as error:
-        print(f"{grade}: results not sent: {error}", file=sys.stderr, flush=True)
+        say(f"{grade}: results not sent: {error}", file=sys.stderr, flush=True)
         return False
     return True
 
@@ -286,14 +287,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     if "--help" in arguments:
-        print(__doc__)
+        say(__doc__)
     try:
         return boot(arguments)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_error(error)
         return error.exit_code
     except OSError as error:  # a full disk, or one that can't be written to
-        print(f"error: {error.filename or 'this node'}: {error.strerror or error}", file=sys.stderr)
+        say_error(f"{error.filename or 'this node'}: {error.strerror or error}")
         return StorageError.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

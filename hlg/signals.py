@@ -8,6 +8,7 @@ import threading
 import time
 from types import FrameType
 
+from hlg.console import say
 from hlg.errors import RESUME_ME, StoppedError
 
 ECHO_S = 2.0  # within it a second signal is the same wish: make and batch systems signal a launcher and its ranks alike
@@ -95,7 +96,7 @@ class StopRequest(StopSignals):
             self.note(number)
             if len(self.signals) > 1 or not self._held:
                 stopped = self.ending(number)
-                print(stopped, file=sys.stderr, flush=True)
+                say(stopped, file=sys.stderr, flush=True)
                 os._exit(stopped.exit_code)
 
 

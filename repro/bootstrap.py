@@ -82,6 +82,7 @@ def _run(what, *command, **options):  # type: (str, *str, object) -> None
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         universal_newlines=True,
+        errors="replace",
         cwd=options.get("cwd"),  # type: ignore[call-overload]
         env=environment,
     )

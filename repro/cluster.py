@@ -11,6 +11,7 @@ It runs on Python 3.8, for it is run before anything is installed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import shlex
@@ -20,7 +21,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from repro.errors import CommandParser, ReproError
+from repro.errors import CommandParser, ReproError, tell, tell_error
+from repro.files import replace_file
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = ROOT / "docker" / "cluster"
@@ -268,15 +270,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         files = render_files(o, shlex.join(["python", "-m", "repro.cluster", *words]), source_commit())
         for name, text in files.items():
             path = Path(o.out) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-            path.chmod(0o755 if name.endswith(".sh") else 0o644)
-            print(f"{path}: how to submit, watch, stop and go on stands at its head")
+            replace_file(path, text)
+            if name.endswith(".sh"):
+                with contextlib.suppress(PermissionError):  # a storage without permissions
+                    path.chmod(path.stat().st_mode | (path.stat().st_mode & 0o444) >> 2)  # whoever may read may run it
+            tell(f"{path}: how to submit, watch, stop and go on stands at its head")
     except ReproError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell_error(error)
         return 2
     except OSError as error:
-        print(f"error: --out: can't write {error.filename} ({error.strerror})", file=sys.stderr)
+        tell_error(f"--out: can't write {error.filename} ({error.strerror})")
         return 2
     return 0
 

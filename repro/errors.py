@@ -1,9 +1,18 @@
-"""What programs report to their user: the one error, and the parser of command lines."""
+"""The one error that programs report to their user, and how they print it and all else: so that no terminal acts on it.
+
+`make doctor` uses it too, with whatever Python 3.8 or newer a machine has.
+"""
+
+from __future__ import annotations
 
 import argparse
 import os
 import re
-from typing import NoReturn
+import sys
+from typing import NoReturn, TextIO
+
+# A backslash that stands where an escape could begin, so that what was escaped can be told from what looks like it.
+_AMBIGUOUS = re.compile(r"\\(?=[\\xuUnrt]|[^ -~]|$)")
 
 
 def _in_typed_words(message: str) -> str:
@@ -29,3 +38,29 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End the program with the message."""
         super().error(_in_typed_words(message))
+
+
+def shown(text: object, keep: str = "") -> str:
+    r"""Escape every character that is not shown as itself, such as \n, \x1b, \u202e, \udcff (a byte that is no UTF-8).
+
+    The characters in `keep` stay. What is escaped already stays as it is.
+    """
+    return "".join(sign if sign.isprintable() or sign in keep else ascii(sign)[1:-1] for sign in str(text))
+
+
+def shown_name(text: object) -> str:
+    r"""Put a text from a record on one line that can be read back: a backslash that could begin an escape is \\."""
+    return shown(_AMBIGUOUS.sub(r"\\\\", " ".join(str(text).split())))
+
+
+def tell(*texts: object, file: TextIO | None = None) -> None:
+    """Print texts of one or more lines, below each other; characters that the stream does not have are escaped too."""
+    file = file or sys.stdout
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    lines = "\n".join(shown(text, keep="\n") for text in texts)
+    print(lines.encode(encoding, "backslashreplace").decode(encoding), file=file)
+
+
+def tell_error(error: object) -> None:
+    """Print what went wrong as one line on standard error."""
+    tell(f"error: {shown(error)}", file=sys.stderr)

@@ -1,7 +1,14 @@
-"""Read text, JSON and the fields of records, with errors that name file, line and key; write files atomically."""
+"""Read text, JSON and the fields of records, with errors that name file, line and key; write files atomically.
 
+Where a storage has no symbolic links, hlg writes a small file in the place of each, which names its target.
+"""
+
+import contextlib
 import json
 import math
+import os
+import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +17,8 @@ from repro.errors import ReproError
 
 BEYOND = 2.0**1000  # no number of a record is so large, and not every int is a float from there on
 LONGEST = 1_000_000  # characters of a line; no event has a thousandth of them
+_POINTER = b"hlg-link: "  # how a file begins that stands for a link; then come the target's name and a line break
+_LONGEST_POINTER = 300  # bytes of such a file
 
 
 def _refuse(constant: str) -> None:
@@ -103,11 +112,37 @@ def number_list(where: str, values: object, advice: str) -> tuple[float, ...]:
 
 
 def replace_file(path: Path, content: str | bytes) -> None:
-    """Write a file atomically in the place of an older one, and make its folder if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
+    r"""Write a file atomically in the place of an older one, and make its folder if need be.
+
+    Half characters, as names that are no UTF-8 have, are written as \udcff.
+
+    Raises:
+        OSError: it can't be written; ``filename`` is that of the file.
+    """
+    real = path.resolve()  # a link stays one
+    real.parent.mkdir(parents=True, exist_ok=True)
+    partial = real.with_name(f".partial-{secrets.token_hex(8)}")  # no other process has it, and nobody can foresee it
     try:
-        partial.write_bytes(content.encode("utf-8", "replace") if isinstance(content, str) else content)
-        partial.replace(path)
+        with partial.open("xb") as file:
+            file.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
+        with contextlib.suppress(OSError):  # there is none yet, or the storage has no permissions
+            shutil.copymode(real, partial)
+        partial.replace(real)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def pointed_path(path: Path) -> Path:
+    """Replace the files on a path that stand for links by what they lead to; symbolic links stay as they are."""
+    found = Path()
+    for part in path.parts:
+        found /= part
+        with contextlib.suppress(OSError):
+            if found.is_file() and found.stat().st_size <= _LONGEST_POINTER:
+                content = found.read_bytes()
+                name = os.fsdecode(content.removeprefix(_POINTER).removesuffix(b"\n"))
+                if content.startswith(_POINTER) and name.strip(".") and "/" not in name:
+                    found = found.resolve().with_name(name)
+    return found

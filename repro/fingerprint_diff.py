@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.errors import CommandParser, ReproError
+from repro.errors import CommandParser, ReproError, tell, tell_error
 from repro.files import field, read_json
 from repro.markdown import columns
 
@@ -152,9 +152,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         a, b = read_fingerprint(options.a), read_fingerprint(options.b)
     except ReproError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell_error(error)
         return 2
-    print(compare_fingerprints(a, b, options.all))
+    tell(compare_fingerprints(a, b, options.all))
     return 1 if first_difference(a, b) else 0
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from repro.errors import ReproError
+from repro.errors import ReproError, shown, shown_name
+from repro.files import replace_file
 
 END = "<!-- end -->"
 
@@ -17,10 +18,12 @@ def begin_marker(name: str) -> str:
 
 
 def md(text: str) -> str:
-    """Escape text from a file for Markdown: on one line, with nothing that Markdown or HTML would act on."""
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Escape text from a file for Markdown: on one line, with nothing that Markdown, HTML or a forge would act on."""
+    text = shown_name(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # An underscore inside a word, as in most names, is no emphasis and stays readable.
-    return re.sub(r"[\\`*\[\]|~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\\g<0>", text)
+    text = re.sub(r"[\\`*\[\]|~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\\g<0>", text)
+    text = re.sub(r"(?i)(?:(?<=http)|(?<=https)|(?<=ftp)):(?=//)|(?<=\bwww)\.", r"\\\g<0>", text)  # no link by itself
+    return re.sub(r"@(?=\w)", "@&#8203;", text)  # a space of no width, so that nobody is mentioned
 
 
 def grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -30,6 +33,7 @@ def grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
     """Format a table for a terminal: every column but the last is as wide as its widest cell."""
+    rows = [[shown(cell) for cell in row] for row in rows]
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)][:-1]
     return "\n".join("  ".join((*map(str.ljust, row, widths), row[-1])) for row in rows)
 
@@ -48,7 +52,7 @@ def read_table(path: Path, name: str) -> str:
 def write_table(path: Path, name: str, table: str) -> None:
     """Put `table`, which ends with a line break, between the markers. Raises ReproError as `read_table` does."""
     before, _, after = _split(path, name)
-    path.write_text(before + table + after, encoding="utf-8")
+    replace_file(path, before + table + after)
 
 
 def _split(path: Path, name: str) -> tuple[str, str, str]:

@@ -11,7 +11,7 @@ from tests.support import ROOT
 # The rooms of each package from the ground up: a room imports only from floors below its own.
 FLOORS = {
     "hlg": (
-        {"errors", "config", "files", "signals", "cli"},
+        {"errors", "console", "config", "files", "signals", "cli"},
         {"model", "data", "record"},
         {"checkpoint", "runtime"},
         {"training", "launch", "cloud"},
@@ -26,17 +26,9 @@ FLOORS = {
         {"bootstrap", "cluster", "fingerprint_diff"},
     ),
 }
-GROUND = (
-    "errors",
-    "files",
-    "config",
-    "signals",
-    "cli",
-    "markdown",
-    "statistics",
-    "footprint",
-)  # one room of several files
-WITHOUT_MINDSPORE = "errors", "config", "files", "signals", "cli", "data", "record", "launch", "cloud", "modelarts"
+# One room of several files.
+GROUND = "errors", "console", "files", "config", "signals", "cli", "markdown", "statistics", "footprint"
+WITHOUT_MINDSPORE = *GROUND[:6], "data", "record", "launch", "cloud", "modelarts"
 
 
 def _modules(package: str) -> dict[str, Path]:
@@ -115,6 +107,19 @@ def test_each_package_keeps_to_its_side_of_the_wall(module: str) -> None:
     if package == "repro" or room in WITHOUT_MINDSPORE:
         for other in _reached(module):
             assert "mindspore" not in {name.split(".")[0] for name in IMPORTS[other]}, f"{module} imports {other}"
+
+
+PRINTERS = {"hlg.console", "repro.errors"}  # what goes through them can't act on a terminal
+PRINTERS |= {"hlg.runtime.guard", "repro.bootstrap"}  # which import nothing
+PRINTERS |= {"repro.doctor.__main__"}  # whose colors stand around what is escaped
+
+
+@pytest.mark.parametrize("module", MODULES.keys() - PRINTERS)
+def test_what_is_printed_goes_through_one_module_of_each_package(module: str) -> None:
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            # Into a file of its own; to the console, say and tell.
+            assert any(word.arg == "file" and "self." in ast.unparse(word.value) for word in node.keywords), module
 
 
 def test_the_top_of_each_package_can_be_read_at_a_glance() -> None:

@@ -19,6 +19,7 @@ from mindspore import Tensor, ops
 
 from hlg.bench.workloads import WORKLOADS, Workload
 from hlg.config import Config
+from hlg.console import say
 from hlg.files import write_result
 from hlg.record.environment import environment_facts
 from hlg.runtime import device
@@ -38,7 +39,7 @@ def run_benchmark(options: argparse.Namespace, config: Config) -> None:
             time_repetitions(workload, WARM_UP, warm_up=0)
             with profiled(Path(options.profile), config.device_target):
                 times = time_repetitions(workload, options.steps, warm_up=0)
-            print(costliest(Path(options.profile), options.steps))
+            say(costliest(Path(options.profile), options.steps))
         else:
             times = time_on_demand(workload) if options.paced else time_repetitions(workload, options.steps)
         if not times:
@@ -54,7 +55,7 @@ def run_benchmark(options: argparse.Namespace, config: Config) -> None:
         found["peak_memory_bytes"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found["environment"] = environment_facts(on.facts(), config=asdict(config))
     share = f", {found['flops_per_s'] / 1e9:.1f} GFLOP/s" if found["flops_per_s"] else ""
-    print(
+    say(
         f"{options.what}: {found['median_s']:.4f} s (quartiles {found['quartiles_s'][0]:.4f} to "
         f"{found['quartiles_s'][1]:.4f}, n = {len(times)}), {found['images_per_s']:.1f} images/s{share}",
         file=sys.stderr if options.paced else sys.stdout,
@@ -77,10 +78,10 @@ def time_on_demand(workload: Workload) -> list[float]:
     """Seconds of a repetition for each line that comes in, each answered at once."""
     times = []
     time_repetitions(workload, WARM_UP, warm_up=0)
-    print("ready", flush=True)
+    say("ready", flush=True)
     for _ in sys.stdin:
         times += time_repetitions(workload, 1, warm_up=0)
-        print(times[-1], flush=True)
+        say(times[-1], flush=True)
     return times
 
 

@@ -4,6 +4,7 @@ import shutil
 import time
 from pathlib import Path, PurePosixPath
 
+from hlg.console import say
 from hlg.data.imagenet.archives import CLASS, OURS, ArchiveMember, list_members, open_members
 from hlg.data.imagenet.labels import KIT
 from hlg.data.index import SPLITS
@@ -26,7 +27,7 @@ def unpack_archives(folder: Path) -> int:
             _unpack_archive(archive)
             count += 1
     if count:
-        print(f"{folder}: {count} archives unpacked in {time.monotonic() - start:.1f}s", flush=True)
+        say(f"{folder}: {count} archives unpacked in {time.monotonic() - start:.1f}s", flush=True)
     return count
 
 

@@ -14,7 +14,9 @@ import yaml
 
 from hlg.config.keys import KEYS, Config
 from hlg.config.text import allowed_values, expand_variables, help_text, parse_value, show_value
+from hlg.console import say
 from hlg.errors import UserError
+from hlg.files import follow_links
 
 
 class Written(NamedTuple):
@@ -40,7 +42,7 @@ def load(argv: Sequence[str], need: Sequence[str] = (), unread: Sequence[str] = 
             the cloud.
     """
     if "--help" in argv or "-h" in argv:
-        print(help_text())
+        say(help_text())
         raise SystemExit(0)
     arguments = _read_command_line(argv)
     file = arguments.pop("config_path", None) or _config_of_run(arguments.get("resume"))
@@ -73,7 +75,7 @@ def _config_of_run(resume: Written | None) -> Written | None:
     """Find the config file of a run that is to be resumed, named by its folder or a checkpoint in it."""
     if resume is None or not resume.text:
         return None
-    path = Path(expand_variables(resume.text, resume.where, KEYS["resume"]))
+    path = follow_links(Path(expand_variables(resume.text, resume.where, KEYS["resume"])))
     file = (path.parent.parent if path.suffix == ".ckpt" else path) / "config.yml"
     if not os.path.isfile(file):  # noqa: PTH113 - no name, however odd, makes it raise
         raise UserError(f"{resume.where}: found {resume.text!r}; allowed: a run's folder, or a checkpoint in one")

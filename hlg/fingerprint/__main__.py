@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hlg.config import Config
+from hlg.console import say, say_error
 from hlg.errors import OptionParser, UserError
 from hlg.files import write_result
 from hlg.fingerprint.golden import read_golden
@@ -71,7 +72,7 @@ def fingerprint(options: argparse.Namespace) -> int:
     path = options.out / f"{f'{on.target}_{config.amp_level}_{mode}'.lower()}{of_rank}.json"
     write_result(path, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     if on.rank == 0:
-        print(fingerprint_table(title, rows), conclusion(rows), f"kept in {path}", sep="\n")
+        say(fingerprint_table(title, rows), conclusion(rows), f"kept in {path}")
     return exit_code(rows)
 
 
@@ -83,7 +84,7 @@ def compare_with_published(options: argparse.Namespace) -> int:
 
     device.start(Config(device_target=options.device_target, context_mode=options.context_mode))
     rows = list(compare_with_golden(golden, options.salt))
-    print(fingerprint_table(f"HLG-Mobile against {options.golden}", rows), conclusion(rows), sep="\n")
+    say(fingerprint_table(f"HLG-Mobile against {options.golden}", rows), conclusion(rows))
     return exit_code(rows)
 
 
@@ -106,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with StopRequest():
             return compare_with_published(options) if options.golden else fingerprint(options)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_error(error)
         return error.exit_code
 
 

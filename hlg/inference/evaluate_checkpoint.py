@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config, dump
+from hlg.console import printable, say
 from hlg.data.class_names import find_class_list
 from hlg.data.classes import label_images
 from hlg.data.index import scan, split_facts
@@ -70,10 +71,10 @@ def evaluate_checkpoint(config: Config, stem: str, path: Path) -> None:
             run.write("eval.json", {**scores, **counts, "classes_compared": agreed.how, **each})
             line = run.log(eval_line(result.accuracy, result.total_time_s / result.steps, result.total_time_s), False)
     if on.rank == 0:
-        print(*index.warnings, *filter(None, [agreed.note]), loaded, line, sep="\n")
+        say(*map(printable, index.warnings), *filter(None, [agreed.note]), loaded, line)
         for name in skipped:
-            print(f"skipped, unreadable: {name}")
+            say(f"skipped, unreadable: {printable(name)}")
         for pair in each["confused"][:SHOWN]:
             shown = (f"{folder} {names.get(folder, '')}".rstrip() for folder in (pair["class"], pair["taken_for"]))
-            print(f"{' mistaken for '.join(shown)}: {pair['images']} images")
-        print(f"{result.correct_top1} of {result.images} images right, top-5 {result.top5_pct:.2f} %: {run.path}")
+            say(f"{' mistaken for '.join(map(printable, shown))}: {pair['images']} images")
+        say(f"{result.correct_top1} of {result.images} images right, top-5 {result.top5_pct:.2f} %: {run.path}")

@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 from hlg.checkpoint.store import CLASSES
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
+from hlg.console import say
 from hlg.data.classes import OutputClasses, classes_to_text
 from hlg.data.index import ImageIndex, scan
 from hlg.data.loader import NEEDED
@@ -90,10 +91,10 @@ def export(config: Config, path: Path) -> None:
             new.replace(target)
     except OSError as error:
         raise UserError(f"{target}: can't be written ({error.strerror or error})") from None
-    print(loaded)
+    say(loaded)
     if loaded.classes.told is None:
-        print(f"warning: {loaded.classes.source} names no classes, so {target} can't say what its outputs mean")
-    print(
+        say(f"warning: {loaded.classes.source} names no classes, so {target} can't say what its outputs mean")
+    say(
         f"{target}: {config.file_format}, float32 {taken} -> {given}, relative error {difference:.3g} on "
         f"{len(expected)} {source}, sha256 {str(facts['sha256'])[:8]}"
     )

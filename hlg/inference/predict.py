@@ -10,6 +10,7 @@ from mindspore import Tensor, nn
 
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
+from hlg.console import printable, say
 from hlg.data.class_names import ClassList, find_class_list
 from hlg.data.classes import IMAGENET_OUTPUTS, OutputClasses, agree
 from hlg.data.index import ImageIndex, scan
@@ -46,10 +47,10 @@ def predict(config: Config, images: Sequence[str], path: Path) -> None:
     device.start(config)
     network = build_network(config.class_num, config.eval_image_size, config.amp_level)
     loaded = load_weights(path, network)
-    print(loaded)
+    say(loaded)
     classes, names, note = name_outputs(config, loaded.classes)
     if note:
-        print(note)
+        say(note)
     step = Probabilities(network)
     step.set_train(False)
     files = [str(Path(image).absolute()) for image in images]
@@ -58,10 +59,11 @@ def predict(config: Config, images: Sequence[str], path: Path) -> None:
     left = iter(images)
     for batch in loader:
         for probabilities in step(Tensor(batch.images)).asnumpy()[batch.indices >= 0]:
-            print(next(left))
+            say(printable(next(left)))
             for label in np.argsort(-probabilities, kind="stable")[:TOP]:
                 folder = class_title(classes, int(label))
-                print(f"  {100 * probabilities[label]:6.2f} %  {folder}  {names.get(folder, '')}".rstrip())
+                said = printable(f"{folder}  {names.get(folder, '')}".rstrip())
+                say(f"  {100 * probabilities[label]:6.2f} %  {said}")
 
 
 def name_outputs(config: Config, outputs: OutputClasses) -> tuple[tuple[str, ...], dict[str, str], str]:

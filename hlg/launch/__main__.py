@@ -28,6 +28,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from hlg.console import say_error
 from hlg.errors import OptionParser, UserError
 from hlg.launch.jobs import read_seeds, run_jobs
 from hlg.launch.placement import MASTER_PORT
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with StopSignals() as stop:
             return run_jobs(options, read_seeds(options.seeds, options.arguments), stop)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_error(error)
         return error.exit_code
 
 

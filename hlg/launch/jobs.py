@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hlg.console import say
 from hlg.errors import UserError
 from hlg.launch.placement import RANK_VARIABLES, RankPlan, plan_ranks
 from hlg.launch.supervise import EXPLAINED, Child, Ending, Supervisor, end_all
@@ -70,9 +71,9 @@ def run_job(plan: RankPlan, program: Sequence[str], folder: Path, stop: StopSign
         raise UserError(f"can't start {plan.ranks} ranks ({error.strerror}); see ulimit -u and the disk") from error
     finally:
         for child in end_all([*ranks, *([scheduler] if scheduler else [])]):
-            print(f"{child} can't be ended, not even by SIGKILL: a call of its driver hangs", file=sys.stderr)
+            say(f"{child} can't be ended, not even by SIGKILL: a call of its driver hangs", file=sys.stderr)
     if ending.problem:
-        print("\n".join(_report(ending, ranks[0], folder, plan.ranks)), file=sys.stderr, flush=True)
+        say(*_report(ending, ranks[0], folder, plan.ranks), file=sys.stderr, flush=True)
     return ending.code
 
 
@@ -92,7 +93,7 @@ def _report(ending: Ending, console: Child, folder: Path, ranks: int) -> list[st
     if ranks > 1:
         lines.append(f"logs: {folder}")
     try:
-        run = Path((folder / "run_folder").read_text().strip())
+        run = Path(os.fsdecode((folder / "run_folder").read_bytes().strip()))
         if (run / "checkpoints/last.ckpt").exists():
             lines.append(f"resume: the same command with RESUME={run}")
     except OSError:  # no run folder was made
@@ -110,7 +111,7 @@ def run_jobs(options: argparse.Namespace, seeds: Sequence[int], stop: StopSignal
         return run_job(plan_ranks(options), program, folder, stop, options.grace)
     for i, seed in enumerate(seeds):
         plan = plan_ranks(options)  # anew, for another port
-        print(f"seed {seed} ({i + 1} of {len(seeds)})", flush=True)
+        say(f"seed {seed} ({i + 1} of {len(seeds)})", flush=True)
         code = run_job(plan, [*program, f"--seed={seed}"], folder / f"seed_{seed}", stop, options.grace)
         done = i if code else i + 1
         if stop.received and done < len(seeds):
@@ -118,6 +119,6 @@ def run_jobs(options: argparse.Namespace, seeds: Sequence[int], stop: StopSignal
         if code:
             parts = {"done": seeds[:done], "stopped": seeds[done : i + 1], "not begun": seeds[i + 1 :]}
             listed = [f"{what} {' '.join(map(str, which)) or 'none'}" for what, which in parts.items()]
-            print(f"seeds: {'; '.join(listed)} (to resume a run, leave SEEDS out)", file=sys.stderr)
+            say(f"seeds: {'; '.join(listed)} (to resume a run, leave SEEDS out)", file=sys.stderr)
             return code
     return 0

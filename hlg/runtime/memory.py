@@ -1,8 +1,7 @@
 """Estimate the memory of a training on a CPU, before the kernel ends it for want of memory. No MindSpore."""
 
-import sys
-
 from hlg.config import Config
+from hlg.console import note_once
 from hlg.errors import UserError
 from hlg.record.limits import usable_memory
 
@@ -28,7 +27,7 @@ def check_training_memory(config: Config) -> None:
     size = config.train_image_size
     said = f"batch_size: {config.batch_size} images of {size} x {size} take about {needed / 1e9:.0f} GB on a CPU"
     if needed <= memory.total:
-        print(f"note: {said}, of which {memory.free / 1e9:.0f} GB are free now", file=sys.stderr)
+        note_once(f"{said}, of which {memory.free / 1e9:.0f} GB are free now")
         return
     fitting = int((memory.total - PROCESS) / _image(config))
     advice = f"set it to {fitting} or less" if fitting > 0 else "train on a machine with more memory"

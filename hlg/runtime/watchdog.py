@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hlg.console import printable
+
 GUARD = Path(__file__).with_name("guard.py")
 
 
@@ -39,4 +41,4 @@ class Watchdog:
     def expect(self, what: str) -> None:
         """Begin the wait for ``what``."""
         with contextlib.suppress(OSError):  # the guard is gone, or suspended with its pipe full
-            os.write(self._pipe, what.replace("\n", " ").encode(errors="replace") + b"\n")
+            os.write(self._pipe, printable(what).encode() + b"\n")

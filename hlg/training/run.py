@@ -11,9 +11,11 @@ from tqdm import tqdm
 from hlg.checkpoint import resume, store
 from hlg.checkpoint.resume import Resumption
 from hlg.config import Config, dump
+from hlg.console import say
 from hlg.data.index import ImageIndex, scan, split_facts
 from hlg.data.streams import shuffle_labels
 from hlg.errors import UserError
+from hlg.files import write_atomic
 from hlg.model.layers import parameter_count
 from hlg.record.environment import environment_facts
 from hlg.record.journal import Journal
@@ -44,7 +46,7 @@ def run_training(config: Config, stem: str, stop: StopRequest) -> None:
         _broadcast_parameters(job)
         with _open_folder(job, resumed, stem) as run:
             steps = job.steps_per_epoch
-            journal = Journal(run, steps, job.global_batch, config.log_interval, echo=tqdm.write)
+            journal = Journal(run, steps, job.global_batch, config.log_interval, _say_above_bar)
             trainer = Trainer(job, journal, stop, watchdog)
             watchdog.expect("the compilation of the graphs")
             if resumed:
@@ -58,7 +60,12 @@ def run_training(config: Config, stem: str, stop: StopRequest) -> None:
             journal.end(len(skipped))
             watchdog.expect("the seal of the run folder")
     if on.rank == 0:
-        print(f"run folder: {run.path}")
+        say(f"run folder: {run.path}")
+
+
+def _say_above_bar(line: str) -> None:
+    with tqdm.external_write_mode():
+        say(line)
 
 
 def _read_indices(config: Config) -> tuple[ImageIndex, ImageIndex]:
@@ -105,7 +112,7 @@ def _open_folder(job: Job, resumed: Resumption | None, stem: str) -> RunFolder:
         run = RunFolder.create(job.config.save_checkpoint_path, "train", stem, job.on.target, job.on.count)
     link_latest(run.path, stem)
     if logs := os.environ.get("HLG_RANK_LOGS"):  # of the launcher, which tells how to resume after a fault
-        Path(logs, "run_folder").write_text(f"{run.path}\n", encoding="utf-8")
+        write_atomic(Path(logs, "run_folder"), os.fsencode(run.path))
     return run
 
 

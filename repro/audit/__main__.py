@@ -13,7 +13,8 @@ from pathlib import Path
 
 from repro.audit.consistency import Agreement, Check, Known, audit_log, known_of
 from repro.audit.published_text import audit_published
-from repro.errors import CommandParser, ReproError
+from repro.errors import CommandParser, ReproError, tell, tell_error
+from repro.files import pointed_path, replace_file
 from repro.markdown import columns, grid, md
 from repro.published.document import read_statements
 from repro.published.figures import read_published, verify_published
@@ -45,12 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return max([_audit_record(path) for path in options.records])
         return _audit_published_text(options.published, options.check)
     except (ReproError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell_error(error)
         return 2
 
 
 def _audit_record(path: Path) -> int:
     """Audit one record on the terminal; return 1 if something contradicts."""
+    path = pointed_path(path)
     if path.is_dir():
         runs, unfinished = read_folders([path])
         if unfinished:
@@ -61,7 +63,7 @@ def _audit_record(path: Path) -> int:
     checks = list(audit_log(log, known))
     if not checks:
         raise ReproError(f"{path}: found no epoch and no evaluation, expected a log in the published format")
-    print(f"{path}\n{columns(_rows(checks))}\n{_summary(checks)}")
+    tell(f"{path}\n{columns(_rows(checks))}\n{_summary(checks)}")
     return int(any(check.agreement is Agreement.CONTRADICTORY for check in checks))
 
 
@@ -75,10 +77,10 @@ def _audit_published_text(folder: Path, check: bool) -> int:
     if check:
         if target.read_text(encoding="utf-8") == page:
             return 0
-        print(f"{target}: out of date; run make audit", file=sys.stderr)
+        tell(f"{target}: out of date; run make audit", file=sys.stderr)
         return 1
-    target.write_text(page, encoding="utf-8")
-    print(f"{columns(_rows(checks))}\n{_summary(checks)}\n{target}")
+    replace_file(target, page)
+    tell(f"{columns(_rows(checks))}\n{_summary(checks)}\n{target}")
     return 0
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.bench.pacing import pace_programs, summarize_turns, turns_table
-from repro.errors import CommandParser, ReproError
+from repro.errors import CommandParser, ReproError, tell, tell_error
 from repro.markdown import columns
 
 CHECKOUTS = Path("build/compare")
@@ -99,7 +99,7 @@ def _flat(facts: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object
 
 def _git(*arguments: str, fault: str) -> str:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", errors="replace")
     except OSError as error:
         raise ReproError(f"git can't be started: {error}") from None
     if done.returncode:
@@ -128,15 +128,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ReproError("A and B: expected two commits, such as A=main B=., or two files of hlg.bench")
         files = [Path(options.a), Path(options.b)]
         if all(path.is_file() for path in files):
-            print(columns(_side_by_side(*map(_read_bench, files))))
+            tell(columns(_side_by_side(*map(_read_bench, files))))
         else:
             rows = _by_turns(options.a, options.b, options.what, options.rounds, keys)
-            print(columns(turns_table(rows)))
+            tell(columns(turns_table(rows)))
     except ReproError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell_error(error)
         return 2
     except KeyboardInterrupt:
-        print("stopped by Ctrl-C: no result, and the folders of the commits are gone", file=sys.stderr)
+        tell("stopped by Ctrl-C: no result, and the folders of the commits are gone", file=sys.stderr)
         return 128 + signal.SIGINT
     return 0
 

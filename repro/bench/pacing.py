@@ -26,7 +26,7 @@ class PacedProgram:
         self.name, self.command = name, command
         try:
             self.process = subprocess.Popen(
-                shlex.split(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                shlex.split(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
             )
         except (OSError, ValueError) as error:
             raise ReproError(f"{name}: cannot be started by {command!r}: {error}") from None

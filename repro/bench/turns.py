@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro.bench.pacing import pace_programs, summarize_turns, turns_table
-from repro.errors import CommandParser, ReproError
+from repro.errors import CommandParser, ReproError, tell, tell_error
 from repro.files import replace_file
 from repro.markdown import columns
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if len(commands) < len(options.commands) or not all(commands.values()):
             raise ReproError("commands: expected NAME=COMMAND, each with a name of its own")
         rows = summarize_turns(pace_programs(commands, options.rounds))
-        print(columns(turns_table(rows)))
+        tell(columns(turns_table(rows)))
         if options.json:
             kept = {
                 "what": options.what,
@@ -51,10 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 fault = f"--json {options.json}: {error.strerror}; the result above is in no file"
                 raise ReproError(fault) from None
     except ReproError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell_error(error)
         return 2
     except KeyboardInterrupt:
-        print("stopped by Ctrl-C: no result, and the programs have ended", file=sys.stderr)
+        tell("stopped by Ctrl-C: no result, and the programs have ended", file=sys.stderr)
         return 128 + signal.SIGINT
     return 0
 

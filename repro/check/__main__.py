@@ -16,7 +16,7 @@ from repro.check.baselines import read_baselines
 from repro.check.formats import as_json, as_junit, as_markdown, as_text
 from repro.check.judge import judge_run
 from repro.check.references import read_references
-from repro.errors import CommandParser, ReproError
+from repro.errors import CommandParser, ReproError, tell, tell_error
 from repro.files import replace_file
 from repro.published.schema import Verdict
 from repro.records.run_folder import read_folders
@@ -45,12 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ReproError(f"{options.run}: found an evaluation, expected a training")
         references = read_references(options.convergence)
         judgment = judge_run(runs[0], read_baselines(options.baselines), options.baselines, references)
-        print(as_text(judgment).encode("utf-8", "replace").decode())  # a folder's name need not be UTF-8
+        tell(as_text(judgment))
         texts = as_json(judgment), as_junit(judgment), as_markdown(judgment)
         for file, text in zip(files, texts, strict=True):
             replace_file(file, text)
     except (ReproError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell_error(error)
         return 2
     _tell_github(as_markdown(judgment))
     return EXIT_CODES[judgment.verdict]
@@ -60,10 +60,10 @@ def _tell_github(text: str) -> None:
     """Add the text to the page of the CI job, if there is one."""
     if target := os.environ.get("GITHUB_STEP_SUMMARY"):
         try:
-            with Path(target).open("a", encoding="utf-8", errors="replace") as file:
+            with Path(target).open("a", encoding="utf-8") as file:
                 file.write(text)
         except OSError as error:
-            print(f"GITHUB_STEP_SUMMARY {target}: cannot be written: {error.strerror}", file=sys.stderr)
+            tell(f"GITHUB_STEP_SUMMARY {target}: cannot be written: {error.strerror}", file=sys.stderr)
 
 
 if __name__ == "__main__":

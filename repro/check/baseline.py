@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro.check.baselines import Baseline, make_baseline, write_baseline
-from repro.errors import CommandParser, ReproError
+from repro.errors import CommandParser, ReproError, tell, tell_error
+from repro.files import pointed_path
 from repro.records.run_folder import read_folders, read_runs
 
 
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("results/baselines"), help="folder of the baselines")
     options = parser.parse_args(argv)
     try:
-        one = len(options.runs) == 1 and not (options.runs[0] / "config.yml").exists()
+        one = len(options.runs) == 1 and not (pointed_path(options.runs[0]) / "config.yml").exists()
         runs, unfinished = read_runs(options.runs[0]) if one else read_folders(options.runs)
         if unfinished:
             folder = unfinished[0]
@@ -31,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         baseline = make_baseline(runs, options.out)
         write_baseline(baseline)
     except (ReproError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell_error(error)
         return 2
-    print(_describe(baseline))
+    tell(_describe(baseline))
     return 0
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro.check.references import Reference, make_reference, write_reference
-from repro.errors import CommandParser, ReproError
+from repro.errors import CommandParser, ReproError, tell, tell_error
 from repro.markdown import columns, grid, write_table
 from repro.records.run_folder import read_runs
 
@@ -50,10 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.update:
             write_table(options.update, NAME, convergence_table(reference))
     except (ReproError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell_error(error)
         return 2
-    print(f"{reference.path}: {len(reference.seeds)} seeds, {reference.images} images to evaluate")
-    print(columns([tuple(name.lower() for name in HEADER), *_rows(reference)]))
+    tell(f"{reference.path}: {len(reference.seeds)} seeds, {reference.images} images to evaluate")
+    tell(columns([tuple(name.lower() for name in HEADER), *_rows(reference)]))
     return 0
 
 

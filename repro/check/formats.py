@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 from repro.check.judge import Judgment
 from repro.check.measurements import step_speed
 from repro.check.workload import environment_of
+from repro.errors import shown_name
 from repro.markdown import columns, grid, md
 from repro.published.schema import Verdict
 
@@ -43,9 +44,9 @@ def as_junit(judgment: Judgment) -> str:
     verdicts = [found.verdict for found in judgment.findings]
     suite = ElementTree.Element(
         "testsuite",
-        name=f"check {run.folder.name}",
+        name=shown_name(f"check {run.folder.name}"),
         timestamp=str(run.env.facts.get("started", "1970-01-01T00:00:00Z")).removesuffix("Z"),
-        hostname=_printable(platform.node()) or "localhost",
+        hostname=shown_name(platform.node()) or "localhost",
         time=f"{run.log.training_time_s or 0:.3f}",
         tests=str(len(verdicts)),
         failures=str(verdicts.count(Verdict.WORSE)),
@@ -55,22 +56,17 @@ def as_junit(judgment: Judgment) -> str:
     if judgment.changes:
         properties = ElementTree.SubElement(suite, "properties")
         for text in judgment.changes:
-            ElementTree.SubElement(properties, "property", name="changed", value=_printable(text))
+            ElementTree.SubElement(properties, "property", name="changed", value=shown_name(text))
     for found in judgment.findings:
         case = ElementTree.SubElement(suite, "testcase", classname="repro.check", name=found.name, time="0")
         if found.verdict is Verdict.WORSE:
-            ElementTree.SubElement(case, "failure", type=found.verdict.value, message=_printable(found.reason))
+            ElementTree.SubElement(case, "failure", type=found.verdict.value, message=shown_name(found.reason))
         elif found.verdict in (Verdict.INCOMPARABLE, Verdict.NOT_MEASURED):
-            ElementTree.SubElement(case, "skipped", message=_printable(found.reason))
+            ElementTree.SubElement(case, "skipped", message=shown_name(found.reason))
         else:
-            ElementTree.SubElement(case, "system-out").text = _printable(found.reason)
+            ElementTree.SubElement(case, "system-out").text = shown_name(found.reason)
     ElementTree.indent(suite)
     return f"<?xml version='1.0' encoding='utf-8'?>\n{ElementTree.tostring(suite, encoding='unicode')}\n"
-
-
-def _printable(text: str) -> str:
-    """Drop control characters, which XML does not have, however they are written."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def as_json(judgment: Judgment) -> str:

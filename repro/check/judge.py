@@ -238,7 +238,7 @@ def _log(since: str, until: str) -> str:
     command = ["git", "log", "--format=%h %s", f"{since}..{until}"]
     try:
         done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=30, check=False
+            command, cwd=Path(__file__).parent, capture_output=True, encoding="utf-8", errors="replace", timeout=30
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

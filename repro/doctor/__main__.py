@@ -32,7 +32,7 @@ from repro.doctor.host import (
 from repro.doctor.machine import FAILURE, OK, WARNING, Diagnosis, Machine, warning
 from repro.doctor.software import check_container, check_engine, check_python, mindspore_version
 from repro.doctor.storage import check_data, check_disks, run_demands, software_demands
-from repro.errors import CommandParser
+from repro.errors import CommandParser, shown
 
 _COLORS = {OK: "32", WARNING: "33", FAILURE: "31"}
 
@@ -91,8 +91,8 @@ def _shown(finding: Diagnosis, color: bool) -> str:
     level = f"{finding.level:<8}"
     if color:
         level = f"\033[{_COLORS[finding.level]}m{level}\033[0m"
-    line = f"{level} {finding.name:<14} {finding.text}"
-    return line + (f"\n{'':23} fix: {finding.fix}" if finding.fix else "")
+    line = f"{level} {finding.name:<14} {shown(finding.text)}"  # of files, devices and other people's processes
+    return line + (f"\n{'':23} fix: {shown(finding.fix)}" if finding.fix else "")
 
 
 def _summary(findings: Sequence[Diagnosis]) -> str:

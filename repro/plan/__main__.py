@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.errors import CommandParser, ReproError
+from repro.errors import CommandParser, ReproError, tell, tell_error
 from repro.files import replace_file
 from repro.plan.inputs import LATENCY_US, LINK_GBPS, read_inputs
 from repro.plan.page import plan_page
@@ -75,9 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.json:
             replace_file(options.json, json.dumps(plan_record(plan), indent=1) + "\n")
     except (ReproError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell_error(error)
         return 2
-    print(plan_page(plan), end="")
+    tell(plan_page(plan).removesuffix("\n"))
     return 0
 
 

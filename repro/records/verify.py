@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.errors import CommandParser, ReproError
+from repro.errors import CommandParser, ReproError, tell, tell_error
 from repro.markdown import columns
 from repro.records.run_folder import read_folders
 from repro.records.seal import SEAL
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             runs, unfinished = read_folders([folder])
         except ReproError as error:
-            print(f"error: {error}", file=sys.stderr)
+            tell_error(error)
             code = 2
             continue
         for path in unfinished:
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             partial = f"; not known when it was made: {', '.join(run.env.missing)}" if run.env.missing else ""
             rows.append((str(run.folder), f"as it was sealed{absent}{partial}", f"seal {seal}"))
     if rows:
-        print(columns(rows))
+        tell(columns(rows))
     return code
 
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from repro.errors import CommandParser, ReproError
+from repro.errors import CommandParser, ReproError, tell, tell_error
 from repro.files import replace_file
 from repro.markdown import read_table, write_table
 from repro.published.compare import compare_runs
@@ -35,12 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _report(options)
     except (ReproError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell_error(error)
         return 2
     except KeyboardInterrupt:
-        print(
-            "stopped by Ctrl-C: every file of the report is the older one or the new one, as a whole", file=sys.stderr
-        )
+        tell("stopped by Ctrl-C: every file of the report is the older one or the new one, as a whole", file=sys.stderr)
         return 128 + signal.SIGINT
 
 
@@ -84,9 +82,9 @@ def _report(options: argparse.Namespace) -> int:
         replace_file(path, content)
     if options.update:
         write_table(options.update, markdown_page.TABLE_NAME, markdown_page.results_table(claims, options.update))
-    print(markdown_page.terminal_table(claims), seed_table.terminal_seeds(runs), sep="\n", end="")
-    print(f"{html}: the same with curves and runs; {folder}: figures, tables and formats")
-    print(f"{out}: the whole table with sources, runs and reasons")
+    tell(markdown_page.terminal_table(claims), seed_table.terminal_seeds(runs), sep="\n", end="")
+    tell(f"{html}: the same with curves and runs; {folder}: figures, tables and formats")
+    tell(f"{out}: the whole table with sources, runs and reasons")
     return 0
 
 
@@ -100,7 +98,7 @@ def _check_table(path: Path, expected: str) -> int:
     """Return 0 if the table between the markers of `path` is `expected`, or 1."""
     if read_table(path, markdown_page.TABLE_NAME) == expected:
         return 0
-    print(f"{path}: the table of results is out of date; renew it with --update {path}", file=sys.stderr)
+    tell(f"{path}: the table of results is out of date; renew it with --update {path}", file=sys.stderr)
     return 1
 
 

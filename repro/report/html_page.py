@@ -1,11 +1,10 @@
 """Write the report as one self-contained HTML page: no script, no network, its charts inline.
 
 The words are in repro.report.phrases, the charts in repro.report.charts; here both are put in order. The template
-engine escapes every text, and characters that cannot be shown are replaced.
+engine escapes every text, and characters that cannot be shown are written as their numbers.
 """
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
+from repro.errors import shown_name
 from repro.published.schema import Claim, SeedGroup, Verdict
 from repro.published.seeds import group_seeds, unfit
 from repro.records.schema import Log, Run
@@ -39,6 +39,7 @@ def html_report(
     claims: Sequence[Claim],
     runs: Sequence[Run],
     unfinished: Sequence[Path],
+    broken: Mapping[Path, str],
     logs: Mapping[str, Log],
     target: Path,
     charts: PageCharts,
@@ -50,6 +51,7 @@ def html_report(
         claims: One for each published figure.
         runs: The sealed runs.
         unfinished: Folders without a seal.
+        broken: Folders that cannot be trusted, with the reason.
         logs: The published logs by name.
         target: The file of the page, from which links lead.
         charts: The charts of these runs.
@@ -67,6 +69,7 @@ def html_report(
         drawn=[(label, page_link(run.folder, target)) for label, run in charts.series],
         runs=[_run(run, number, target) for number, run in enumerate(runs, 1)],
         unfinished=[page_link(folder, target) for folder in unfinished],
+        broken=[(page_link(folder, target), problem) for folder, problem in broken.items()],
         seed_introduction=seed_table.INTRODUCTION,
         seed_header=seed_table.HEADER,
         groups=[_group(group, target) for group in group_seeds(runs)],
@@ -88,13 +91,8 @@ def html_report(
 
 
 def readable(value: object) -> object:
-    """Put a text on one line, without characters that turn, hide or end it; markup stays as it is."""
-    if isinstance(value, Markup):
-        return value
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Co") else sign
-        for sign in " ".join(str(value).split())
-    )
+    """Put a text on one line, with characters that turn, hide or end it escaped; markup stays as it is."""
+    return value if isinstance(value, Markup) else shown_name(value)
 
 
 def breakable(name: object) -> Markup:

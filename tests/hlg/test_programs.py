@@ -4,6 +4,7 @@ Those that train take the narrow network, which compiles in seconds; ``make tiny
 """
 
 import json
+import os
 import resource
 import shutil
 import signal
@@ -22,6 +23,7 @@ from hlg.data.class_names import read_class_list
 from hlg.data.classes import OutputClasses, label_order
 from hlg.errors import UserError
 from hlg.inference.predict import name_outputs
+from repro.records.run_folder import read_run
 from tests.support import ROOT
 from tests.support.processes import Done, run_module
 from tests.support.small_runs import events, small_options
@@ -142,6 +144,25 @@ def test_the_top_classes_of_single_images_are_named(tiny_data: Path, trained: Pa
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(100, abs=0.02)
     assert {words[2]: words[3] for words in of_first} == read_class_list(names).by_folder()
+
+
+def test_names_that_are_no_utf_8_stop_neither_training_nor_evaluation(tiny_data: Path, tmp_path: Path) -> None:
+    strange, broken, stray = (os.fsdecode(name.encode("gbk")) for name in ("中", "坏.JPEG", "读我.txt"))
+    data = shutil.copytree(tiny_data, tmp_path / "data")
+    for split in (data / "train", data / "val"):
+        min(split.iterdir()).rename(split / strange)
+        (split / strange / broken).write_text("no image")
+        (split / stray).touch()
+    keys = small_options(data, tmp_path / "runs", max_epoch=1, on_unreadable="skip", context_mode=1)
+    of_training = f"--pretrained={tmp_path}/runs/latest_default"
+    for words in ((TRAIN, *keys), ("tests.support.narrow", "hlg.eval", *keys, of_training)):
+        done = run_module(*words, env={"PYTHONIOENCODING": "ascii"})
+        assert done.returncode == 0, done.stderr
+        assert r"skipped, unreadable: \udcd6\udcd0/\udcbb\udcb5.JPEG" in done.stdout
+        assert r"such as \udcb6\udcc1\udcce\udcd2.txt" in done.stdout
+    trained, evaluated = map(read_run, _folders(tmp_path / "runs"))
+    assert strange in [score.key for score in evaluated.classes]
+    assert f"{strange}/{broken}" in store.read_state(trained.folder / "checkpoints/last.ckpt").skipped
 
 
 NAMES = {"n00000001": "one", "n00000002": "two", "n00000003": "three"}

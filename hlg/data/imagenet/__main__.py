@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from hlg.cli import folder_argument
+from hlg.console import say, say_error
 from hlg.data.imagenet.unpack import unpack_imagenet
 from hlg.errors import OptionParser, UserError
 
@@ -29,10 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"--workers: found {options.workers}; allowed: 1 or more")
         unpack_imagenet(options.archives, options.out, options.workers, options.link)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        print("stopped by Ctrl-C: start it again to go on", file=sys.stderr)
+        say("stopped by Ctrl-C: start it again to go on", file=sys.stderr)
         return 130
     return 0
 

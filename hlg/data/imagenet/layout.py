@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from hlg.console import say
 from hlg.data.classes import IMAGENET_ORDER, label_order
 from hlg.data.imagenet.archives import CLASS, OURS, ArchiveMember, fault_of, is_compressed, list_members
 from hlg.data.imagenet.labels import KIT, MAPPING, SOLUTION, WNIDS, ValidationLabels
@@ -152,7 +153,7 @@ def _list_folder(root: Path) -> Iterator[ArchiveMember]:
             elif folder or not entry.is_dir():
                 ignored.append(name)
     if ignored and not classes:
-        print(f"{root}: {len(ignored):,} ignored that are no images, such as {ignored[0]}")
+        say(f"{root}: {len(ignored):,} ignored that are no images, such as {ignored[0]}")
 
 
 def _targets(

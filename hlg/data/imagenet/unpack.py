@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from hlg.console import say
 from hlg.data.class_names import NAMES_FILE, write_class_names
 from hlg.data.imagenet.archives import RECORD, list_members, open_members
 from hlg.data.imagenet.labels import KIT, SOLUTION, WNIDS, ValidationLabels, read_validation_labels
@@ -118,7 +119,7 @@ def _unpack_split(
         if identity.items() <= record.items() or (record and sources == [folder]):
             return {**record, "new": False}
         raise UserError(f"{folder}: is there already, and was not made of {title}: move it away, or give another OUT")
-    print(f"{title}: reading what is in it", flush=True)
+    say(f"{title}: reading what is in it", flush=True)
     jobs = plan_jobs(sources, *known)
     total = sum(job.size for job in jobs)
     growing.mkdir(parents=True, exist_ok=True)
@@ -127,7 +128,7 @@ def _unpack_split(
     (growing / RECORD).write_text(json.dumps(identity), encoding="utf-8")
     linked = link and all(job.archive.is_dir() for job in jobs)
     if link and not linked:
-        print(f"{title}: written out, for only images that lie unpacked can be linked")
+        say(f"{title}: written out, for only images that lie unpacked can be linked")
     _check_room(growing, 0 if linked else total)
     images: Counter[str] = Counter()
     size = 0
@@ -203,18 +204,18 @@ def unpack_imagenet(archives: Path, out: Path, workers: int, link: bool = False)
         with _alone(out):
             for split, sources in found.items():
                 if not sources:
-                    print(f"{split}: not made, for {archives} has no {' or '.join(ARCHIVES[split])}")
+                    say(f"{split}: not made, for {archives} has no {' or '.join(ARCHIVES[split])}")
                     continue
                 known = labels, known_order(labels.names, out)
                 record = _unpack_split(sources, known, out / split, workers, link)
-                print(
+                say(
                     f"{out / split}: {record['images']:,} images of {record['classes']:,} classes, "
                     f"{record['bytes'] / 1e9:.1f} GB{', linked' if record.get('links') else ''}"
                     f"{'' if record['new'] else ' (already there)'}"
                 )
             if labels.names:
                 write_class_names(out, labels.names)
-                print(f"{out / NAMES_FILE}: the names of {len(labels.names):,} classes")
+                say(f"{out / NAMES_FILE}: the names of {len(labels.names):,} classes")
     except OSError as error:  # a full disk among them
         raise UserError(
             f"{error.filename or out}: {error.strerror or error}; what is whole stays, so mend it and start again"

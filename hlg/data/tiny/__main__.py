@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from hlg.console import printable, say, say_error
 from hlg.data.index import SPLITS
 from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.data.tiny.manifest import verify_tiny
@@ -33,16 +34,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.verify:
             problems = verify_tiny(args.out)
-            print("\n".join(problems) if problems else f"{args.out}: as its manifest says")
+            say(*map(printable, problems) if problems else [f"{args.out}: as its manifest says"])
             return 1 if problems else 0
         imagenet = str(Path(args.imagenet).resolve()) if args.imagenet else None
         request = TinyRequest(args.classes, args.train, args.val, args.seed, imagenet)
         manifest, new = make_tiny(args.out, request, args.workers)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_error(error)
         return 2
     counts = ", ".join(f"{manifest['splits'][split]['images']} {split}" for split in SPLITS)
-    print(f"{args.out}: {counts} images, sha256 {manifest['hash']}" + ("" if new else " (already there)"))
+    say(f"{args.out}: {counts} images, sha256 {manifest['hash']}" + ("" if new else " (already there)"))
     return 0
 
 

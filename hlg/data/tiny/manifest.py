@@ -77,4 +77,4 @@ def verify_tiny(out: Path) -> list[str]:
 def _hash(files: dict[str, str], split: str = "") -> str:
     """SHA-256 over sorted lines `<sha256>  <path>`: `sha256sum` of what `sha256sum` prints, sorted."""
     lines = sorted(f"{digest}  {path}\n" for path, digest in files.items() if path.startswith(split))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -151,7 +151,7 @@ def test_a_place_where_no_folder_can_be_made_is_a_clear_error(tmp_path: Path) ->
 
 
 def test_a_disk_that_fills_up_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
-    def work(config: object, stem: str) -> None:
+    def work(*_: object) -> None:
         Path("/dev/full").write_text("a line")  # a real device on which every write fails
 
     assert cli.run_program(work, [], need=()) == 2

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hlg.cli import folder_argument
+from hlg.console import say, say_error
 from hlg.data.imagenet.verify.inspection import inspect_splits
 from hlg.data.imagenet.verify.page import inspection_page, write_inspection
 from hlg.data.index import REPORT
@@ -34,16 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         report = inspect_splits(options.imagenet, options.workers)
         digest = write_inspection(report, place)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_error(error)
         return error.exit_code
     except OSError as error:
-        print(f"error: {error.filename or place}: {error.strerror or error}", file=sys.stderr)
+        say_error(f"{error.filename or place}: {error.strerror or error}")
         return UserError.exit_code
     except KeyboardInterrupt:
-        print("stopped by Ctrl-C: there is no report", file=sys.stderr)
+        say("stopped by Ctrl-C: there is no report", file=sys.stderr)
         return 130
-    print(inspection_page(report), end="")
-    print(f"\n{place / REPORT}: {digest}")
+    say(inspection_page(report), f"{place / REPORT}: {digest}")
     return 1 if report["faults"] else 0
 
 

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hlg.console import printable
 from hlg.data.classes import IMAGENET_ORDER
 from hlg.data.index import REPORT
 from hlg.files import write_atomic
@@ -13,8 +15,8 @@ from hlg.files import write_atomic
 SHOWN = 20  # of each kind of finding, in the page; the JSON has them all
 
 
-def inspection_page(report: dict[str, Any]) -> str:
-    """Render the report as Markdown that reads well in a terminal."""
+def inspection_page(report: dict[str, Any], show: Callable[[str], str] = printable) -> str:
+    """Render the report as Markdown that reads well in a terminal; ``show`` escapes a line with names of files."""
     lines = ["# The data set, image by image", ""]
     lines += [f"- FAULT: {fault}" for fault in report["faults"]] or ["No fault."]
     for split, facts in report["splits"].items():
@@ -38,8 +40,7 @@ def inspection_page(report: dict[str, Any]) -> str:
     for kind, title in titles.items():
         groups = report["duplicates"][kind]
         lines += [f"- {title}: {len(groups):,}", *_some([" = ".join(files) for files in groups])]
-    # The name of a file may have any character in it but zero.
-    return "".join(f"{''.join(c if c.isprintable() else ascii(c)[1:-1] for c in line)}\n" for line in lines)
+    return "".join(f"{show(line)}\n" for line in lines)
 
 
 def _some(texts: Sequence[str]) -> list[str]:
@@ -47,9 +48,14 @@ def _some(texts: Sequence[str]) -> list[str]:
     return [f"  - {text}" for text in texts[:SHOWN]] + more
 
 
+def _markdown(line: str) -> str:
+    """Escape what Markdown, HTML or a forge would act on, such as a name that mentions somebody."""
+    return re.sub(r"@(?=\w)", "@&#8203;", re.sub(r"[\\`*\[\]<>&|~]", r"\\\g<0>", printable(line)))
+
+
 def write_inspection(report: dict[str, Any], place: Path) -> str:
     """Write the report and its page into the folder ``place``; returns the hash that runs record."""
     content = json.dumps(report, indent=1).encode() + b"\n"
     write_atomic(place / REPORT, content)
-    write_atomic((place / REPORT).with_suffix(".md"), inspection_page(report))
+    write_atomic((place / REPORT).with_suffix(".md"), inspection_page(report, _markdown))
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
