@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from repro.errors import ReproError
-from repro.files import field, read_json, read_text
+from repro.files import field, pointed_path, read_json, read_text
 from repro.records.logs import read_log
 from repro.records.metrics import Events, read_events
 from repro.records.schema import ClassScore, ConfusedPair, DataSet, Environment, Log, Run
@@ -21,18 +21,25 @@ _NAME = re.compile(r"\d{8}T\d{6}Z_.+")
 def read_runs(folder: Path) -> tuple[list[Run], list[Path]]:
     """Read the sealed runs under `folder`, oldest first; also return the unfinished folders, which have no seal.
 
-    Names that begin with a dot, links (to the newest run) and what belongs to a report's page are passed over.
-
     Raises:
         ReproError: a folder is broken; the message names it.
     """
+    return read_folders(list_folders(folder))
+
+
+def list_folders(folder: Path) -> list[Path]:
+    """List the run folders under `folder`, in no order.
+
+    Names that begin with a dot, links (to the newest run) and what belongs to a report's page are passed over.
+
+    Raises:
+        ReproError: `folder` cannot be read.
+    """
     try:
-        found = [
-            path for path in folder.iterdir() if path.is_dir() and not path.is_symlink() and not _is_of_a_page(path)
-        ]
+        found = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
     except OSError as error:
         raise ReproError(f"{folder}: cannot be read: {error.strerror}; give the folder of the run folders") from None
-    return read_folders(path for path in found if not path.name.startswith("."))
+    return [path for path in found if not path.name.startswith(".") and not _is_of_a_page(path)]
 
 
 def _is_of_a_page(folder: Path) -> bool:
@@ -42,17 +49,41 @@ def _is_of_a_page(folder: Path) -> bool:
 
 def read_folders(folders: Iterable[Path]) -> tuple[list[Run], list[Path]]:
     """Read run folders, or links to them, that are named one by one, as `read_runs` does."""
-    real = {folder.resolve() if folder.is_symlink() else folder for folder in folders}
-    ordered = sorted(real, key=lambda folder: folder.name)
-    for folder in ordered:
-        if not folder.is_dir():
-            raise ReproError(f"{folder}: no such folder; give a run folder")
-        if not _NAME.fullmatch(folder.name):
-            raise ReproError(
-                f"{folder}: not the name of a run folder, expected 20260131T235959Z_...; move it elsewhere"
-            )
-    unfinished = [folder for folder in ordered if not is_sealed(folder)]
-    return [read_run(folder) for folder in ordered if folder not in unfinished], unfinished
+    runs, unfinished, broken = sort_folders(folders)
+    for problem in broken.values():
+        raise ReproError(problem)
+    return runs, unfinished
+
+
+def sort_folders(folders: Iterable[Path]) -> tuple[list[Run], list[Path], dict[Path, str]]:
+    """Read run folders, or links to them: the sealed runs, oldest first, the unfinished folders, and the broken ones.
+
+    What is wrong with a broken one stands beside it, and names it.
+    """
+    pointed = map(pointed_path, folders)
+    real = {folder.resolve() if folder.is_symlink() else folder for folder in pointed}
+    runs: list[Run] = []
+    unfinished: list[Path] = []
+    broken: dict[Path, str] = {}
+    for folder in sorted(real, key=lambda folder: folder.name):
+        try:
+            _require_run_folder(folder)
+            if is_sealed(folder):
+                runs.append(read_run(folder))
+            else:
+                unfinished.append(folder)
+        except ReproError as error:
+            broken[folder] = str(error)
+        except OSError as error:
+            broken[folder] = f"{folder}: cannot be read: {error.strerror}"
+    return runs, unfinished, broken
+
+
+def _require_run_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise ReproError(f"{folder}: no such folder; give a run folder")
+    if not _NAME.fullmatch(folder.name):
+        raise ReproError(f"{folder}: not the name of a run folder, expected 20260131T235959Z_...; move it elsewhere")
 
 
 def read_run(folder: Path) -> Run:

@@ -5,8 +5,9 @@
     python -m repro.report --update README.md    # also write the table between its markers
     python -m repro.report --check README.md     # write nothing; exit 1 if that table is out of date
 
-Everything is made before anything is written, and each file replaces an older one as a whole. Exit code 2 if a record
-cannot be trusted, 130 after Ctrl-C. The arithmetic is in repro.published and repro.report.charts.
+Everything is made before anything is written, and each file replaces an older one as a whole. A run that cannot be
+trusted is named, is in no table, and makes the exit code 2; 130 after Ctrl-C. The arithmetic is in repro.published and
+repro.report.charts.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from repro.files import replace_file
 from repro.markdown import read_table, write_table
 from repro.published.compare import compare_runs
 from repro.published.figures import read_published, verify_published
-from repro.records.run_folder import read_folders, read_runs
+from repro.records.run_folder import list_folders, sort_folders
 from repro.report import html_page, markdown_page, seed_table
 from repro.report.charts.build import build_charts
 from repro.report.charts.painter import Painter
@@ -66,26 +67,29 @@ def _report(options: argparse.Namespace) -> int:
     figures = read_published()
     logs = verify_published(figures, options.published)
     with Painter(aside=not options.check and _is_much(options.runs_named or [options.runs])) as painter:
-        runs, unfinished = read_folders(options.runs_named) if options.runs_named else read_runs(options.runs)
+        runs, unfinished, broken = sort_folders(options.runs_named or list_folders(options.runs))
+        for problem in broken.values():
+            tell_error(problem)
         claims = compare_runs(figures, runs)
         if options.check:
-            return _check_table(options.check, markdown_page.results_table(claims, options.check))
+            drifted = _check_table(options.check, markdown_page.results_table(claims, options.check))
+            return 2 if broken else drifted
         charts, figure_files = build_charts(runs, figures, logs, painter)
     beside: dict[str, str | bytes] = {**figure_files, **export_files(claims, runs)}
     html, folder = out.with_suffix(".html"), out.with_suffix("")
     made: dict[Path, str | bytes] = {
-        out: markdown_page.markdown_report(claims, runs, unfinished, logs, out),
-        html: html_page.html_report(claims, runs, unfinished, logs, html, charts, beside),
+        out: markdown_page.markdown_report(claims, runs, unfinished, broken, logs, out),
+        html: html_page.html_report(claims, runs, unfinished, broken, logs, html, charts, beside),
         **{folder / name: content for name, content in beside.items()},
     }
     for path, content in made.items():
         replace_file(path, content)
     if options.update:
         write_table(options.update, markdown_page.TABLE_NAME, markdown_page.results_table(claims, options.update))
-    tell(markdown_page.terminal_table(claims), seed_table.terminal_seeds(runs), sep="\n", end="")
+    tell(f"{markdown_page.terminal_table(claims)}\n{seed_table.terminal_seeds(runs)}".removesuffix("\n"))
     tell(f"{html}: the same with curves and runs; {folder}: figures, tables and formats")
     tell(f"{out}: the whole table with sources, runs and reasons")
-    return 0
+    return 2 if broken else 0
 
 
 def _is_much(folders: Iterable[Path]) -> bool:

@@ -49,6 +49,7 @@ def markdown_report(
     claims: Sequence[Claim],
     runs: Sequence[Run],
     unfinished: Sequence[Path],
+    broken: Mapping[Path, str],
     logs: Mapping[str, Log],
     target: Path,
 ) -> str:
@@ -66,7 +67,7 @@ def markdown_report(
             "",
             "## Runs",
             "",
-            *_run_list(runs, unfinished, target),
+            *_run_list(runs, unfinished, broken, target),
             "",
             "## Several seeds",
             "",
@@ -85,8 +86,8 @@ def markdown_report(
     )
 
 
-def _run_list(runs: Sequence[Run], unfinished: Sequence[Path], target: Path) -> list[str]:
-    """List the sealed runs, what could not be found out about them, and the unfinished ones."""
+def _run_list(runs: Sequence[Run], unfinished: Sequence[Path], broken: Mapping[Path, str], target: Path) -> list[str]:
+    """List the sealed runs, what could not be found out about them, the unfinished ones and the broken ones."""
     header = ("Run", "Kind", "Devices", "Software", "Data", "Epochs", "Commit", "Foreign log lines", "Checkpoints")
     rows = [(folder_link(run.folder, target), *map(md, phrases.run_row(run).values())) for run in runs]
     lines = grid(header, rows) if rows else ["No finished run."]
@@ -101,6 +102,9 @@ def _run_list(runs: Sequence[Run], unfinished: Sequence[Path], target: Path) -> 
     if unfinished:
         lines += ["", "Unfinished, without a seal, and therefore not judged:", ""]
         lines += [f"- {folder_link(folder, target)}" for folder in unfinished]
+    if broken:
+        lines += ["", "Broken, and therefore not judged:", ""]
+        lines += [f"- {folder_link(folder, target)}: {md(problem)}" for folder, problem in broken.items()]
     return lines
 
 

@@ -16,7 +16,7 @@ from tests.support.reports import claims_of
 
 def test_the_hardest_classes_come_first_and_one_without_a_name_has_none(tmp_path: Path) -> None:
     run = read_run(eval_run(tmp_path, counts=CLASSES))
-    page = markdown_report(claims_of(run), [run], [], {}, tmp_path / "report.md")
+    page = markdown_report(claims_of(run), [run], [], {}, {}, tmp_path / "report.md")
     hardest, confused = page.split("## Classes")[1].split("Confused most")
     assert hardest.splitlines()[-4:-1] == [
         "| --- | --- | --- | --- | --- |",
@@ -29,8 +29,8 @@ def test_the_hardest_classes_come_first_and_one_without_a_name_has_none(tmp_path
 def test_an_evaluation_that_did_not_count_classes_has_no_such_section(tmp_path: Path) -> None:
     run = read_run(eval_run(tmp_path))
     claims = claims_of(run)
-    assert "## Classes" not in markdown_report(claims, [run], [], {}, tmp_path / "report.md")
-    assert "#classes" not in html_report(claims, [run], [], {}, tmp_path / "r.html", PageCharts(), [])
+    assert "## Classes" not in markdown_report(claims, [run], [], {}, {}, tmp_path / "report.md")
+    assert "#classes" not in html_report(claims, [run], [], {}, {}, tmp_path / "r.html", PageCharts(), [])
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ LINK = "[{0}](runs/{0})"
 def page(*runs: Run, unfinished: Sequence[Path] = ()) -> str:
     """The page of these runs, which lies beside their folder."""
     target = runs[0].folder.parents[1] / "report.md"
-    return markdown_report(claims_of(*runs), runs, unfinished, LOGS, target)
+    return markdown_report(claims_of(*runs), runs, unfinished, {}, LOGS, target)
 
 
 def rows(page: str) -> list[list[str]]:

@@ -99,20 +99,38 @@ def test_a_page_with_another_ending_is_an_error(name: str, tmp_path: Path, repor
     assert "expected the name of a page that ends with .md" in report("--out", tmp_path / name, code=2).err
 
 
-def test_a_broken_run_is_named_and_leaves_an_older_report_as_it_was(runs: Path, out: Path, report: Report) -> None:
-    folder = tiny_train_run(runs)
-    report()
+def test_broken_runs_are_named_in_no_table_and_hide_no_other(
+    runs: Path, out: Path, readme: Path, report: Report
+) -> None:
+    folder, good = tiny_train_run(runs), tiny_eval_run(runs)
     (folder / "train.log").write_text("")
-    before = files_below(out.parent)
-    assert re.match(r"error: .*20261123T080000Z_tiny_cpux1_nogit: .*changed train\.log", report(code=2).err)
-    assert files_below(out.parent) == before
+    (runs / "latest_tiny").mkdir()  # no run folder
+    said = report("--update", readme, code=2).err
+    assert re.search(r"error: .*20261123T080000Z_tiny_cpux1_nogit: .*changed train\.log", said)
+    assert re.search(r"error: .*latest_tiny: not the name of a run folder", said)
+    for page in (out.read_text(), out.with_suffix(".html").read_text()):
+        assert good.name in page
+        assert "changed train" in page.split("Broken")[1]
+    assert good.name in readme.read_text()
+    assert folder.name not in readme.read_text()
 
 
-def test_a_full_disk_leaves_no_half_of_a_file(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Path, content: bytes) -> int:
-        self.touch()
-        raise OSError(28, "No space left on device", str(self))
+@pytest.mark.parametrize("page", ["report", "update"])
+def test_a_full_disk_leaves_every_older_page_as_it_was(
+    page: str, runs: Path, readme: Path, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report("--update", readme)
+    tiny_train_run(runs)
+    before = files_below(readme.parent)
+    replace = Path.replace
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    report("--out", tmp_path / "new/report.md", code=2)
-    assert not list((tmp_path / "new").iterdir())
+    def full(self: Path, target: Path) -> Path:
+        if page == "report" or target == readme:
+            raise OSError(28, "No space left on device", str(self))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    report("--update", readme, code=2)
+    after = files_below(readme.parent)
+    assert after["README.md"] == before["README.md"]
+    assert not [name for name in after if ".partial" in name]
