@@ -140,13 +140,22 @@ mount() {
   command+=(--mount "type=bind,source=$path,target=$path${2:-}")
   mounted+=("$real")
 }
+# pointed PATH: where it leads, if it is a small file that stands for a symbolic link on a storage that has none.
+pointed() {
+  [[ ! -f $1 || $(head -c 10 "$1" 2>/dev/null | tr -d '\0') != 'hlg-link: ' ]] ||
+    printf '%s/%s' "$(dirname "$1")" "$(tail -c +11 "$1")"
+}
 for path in "${write[@]}"; do
-  dry || mkdir -p "$path" || fail "$path: can't be made"
+  target=$(pointed "$path")
+  dry || mkdir -p "${target:-$path}" || fail "$path: can't be made"
   mount "$path"
+  [[ -z $target ]] || mount "$target"
 done
 for path in "${read[@]}"; do
   dry || [[ -r $path ]] || fail "$path: does not exist, or can't be read"
   mount "$path" ,readonly
+  target=$(pointed "$path")
+  [[ -z $target ]] || mount "$target" ,readonly
 done
 
 split_words "${RUN_OPTIONS:-}"

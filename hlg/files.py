@@ -68,22 +68,26 @@ def write_result(path: Path, text: str) -> None:
 
 
 def link_atomic(link: Path, target: str) -> None:
-    """Make a link to a name in the same folder, in the place of an older one; several processes may do so at once.
-
-    Raises:
-        OSError: neither a link nor a file that stands for it can be made.
-    """
+    """Make a symbolic link in the place of an older one; several processes may do so at once."""
     partial = partial_name(link)
     try:
         partial.symlink_to(target)
-    except OSError as error:
-        write_atomic(link, POINTER + os.fsencode(target) + b"\n")
-        note_once(f"this storage has no symbolic links ({error.strerror}): small files that name a target replace them")
-        return
-    try:
         partial.replace(link)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def link_or_point(link: Path, name: str) -> None:
+    """Make a symbolic link to a name in its folder or, on a storage that has none, a file that stands for it.
+
+    Raises:
+        OSError: neither can be made.
+    """
+    try:
+        link_atomic(link, name)
+    except OSError as error:
+        write_atomic(link, POINTER + os.fsencode(name) + b"\n")
+        note_once(f"this storage has no symbolic links ({error.strerror}): small files that name a target replace them")
 
 
 def link_target(path: Path) -> str | None:

@@ -1,7 +1,10 @@
 """Read text, JSON and the fields of records, with errors that name file, line and key; write files atomically.
 
 Where a storage has no symbolic links, hlg writes a small file in the place of each, which names its target.
+`make cluster-files` writes files too, with whatever Python 3.8 or newer a machine has.
 """
+
+from __future__ import annotations
 
 import contextlib
 import json
@@ -29,7 +32,7 @@ _JSON = json.JSONDecoder(parse_constant=_refuse)
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _MISSING = "missing, expected in a sealed run folder"
 _TYPES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-_TYPES |= {dict: "an object", list: "a list"}
+_TYPES.update({dict: "an object", list: "a list"})
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from hypothesis import settings
 import hlg  # noqa: F401 - before mindspore: it sets what MindSpore reads while it loads
 from tests.support import ROOT
 from tests.support.cloud import buckets
-from tests.support.disks import small_disk
+from tests.support.disks import any_storage, small_disk
 from tests.support.programs import call
 
-__all__ = ["buckets", "call", "small_disk"]  # fixtures of all tests
+__all__ = ["any_storage", "buckets", "call", "small_disk"]  # fixtures of all tests
 
 settings.register_profile("untimed", deadline=None)  # a deadline would measure how busy the machine is
 settings.load_profile("untimed")

@@ -313,6 +313,10 @@ def test_paths_keep_their_names_and_one_in_a_folder_that_is_mounted_is_not_mount
     assert (here.checkout / "new").stat().st_uid == os.getuid()
     assert here.run(RUN, "--read", "my data", "cpu", "true") == (0, "")
     assert read_command(here.asked()).mounts(writable=False) == {f"{here.checkout}/my data"}
+    (here.checkout / "runs/pointer").write_text("hlg-link: one\n")  # of a storage without symbolic links
+    assert here.run(RUN, "--read", "runs/pointer", "cpu", "true") == (0, "")
+    mounted = read_command(here.asked()).mounts(writable=False)
+    assert mounted == {f"{here.checkout}/runs/pointer", f"{here.checkout}/runs/one"}
 
 
 # --- what an image holds

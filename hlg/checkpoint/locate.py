@@ -6,6 +6,7 @@ Nothing here imports MindSpore, so that programs can report a mistake before the
 from pathlib import Path
 
 from hlg.errors import UserError
+from hlg.files import follow_links
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 
@@ -20,11 +21,11 @@ def find_checkpoint(path: str | Path) -> Path:
         raise UserError(
             "pretrained: found nothing; give a checkpoint (.ckpt, .safetensors) or a run folder that holds one"
         )
-    path = Path(path)
+    path = follow_links(Path(path))
     if not path.is_dir():
         check_file(path)
         return path
-    last = path / "checkpoints" / LAST
+    last = follow_links(path / "checkpoints" / LAST)
     if not last.exists():
         raise UserError(f"pretrained: {path} holds no checkpoints/{LAST}; give a checkpoint or a run folder")
     return last

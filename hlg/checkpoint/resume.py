@@ -11,6 +11,7 @@ from hlg.config import KEYS, Affects, Config, keys_that_affect, load
 from hlg.data.classes import OutputClasses, label_images
 from hlg.data.index import ImageIndex
 from hlg.errors import UserError
+from hlg.files import follow_links
 from hlg.record.run_folder import SEAL
 
 SHAPES = "class_num", "train_image_size"  # keys that the shapes of a checkpoint depend on
@@ -75,13 +76,14 @@ def find_resumption(
 
 def _locate(named: Path) -> tuple[Path, Path]:
     """Return run folder and checkpoint."""
+    named = follow_links(named)
     if named.suffix == ".ckpt":
         if not named.is_file():
             raise UserError(f"resume: {named}: no such file")
         return named.resolve().parent.parent, named
     if not named.is_dir():
         raise UserError(f"resume: found {str(named)!r}, no such folder; give an unfinished run's folder")
-    path = named.resolve() / "checkpoints" / store.LAST
+    path = follow_links(named.resolve() / "checkpoints" / store.LAST)
     if not path.exists():
         raise UserError(f"resume: {named} has no checkpoint yet (checkpoints/{store.LAST}): start it anew")
     return named.resolve(), path

@@ -1,10 +1,12 @@
 """Store checkpoints: atomic writes, a hash that is checked on reading, and retention by rule.
 
 A checkpoint is two files: ``hlg_mobile-0042.ckpt``, the parameters of network and optimizer in MindSpore's format, and
-``hlg_mobile-0042.json`` beside it, its :class:`State` and its SHA-256. ``last.ckpt`` and ``best.ckpt`` are links.
+``hlg_mobile-0042.json`` beside it, its :class:`State` and its SHA-256. ``last.ckpt`` and ``best.ckpt`` are links, or
+files that stand for links (:mod:`hlg.files`).
 The class folders that the outputs mean lie inside the first file, so that they go wherever the weights go.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -17,9 +19,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
 
 from hlg.checkpoint.locate import BEST, LAST, check_file
+from hlg.console import note_once
 from hlg.data.classes import classes_from_text, classes_to_text
 from hlg.errors import UserError
-from hlg.files import PARTIAL, flush_to_disk, link_atomic, sha256_of
+from hlg.files import PARTIAL, flush_to_disk, follow_links, link_or_point, partial_name, sha256_of, write_atomic
 
 CLASSES = "hlg.classes"  # the entry of a file that says what the outputs mean
 
@@ -57,18 +60,16 @@ def save_checkpoint(
         UserError: it can't be written; older checkpoints are as they were.
     """
     path = Path(path)
-    partial = path.with_name(f"{PARTIAL}{path.name}")
+    partial = partial_name(path).with_suffix(path.suffix)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        told = {} if classes is None else {CLASSES: classes_to_text(classes)}
-        ms.save_checkpoint([{"name": p.name, "data": p} for p in parameters], str(partial), append_dict=told)
-        partial.chmod(0o644)
+        path.parent.mkdir(exist_ok=True)  # but not the run folder, should somebody have removed it
+        _write_parameters(partial, parameters, classes)
+        flush_to_disk(partial)
         sidecar = {**asdict(state), "bytes": partial.stat().st_size, "sha256": sha256_of(partial)}
-        described = _sidecar(partial)
-        described.write_text(json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        for file in (partial, described):
-            flush_to_disk(file)
-        described.replace(_sidecar(path))  # first: a checkpoint without it would be taken for one from elsewhere
+        # First: a checkpoint without it would be taken for one from elsewhere.
+        write_atomic(_sidecar(path), json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n")
+        with contextlib.suppress(PermissionError):  # MindSpore's files are their owner's alone; these are as others are
+            partial.chmod(_sidecar(path).stat().st_mode)
         partial.replace(path)
         flush_to_disk(path.parent)
     except (OSError, RuntimeError) as error:
@@ -82,9 +83,29 @@ def save_checkpoint(
     return path
 
 
+def _write_parameters(path: Path, parameters: Iterable[Parameter], classes: tuple[str, ...] | None) -> None:
+    told = {} if classes is None else {CLASSES: classes_to_text(classes)}
+    try:
+        ms.save_checkpoint([{"name": p.name, "data": p} for p in parameters], str(path), append_dict=told)
+    except PermissionError:
+        if not path.exists():  # else it is complete: permissions are what MindSpore sets at last
+            raise
+        note_once("this storage has no permissions to set, which MindSpore calls a failure: checkpoints are complete")
+
+
 def link_checkpoint(folder: Path, link: str, path: Path) -> None:
-    """Point ``link`` (last.ckpt, best.ckpt) of ``folder`` to the checkpoint ``path`` in it."""
-    link_atomic(folder / link, path.name)
+    """Point ``link`` (last.ckpt, best.ckpt) of ``folder`` to the checkpoint ``path`` in it.
+
+    Raises:
+        UserError: that can't be written.
+    """
+    try:
+        link_or_point(folder / link, path.name)
+    except OSError as error:
+        raise UserError(
+            f"{folder / link}: can't be made ({error.strerror}); {path.name} is intact, so make room and resume from "
+            f"it: RESUME={path} (or --resume)"
+        ) from error
 
 
 def prune_checkpoints(folder: Path, keep: int) -> list[Path]:
@@ -93,7 +114,7 @@ def prune_checkpoints(folder: Path, keep: int) -> list[Path]:
     The last two, so that one is left to resume from should the last be damaged.
     """
     found = _newest_first(folder)
-    stay = {(folder / BEST).resolve().name} | {path.name for path, _ in found[:2]}
+    stay = {_real(folder / BEST).name} | {path.name for path, _ in found[:2]}
     stay |= {path.name for path, state in [item for item in found if item[1].scheduled][:keep]}
     old = [path for path, _ in found if path.name not in stay]
     for path in old:
@@ -102,15 +123,13 @@ def prune_checkpoints(folder: Path, keep: int) -> list[Path]:
 
 
 def rewind(folder: Path, path: Path) -> None:
-    """Make ``path`` the last checkpoint: delete later ones, which will be written again, and partial ones."""
+    """Make ``path`` the last checkpoint: delete later ones, which will be written again."""
     link_checkpoint(folder, LAST, path)
     step = read_state(path).step
     for later, known in _newest_first(folder):
         if known.step > step:
             _delete(later)
-    for file in folder.glob(f"{PARTIAL}*"):
-        file.unlink()
-    if not (folder / BEST).exists():
+    if not _real(folder / BEST).exists():
         (folder / BEST).unlink(missing_ok=True)
 
 
@@ -135,13 +154,14 @@ def read_checkpoint(path: str | Path) -> Stored:
     Raises:
         UserError: no such file, not a readable checkpoint, or altered since; the newest good one beside it is offered.
     """
-    path = Path(path)
+    path = follow_links(Path(path))
     check_file(path)
     if not is_good(path):
-        good = newest_good(path.resolve().parent)
+        real = _real(path)
+        good = newest_good(real.parent)
         raise UserError(
-            f"checkpoint {path.resolve()}: altered or truncated since it was written (its SHA-256 is not the one in "
-            f"{_sidecar(path.resolve()).name}); " + (f"the newest good one is {good}" if good else "no other is good")
+            f"checkpoint {real}: altered or truncated since it was written (its SHA-256 is not the one in "
+            f"{_sidecar(real).name}); " + (f"the newest good one is {good}" if good else "no other is good")
         )
     try:
         if path.suffix == ".safetensors":
@@ -180,7 +200,7 @@ def read_state(path: Path) -> State:
     Raises:
         UserError: there is none, or it is damaged.
     """
-    where = _sidecar(path.resolve())
+    where = _sidecar(_real(path))
     try:
         found = json.loads(where.read_text(encoding="utf-8"))
         return State(**{spec.name: found[spec.name] for spec in fields(State)})
@@ -195,8 +215,9 @@ def read_state(path: Path) -> State:
 
 def is_good(path: Path) -> bool:
     """Tell whether a checkpoint has the hash it was written with; one from elsewhere, without a state, passes."""
+    path = _real(path)
     try:
-        beside = json.loads(_sidecar(path.resolve()).read_text(encoding="utf-8"))
+        beside = json.loads(_sidecar(path).read_text(encoding="utf-8"))
         ours = isinstance(beside, dict) and "sha256" in beside
         return beside["sha256"] == sha256_of(path) if ours else path.is_file()
     except FileNotFoundError:
@@ -209,7 +230,7 @@ def _newest_first(folder: Path) -> list[tuple[Path, State]]:
     """List the checkpoints of a run that have a state, the newest first."""
     found = []
     for path in folder.glob("*.ckpt"):
-        if not path.is_symlink() and not path.name.startswith(PARTIAL):
+        if path.name not in (LAST, BEST) and not path.is_symlink() and not path.name.startswith(PARTIAL):
             try:
                 found.append((path, read_state(path)))
             except UserError:  # damaged: not one to go on from
@@ -230,6 +251,11 @@ def shape_of(parameter: Parameter) -> str:
 def first_few(names: list[str], separator: str = ", ") -> str:
     """List the first five names, and say how many more there are."""
     return separator.join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _real(path: Path) -> Path:
+    """Return the file that a link, or what stands for one, leads to."""
+    return follow_links(path).resolve()
 
 
 def _sidecar(path: Path) -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hlg.errors import UserError
+from hlg.files import link_or_point, link_target
 
 WHEELS = "/home/ma-user/modelarts/package/moxing_framework-*.whl"
 
@@ -132,7 +133,7 @@ class Outbox:
                     status = path.lstat()
                 except FileNotFoundError:  # pruned at this moment
                     continue
-                if not path.is_symlink() and ".sending-" not in at:
+                if link_target(path) is None and ".sending-" not in at:
                     found[path.relative_to(self._folder).as_posix()] = (status.st_size, status.st_mtime_ns)
         return found
 
@@ -141,8 +142,9 @@ class Outbox:
         found: dict[str, dict[str, str]] = {}
         for run in (path for path in self._folder.iterdir() if not path.is_symlink()):
             for path in sorted(run.glob("checkpoints/*")):
-                with contextlib.suppress(OSError):  # no link, or replaced at this moment
-                    found.setdefault(run.name, {})[f"checkpoints/{path.name}"] = str(path.readlink())
+                with contextlib.suppress(OSError):  # replaced at this moment
+                    if target := link_target(path):
+                        found.setdefault(run.name, {})[f"checkpoints/{path.name}"] = target
         return found
 
 
@@ -161,8 +163,7 @@ def fetch_run(storage: Storage, url: str, folder: Path, run: str) -> None:
     for name, target in json.loads(text).items():
         link = folder / run / name
         if ".." not in PurePosixPath(name).parts and "/" not in target and link.parent.is_dir():
-            link.unlink(missing_ok=True)
-            link.symlink_to(target)
+            link_or_point(link, target)
 
 
 def _is_a_checkpoint(name: str) -> bool:

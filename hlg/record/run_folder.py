@@ -1,16 +1,20 @@
 """Write a run folder: the log in the published format, the same facts as JSON lines, and the seal."""
 
-import fcntl
+import contextlib
 import hashlib
 import json
 import math
 import os
+import re
+import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from hlg.console import printable, say
 from hlg.errors import UserError
-from hlg.files import link_atomic, sha256_of, write_atomic
+from hlg.files import PARTIAL, follow_links, link_or_point, lock_alone, remove_partials, sha256_of, write_atomic
 from hlg.record.environment import code_patch, git_state
 
 SEAL = "SHA256SUMS"
@@ -59,13 +63,12 @@ class RunFolder:
         self.kind = kind
         self._log: TextIO = (path / f"{kind}.log").open("a", encoding="utf-8")
         self._metrics: TextIO = (path / "metrics.jsonl").open("a", encoding="utf-8")
+        self._written = {f"{kind}.log", "metrics.jsonl"}  # files that the seal must hold
         self.cut_steps = 0  # steps that were recorded after the checkpoint from which the run goes on
         try:
-            fcntl.flock(self._metrics, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_alone(self._metrics.fileno())
         except BlockingIOError:
             raise UserError(f"{path}: another process is writing this run; wait for it, or stop it first") from None
-        except OSError:
-            pass  # a file system without locks: nothing to hold on to
 
     @classmethod
     def create(cls, root: str | Path, kind: str, config: str, device: str, count: int = 1) -> "RunFolder":
@@ -95,26 +98,31 @@ class RunFolder:
         """Continue the folder of an unfinished run; its log and metrics are cut back to what a checkpoint knows.
 
         What is cut off, steps that will be run again, is kept in ``<kind>.cut-<n>.log`` and ``metrics.cut-<n>.jsonl``.
+        Files that a killed process left incomplete are removed.
 
         Raises:
             UserError: another process writes in it, or a file is shorter than when the checkpoint was written.
         """
         run = cls(path, kind)
+        remove_partials(path)
         run._cut(log_bytes, metrics_bytes)
         return run
 
     def _cut(self, log_bytes: int, metrics_bytes: int) -> None:
-        n = len(list(self.path.glob("metrics.cut-*.jsonl"))) + 1
+        found = (re.fullmatch(r".+\.cut-(\d+)\..+", file.name) for file in self.path.iterdir())
+        n = max([int(match[1]) for match in found if match], default=0) + 1
         sizes = {self.path / f"{self.kind}.log": log_bytes, self.path / "metrics.jsonl": metrics_bytes}
         contents = {file: file.read_bytes() for file in sizes}
         for file, size in sizes.items():  # both, before either is touched
             if len(contents[file]) < size or contents[file][size - 1 : size] != b"\n":
                 raise UserError(f"{file}: is not what it was when the checkpoint was written, so the run can't go on")
         for file, size in sizes.items():
-            content = contents[file]
-            (self.path / f"{file.stem}.cut-{n}{file.suffix}").write_bytes(content[size:])
+            name = f"{file.stem}.cut-{n}{file.suffix}"
+            with self._writing(name):
+                write_atomic(self.path / name, contents[file][size:])
+        for file, size in sizes.items():  # now that both ends are kept, whatever happens in between
             os.truncate(file, size)
-            self.cut_steps = content[size:].count(b'"event": "step"')
+            self.cut_steps = contents[file][size:].count(b'"event": "step"')
 
     def positions(self) -> dict[str, int]:
         """Return the lengths of the log and of the metrics now, for :meth:`reopen`."""
@@ -125,26 +133,36 @@ class RunFolder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._log.close()
-        self._metrics.close()
-        if kind is None:
-            self._seal()
+        try:
+            if kind is None:
+                self._seal()
+        finally:
+            for file in (self._log, self._metrics):
+                with contextlib.suppress(OSError):  # every line is flushed: what is left can't be written
+                    file.close()
 
     def log(self, message: str, timestamp: bool = True) -> str:
         """Append one line to the log, in the published format, and return it."""
+        message = printable(message)
         line = f"{datetime.now().strftime('%Y-%m-%d %H:%M:%S')}:INFO:{message}" if timestamp else message
-        print(line, file=self._log, flush=True)
+        with self._writing(f"{self.kind}.log"):
+            print(line, file=self._log, flush=True)
         return line
 
     def event(self, event: str, **facts: Any) -> None:
         """Append one JSON object to ``metrics.jsonl``; None values are left out, non-finite numbers become text."""
         record = {key: _jsonable(value) for key, value in facts.items() if value is not None}
-        print(json.dumps({"event": event, **record}), file=self._metrics, flush=True)
+        with self._writing("metrics.jsonl"):
+            print(json.dumps({"event": event, **record}), file=self._metrics, flush=True)
 
-    def write(self, name: str, content: str | dict[str, Any]) -> None:
+    def write(self, name: str, content: str | bytes | dict[str, Any]) -> None:
         """Write one file of the folder, a dict as JSON."""
-        text = content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        write_atomic(self.path / name, text)
+        with self._writing(name):
+            write_atomic(
+                self.path / name,
+                json.dumps(content, indent=1, ensure_ascii=False) + "\n" if isinstance(content, dict) else content,
+            )
+        self._written.add(name)
 
     def with_patch(self, facts: dict[str, Any]) -> dict[str, Any]:
         """Write the uncommitted changes of the code, if any, to a file, and add its name to ``facts``."""
@@ -154,13 +172,35 @@ class RunFolder:
         if patch is None:
             return {**facts, "missing": [*facts["missing"], "what was changed in the code"]}
         name = f"code-{hashlib.sha256(patch).hexdigest()[:8]}.patch"
-        (self.path / name).write_bytes(patch)
+        self.write(name, patch)
         return {**facts, "patch": name}
 
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        """Turn a failure to write a file of the folder into one that says what is left, and how to resume."""
+        try:
+            yield
+        except OSError as error:
+            last = follow_links(self.path / "checkpoints/last.ckpt")
+            way_out = "start again"
+            if self.kind == "train" and last.exists():
+                way_out = f"resume from {last.resolve().name}, which is intact: RESUME={self.path} (or --resume)"
+            raise UserError(
+                f"{self.path / name}: can't be written ({error.strerror or error}), so the run is not sealed; make "
+                f"room, or mend the disk, then {way_out}"
+            ) from error
+
     def _seal(self) -> None:
-        files = sorted(p for p in self.path.rglob("*") if p.is_file() and p.name != SEAL)
-        lines = [f"{sha256_of(p)}  {p.relative_to(self.path).as_posix()}\n" for p in files]
-        write_atomic(self.path / SEAL, "".join(lines))
+        """Write the hashes of all files, if everything that this run has written is there."""
+        gone = [name for name in sorted(self._written) if not (self.path / name).is_file()]
+        if gone:
+            raise UserError(f"{self.path}: {', '.join(gone)}: removed during the run, so it is not sealed")
+        with self._writing(SEAL):
+            files = sorted(
+                p for p in self.path.rglob("*") if p.is_file() and p.name != SEAL and not p.name.startswith(PARTIAL)
+            )
+            lines = [f"{sha256_of(p)}  {p.relative_to(self.path).as_posix()}\n" for p in files]
+            write_atomic(self.path / SEAL, "".join(lines))
 
 
 class NoFolder(RunFolder):
@@ -184,7 +224,7 @@ class NoFolder(RunFolder):
     def event(self, event: str, **facts: Any) -> None:
         pass
 
-    def write(self, name: str, content: str | dict[str, Any]) -> None:
+    def write(self, name: str, content: str | bytes | dict[str, Any]) -> None:
         pass
 
     def with_patch(self, facts: dict[str, Any]) -> dict[str, Any]:
@@ -192,8 +232,21 @@ class NoFolder(RunFolder):
 
 
 def link_latest(run: Path, config: str) -> None:
-    """Link ``latest_<config>`` beside the run folder to it, so that scripts and people find the newest run."""
-    link_atomic(run.parent / f"latest_{config}", run.name)
+    """Link ``latest_<config>`` beside the run folder to it, so that scripts and people find the newest run.
+
+    What stands in the way of the link, such as a folder with this name, does not stop the run; the user is told.
+    """
+    link = run.parent / f"latest_{config}"
+    try:
+        if link.is_dir() and not link.is_symlink():
+            link.rmdir()  # an empty one
+        link_or_point(link, run.name)
+    except OSError as error:
+        say(
+            f"warning: {link} can't be made a link to this run ({error.strerror}); move it away, and until then name "
+            f"{run} instead",
+            file=sys.stderr,
+        )
 
 
 def _jsonable(value: Any) -> Any:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from hlg.checkpoint import store
 from hlg.data.loader import Batch
 from hlg.errors import RESUME_ME, StoppedError, UserError
+from hlg.files import follow_links
 from hlg.record.journal import Journal
 from hlg.runtime.calibration import calibration_timer
 from hlg.runtime.watchdog import Watchdog
@@ -79,7 +80,7 @@ class Trainer:
             self.journal.epoch(epoch, None, None, 0.0)
         best = self.journal.best
         if c.save_checkpoint and self.job.on.rank == 0 and best and best.epoch == epoch:
-            store.link_checkpoint(self.folder, store.BEST, (self.folder / store.LAST).resolve())
+            store.link_checkpoint(self.folder, store.BEST, follow_links(self.folder / store.LAST).resolve())
             store.prune_checkpoints(self.folder, c.keep_checkpoint_max)
 
     def evaluate(self) -> Evaluation:

@@ -147,22 +147,20 @@ def test_the_top_classes_of_single_images_are_named(tiny_data: Path, trained: Pa
 
 
 def test_names_that_are_no_utf_8_stop_neither_training_nor_evaluation(tiny_data: Path, tmp_path: Path) -> None:
-    strange, broken, stray = (os.fsdecode(name.encode("gbk")) for name in ("中", "坏.JPEG", "读我.txt"))
+    broken, stray = (os.fsdecode(name.encode("gbk")) for name in ("坏.JPEG", "读我.txt"))
     data = shutil.copytree(tiny_data, tmp_path / "data")
     for split in (data / "train", data / "val"):
-        min(split.iterdir()).rename(split / strange)
-        (split / strange / broken).write_text("no image")
+        (min(split.iterdir()) / broken).write_text("no image")
         (split / stray).touch()
     keys = small_options(data, tmp_path / "runs", max_epoch=1, on_unreadable="skip", context_mode=1)
     of_training = f"--pretrained={tmp_path}/runs/latest_default"
     for words in ((TRAIN, *keys), ("tests.support.narrow", "hlg.eval", *keys, of_training)):
         done = run_module(*words, env={"PYTHONIOENCODING": "ascii"})
         assert done.returncode == 0, done.stderr
-        assert r"skipped, unreadable: \udcd6\udcd0/\udcbb\udcb5.JPEG" in done.stdout
+        assert r"skipped, unreadable: n90000000/\udcbb\udcb5.JPEG" in done.stdout
         assert r"such as \udcb6\udcc1\udcce\udcd2.txt" in done.stdout
-    trained, evaluated = map(read_run, _folders(tmp_path / "runs"))
-    assert strange in [score.key for score in evaluated.classes]
-    assert f"{strange}/{broken}" in store.read_state(trained.folder / "checkpoints/last.ckpt").skipped
+    trained, _ = map(read_run, _folders(tmp_path / "runs"))
+    assert store.read_state(trained.folder / "checkpoints/last.ckpt").skipped == [f"n90000000/{broken}"]
 
 
 NAMES = {"n00000001": "one", "n00000002": "two", "n00000003": "three"}

@@ -5,7 +5,6 @@ copied, or linked. A split appears only when it
 is complete; until then it grows under a name that begins with a dot, where the next start continues after a kill.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -26,7 +25,7 @@ from hlg.data.imagenet.labels import KIT, SOLUTION, WNIDS, ValidationLabels, rea
 from hlg.data.imagenet.layout import ARCHIVES, TREES, ImageTarget, UnpackJob, find_sources, known_order, plan_jobs
 from hlg.data.listing import IMAGE_SUFFIXES
 from hlg.errors import UserError
-from hlg.files import PARTIAL, link_atomic
+from hlg.files import PARTIAL, link_atomic, lock_alone, partial_name, write_atomic
 
 SPARE = 1.02  # room on the disk per byte of the images, since files end within a block
 
@@ -47,6 +46,7 @@ def _unpack_job(job: UnpackJob, split: Path, stop: threading.Event, link: bool) 
         return _write(job, job.targets, split, stop, link)
     name = PurePosixPath(job.within.name).stem
     whole, growing = split / name, split / f"{PARTIAL}{name}"
+    _require_no_link(whole)
     if not whole.exists():
         targets = []
         for member in list_members(job.archive, job.within):
@@ -71,6 +71,7 @@ def _write(job: UnpackJob, targets: Sequence[ImageTarget], split: Path, stop: th
     unpacked: Counter[str] = Counter()
     for folder in {target.folder for target in targets}:
         (split / folder).mkdir(exist_ok=True)
+        _require_no_link(split / folder)
     with open_members(job.archive) as read:
         for folder, name, member in targets:
             if stop.is_set():
@@ -78,14 +79,21 @@ def _write(job: UnpackJob, targets: Sequence[ImageTarget], split: Path, stop: th
             path = f"{split}/{folder}/{name}"
             if not _is_whole(path, member.size):
                 if link:
-                    link_atomic(Path(path), f"{job.archive.resolve()}/{member.name}")
+                    _link(Path(path), f"{job.archive.resolve()}/{member.name}")
                 else:
-                    partial = f"{split}/{folder}/{PARTIAL}{name}"
-                    with open(partial, "wb") as out:  # noqa: PTH123 - a Path each is slow for 1.28 million
+                    partial = partial_name(Path(path))
+                    with partial.open("xb") as out:
                         out.write(read(member))
-                    os.replace(partial, path)  # noqa: PTH105
+                    partial.replace(path)
             unpacked[folder] += 1
     return _Unpacked(unpacked, job.size)
+
+
+def _link(path: Path, target: str) -> None:
+    try:
+        link_atomic(path, target)
+    except OSError as error:
+        raise UserError(f"{path}: can't be made a link ({error.strerror}): leave LINK=1 (--link) out") from None
 
 
 def _is_whole(path: str, size: int) -> bool:
@@ -93,6 +101,12 @@ def _is_whole(path: str, size: int) -> bool:
         return os.stat(path).st_size == size  # noqa: PTH116
     except FileNotFoundError:
         return False
+
+
+def _require_no_link(folder: Path) -> None:
+    """Refuse a link where this program makes a folder: it would write and remove files behind it."""
+    if folder.is_symlink():
+        raise UserError(f"{folder}: is a link, which this program has not made: remove it, or give another OUT")
 
 
 def _keep_only(folder: Path, names: set[str]) -> None:
@@ -111,6 +125,7 @@ def _unpack_split(
         UserError: as :func:`plan_jobs`, or the folder holds something else, or there is too little room.
     """
     title, growing = ", ".join(map(str, sources)), folder.with_name(f".{folder.name}.partial")
+    _require_no_link(growing)
     names = (str(path.resolve()) if path.is_dir() else path.name for path in sources)
     size = sum(path.stat().st_size for path in sources if path.is_file())
     identity = {"archive": ", ".join(names), "archive_bytes": size}
@@ -125,7 +140,7 @@ def _unpack_split(
     growing.mkdir(parents=True, exist_ok=True)
     if _record(growing) not in ({}, identity):
         raise UserError(f"{growing}: holds a part of another archive than {title}: remove it, or give another OUT")
-    (growing / RECORD).write_text(json.dumps(identity), encoding="utf-8")
+    write_atomic(growing / RECORD, json.dumps(identity))
     linked = link and all(job.archive.is_dir() for job in jobs)
     if link and not linked:
         say(f"{title}: written out, for only images that lie unpacked can be linked")
@@ -138,7 +153,7 @@ def _unpack_split(
     for left in growing.glob(f"*/{PARTIAL}*"):
         left.unlink()
     record = {**identity, "images": images.total(), "classes": len(images), "bytes": size, "links": linked}
-    (growing / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_atomic(growing / RECORD, json.dumps(record, indent=1) + "\n")
     growing.rename(folder)
     return {**record, "new": True}
 
@@ -227,9 +242,10 @@ def _alone(out: Path) -> Iterator[None]:
     """Keep other processes from unpacking into this folder meanwhile."""
     descriptor = os.open(out, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            lock_alone(descriptor)
+        except BlockingIOError:
+            raise UserError(f"{out}: another process is making this data set; wait for it, or stop it first") from None
         yield
-    except BlockingIOError:
-        raise UserError(f"{out}: another process is making this data set; wait for it, or stop it first") from None
     finally:
         os.close(descriptor)

@@ -1,6 +1,6 @@
 """A training with a fault planted in its process.
 
-python -m tests.drills.faults.planted clock_back|killed_in_save [options of hlg.train]
+python -m tests.drills.faults.planted clock_back|killed_in_save|less_than_posix [options of hlg.train]
 """
 
 import os
@@ -15,6 +15,7 @@ import mindspore as ms
 from hlg import train
 from hlg.checkpoint import store
 from hlg.record import run_folder
+from tests.support.disks import storage_without
 from tests.support.narrow import narrow
 
 fault = sys.argv.pop(1)
@@ -40,6 +41,8 @@ def counted_save(parameters: object, name: str) -> None:
 if __name__ == "__main__":
     narrow()
     store.ms.save_checkpoint = counted_save
+    if fault == "less_than_posix":
+        storage_without(setattr)
     if fault == "clock_back":
         run_folder.datetime = Mock(now=lambda tz=None: datetime.fromtimestamp(earlier(), tz))  # type: ignore[misc]
         time.time = earlier

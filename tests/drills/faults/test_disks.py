@@ -1,8 +1,10 @@
 """Drills on the disk that a run writes to: full, read-only, or with damaged files on it."""
 
+import signal
 from pathlib import Path
 
 from hlg.checkpoint import store
+from repro.records.run_folder import read_folders
 from tests.drills.faults.drill import drill
 from tests.drills.faults.job import STEPS, NewJob, Recovers
 from tests.support.disks import remount
@@ -35,6 +37,22 @@ def test_a_read_only_disk_is_a_clear_error(new_job: NewJob, small_disk: Path) ->
     remount(small_disk, "ro")
     last = new_job(save_checkpoint_path=small_disk / "runs").start().ends_with(2).splitlines()[-1]
     assert last.startswith(f"error: save_checkpoint_path {small_disk}/runs: can't make a run folder here (Read-only")
+
+
+@drill(
+    "The storage has no symbolic links, locks or permissions, and flushes no folder (SMB, CIFS, Lustre, FUSE)",
+    "small files that name their target stand for the links; each lack is said once, and the run is as any other",
+    "nothing; a power cut may cost the newest checkpoint",
+)
+def test_a_run_works_on_storage_that_lacks_what_posix_promises(new_job: NewJob, recovers: Recovers) -> None:
+    job = new_job(program="tests.drills.faults.planted less_than_posix", save_checkpoint_steps=4).start().until(6)
+    job.process.kill()
+    said = job.ends_with(-signal.SIGKILL)
+    for lack in ("no symbolic links", "can't flush folders", "no locks"):
+        assert said.count(f"note: this storage {'has ' if lack.startswith('no') else ''}{lack}") == 1
+    assert not (job.run / "checkpoints/last.ckpt").is_symlink()
+    recovers(job)
+    assert read_folders([job.runs / "latest_default"])[0][0].folder.resolve() == job.run.resolve()
 
 
 @drill(

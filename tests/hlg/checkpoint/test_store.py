@@ -1,5 +1,7 @@
 """Checkpoints: written atomically, known by their hash, kept by rule."""
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from hlg.checkpoint import store
 from hlg.checkpoint.locate import find_checkpoint
 from hlg.checkpoint.store import State
 from hlg.errors import UserError
-from hlg.files import PARTIAL
+from hlg.files import PARTIAL, follow_links
 from tests.support.disks import full_disk
 
 STATE = State(
@@ -25,7 +27,7 @@ STATE = State(
     elapsed_s=1.5,
     log_bytes=0,
     metrics_bytes=0,
-    skipped=[],
+    skipped=["a/\udcc4.JPEG"],  # a name that is no UTF-8
     scheduled=True,
 )
 CLASSES = ("n01440764", "käse, und so")
@@ -41,7 +43,8 @@ def _save(folder: Path, epoch: int, scheduled: bool = True) -> Path:
 
 
 def _names(folder: Path, pattern: str = "*") -> list[str]:
-    return sorted(path.name for path in folder.glob(pattern) if not path.is_symlink())
+    links = (store.LAST, store.BEST)
+    return sorted(path.name for path in folder.glob(pattern) if path.name not in links)
 
 
 def test_a_checkpoint_comes_back_with_its_parameters_and_its_state(tmp_path: Path) -> None:
@@ -95,6 +98,7 @@ def test_parameters_of_another_network_are_named(tmp_path: Path) -> None:
         store.restore_checkpoint(_save(tmp_path, 1), other)
 
 
+@pytest.mark.usefixtures("any_storage")
 def test_the_newest_scheduled_ones_stay_and_the_last_and_the_best(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     for epoch in range(1, 8):
@@ -105,20 +109,25 @@ def test_the_newest_scheduled_ones_stay_and_the_last_and_the_best(tmp_path: Path
         store.prune_checkpoints(folder, keep=2)
     for suffix in ("ckpt", "json"):
         assert _names(folder, f"*.{suffix}") == [f"hlg_mobile-000{epoch}.{suffix}" for epoch in (1, 4, 6, 7)]
-    assert (folder / store.BEST).resolve().name == "hlg_mobile-0001.ckpt"
+    assert follow_links(folder / store.BEST).resolve().name == "hlg_mobile-0001.ckpt"
     assert find_checkpoint(tmp_path).resolve().name == "hlg_mobile-0007.ckpt"  # a run folder stands for its last
+    assert store.read_state(folder / store.LAST).epoch == 7
+    assert store.read_checkpoint(folder / store.LAST).parameters["w"].asnumpy()[0, 0] == 7
 
 
-def test_going_back_to_a_step_removes_what_will_be_written_again_and_half_files(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("any_storage")
+def test_going_back_to_a_step_removes_what_will_be_written_again(tmp_path: Path) -> None:
     for epoch in (1, 2, 3):
         _save(tmp_path, epoch)
-    (tmp_path / f"{PARTIAL}hlg_mobile-0004.ckpt").write_bytes(b"half")
+    (tmp_path / f"{PARTIAL}0004.ckpt").write_bytes(b"half")  # no checkpoint
     for link in (store.LAST, store.BEST):
         store.link_checkpoint(tmp_path, link, tmp_path / "hlg_mobile-0003.ckpt")
     store.rewind(tmp_path, tmp_path / "hlg_mobile-0002.ckpt")
-    assert _names(tmp_path) == [f"hlg_mobile-000{epoch}.{suffix}" for epoch in (1, 2) for suffix in ("ckpt", "json")]
-    assert (tmp_path / store.LAST).resolve().name == "hlg_mobile-0002.ckpt"
-    assert not (tmp_path / store.BEST).is_symlink()
+    assert _names(tmp_path, "[!.]*") == [
+        f"hlg_mobile-000{epoch}.{suffix}" for epoch in (1, 2) for suffix in ("ckpt", "json")
+    ]
+    assert follow_links(tmp_path / store.LAST).resolve().name == "hlg_mobile-0002.ckpt"
+    assert not os.path.lexists(tmp_path / store.BEST)
 
 
 def test_a_failing_save_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +138,17 @@ def test_a_failing_save_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch
         _save(tmp_path, 2)
     assert path.read_bytes() == before
     assert _names(tmp_path) == ["hlg_mobile-0001.ckpt", "hlg_mobile-0001.json"]
+
+
+def test_a_checkpoint_is_for_whom_the_umask_says_and_never_makes_a_removed_run_folder_anew(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        assert _save(tmp_path, 1).stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
+    assert _save(tmp_path, 2).stat().st_mode & 0o777 == 0o666 & ~before
+    with pytest.raises(UserError, match=os.strerror(errno.ENOENT)):
+        _save(tmp_path / "removed/checkpoints", 3)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\xff" * 100])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from hlg import cli
 from hlg.errors import DivergedError, UserError
+from hlg.files import PARTIAL, follow_links
 from hlg.record import run_folder
 from hlg.record.journal import Journal
 from hlg.record.run_folder import RunFolder
@@ -124,6 +126,92 @@ def test_a_run_that_goes_on_reads_as_one_and_keeps_what_was_cut_off(tmp_path: Pa
     assert "metrics.cut-1.jsonl" in (run.path / "SHA256SUMS").read_text()
 
 
+def _stopped(tmp_path: Path) -> tuple[RunFolder, dict[str, int]]:
+    """A run that was killed a step after its last checkpoint, and the positions that this knows."""
+    with pytest.raises(KeyboardInterrupt), _run(tmp_path) as run:
+        run.log("kept")
+        run.event("step", loss=1.0)
+        at = run.positions()
+        run.log("cut")
+        run.event("step", loss=2.0)
+        raise KeyboardInterrupt
+    return run, at
+
+
+def test_what_a_killed_process_left_half_written_is_removed_and_never_sealed(tmp_path: Path) -> None:
+    run, at = _stopped(tmp_path)
+    (run.path / "checkpoints").mkdir()
+    halves = [run.path / f"{PARTIAL}SHA256SUMS", run.path / f"checkpoints/{PARTIAL}1.ckpt"]
+    for half in halves:
+        half.write_text("half")
+    with RunFolder.reopen(run.path, "train", **at):
+        assert not any(half.exists() for half in halves)
+        halves[0].write_text("of another process")
+    assert PARTIAL not in (run.path / "SHA256SUMS").read_text()
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+def test_a_kill_while_records_are_cut_loses_nothing_of_what_is_cut_off(
+    calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, at = _stopped(tmp_path)
+    truncate, done = os.truncate, []
+
+    def killed(path: Path, size: int) -> None:
+        if len(done) == calls:
+            raise KeyboardInterrupt
+        done.append(path)
+        truncate(path, size)
+
+    monkeypatch.setattr(os, "truncate", killed)
+    with pytest.raises(KeyboardInterrupt):
+        RunFolder.reopen(run.path, "train", **at)
+    monkeypatch.undo()
+    assert RunFolder.reopen(run.path, "train", **at).cut_steps == 1
+    assert "cut" in "".join(path.read_text() for path in run.path.glob("train.cut-*.log"))
+    assert '"loss": 2.0' in "".join(path.read_text() for path in run.path.glob("metrics.cut-*.jsonl"))
+    assert (run.path / "train.log").read_text().endswith("kept\n")
+
+
+@pytest.mark.parametrize("name", ["train.log", "config.yml"])
+def test_a_run_folder_that_is_removed_under_the_run_is_no_finished_run(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"{name}: removed during the run"), _run(tmp_path) as run:
+        run.write("config.yml", "seed: 1\n")
+        (run.path / name).unlink()
+    assert not (run.path / "SHA256SUMS").exists()
+
+
+@pytest.mark.parametrize("name", ["train.log", "metrics.jsonl", "config.yml", "SHA256SUMS"])
+def test_a_full_disk_names_the_file_and_the_checkpoint_to_resume_from(name: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints/hlg_mobile-0001.ckpt").touch()
+    (run / "checkpoints/last.ckpt").symlink_to("hlg_mobile-0001.ckpt")
+    if name in ("train.log", "metrics.jsonl"):
+        (run / name).symlink_to("/dev/full")  # a real device on which every write fails
+    else:
+        (run / name).mkdir()  # in the way of the file
+    with pytest.raises(UserError) as error, RunFolder(run, "train") as folder:
+        folder.log("a line")
+        folder.event("step")
+        folder.write("config.yml", "seed: 1\n")
+    assert re.fullmatch(
+        rf"{run}/{name}: can't be written \(.*\), so the run is not sealed; make room, or mend the disk, then resume "
+        rf"from hlg_mobile-0001\.ckpt, which is intact: RESUME={run} \(or --resume\)",
+        str(error.value),
+    )
+    assert not list(run.glob(f"{PARTIAL}*"))
+
+
+def test_names_that_are_no_utf_8_are_recorded_and_can_be_read_back(tmp_path: Path) -> None:
+    name = os.fsdecode("n1/中".encode("gbk") + b"\n.JPEG")
+    with _run(tmp_path) as run:
+        assert run.log(f"skipped, unreadable: {name}").endswith(r"n1/\udcd6\udcd0\n.JPEG")
+        run.write("eval.json", {"中": name})
+    assert json.loads((run.path / "eval.json").read_text()) == {"中": name}
+    assert len((run.path / "train.log").read_text().splitlines()) == 1
+
+
 def test_records_that_are_shorter_than_the_checkpoint_knows_are_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), _run(tmp_path) as run:
         _train(_journal(run), 0, 3)
@@ -135,13 +223,28 @@ def test_records_that_are_shorter_than_the_checkpoint_knows_are_refused(tmp_path
         RunFolder.reopen(run.path, "train", **at)
 
 
+@pytest.mark.usefixtures("any_storage")
 def test_a_run_folder_is_named_by_date_recipe_device_and_commit_never_reused_and_linked(tmp_path: Path) -> None:
     runs = [_run(tmp_path), _run(tmp_path)]
     assert runs[0].path != runs[1].path
     for run in runs:
         assert re.fullmatch(r"\d{8}T\d{6}Z_tiny_cpux1_([0-9a-f]{8}|nogit)(-\d)?", run.path.name)
         run_folder.link_latest(run.path, "tiny")
-        assert (tmp_path / "latest_tiny").resolve() == run.path.resolve()
+        assert follow_links(tmp_path / "latest_tiny").resolve() == run.path.resolve()
+
+
+def test_a_folder_where_the_link_to_the_newest_run_belongs_stays_and_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "latest_tiny").mkdir()
+    run_folder.link_latest(tmp_path / "new", "tiny")
+    assert (tmp_path / "latest_tiny").readlink() == Path("new")  # it was empty
+    (tmp_path / "latest_own/checkpoints").mkdir(parents=True)
+    run_folder.link_latest(tmp_path / "new", "own")
+    assert (tmp_path / "latest_own/checkpoints").exists()
+    said = capsys.readouterr().err
+    assert f"warning: {tmp_path}/latest_own can't be made a link to this run" in said
+    assert f"name {tmp_path}/new instead" in said
 
 
 def test_a_place_where_no_folder_can_be_made_is_a_clear_error(tmp_path: Path) -> None:

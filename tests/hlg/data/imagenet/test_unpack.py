@@ -91,6 +91,7 @@ def error_of(archives: Path, out: Path) -> str:
 # What comes out
 
 
+@pytest.mark.usefixtures("any_storage")
 def test_the_published_archives_become_class_folders_with_names_once(
     archives: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -242,6 +243,18 @@ def test_what_is_not_of_this_archive_is_not_touched(archives: Path, out: Path) -
     before = files_in(out)
     assert "train: is there already, and was not made of" in error_of(archives, out)
     assert files_in(out) == before
+
+
+PLANTED = (".train.partial", f".train.partial/{PARTIAL}{CLASSES[0]}", f".val.partial/{CLASSES[0]}")
+
+
+@pytest.mark.parametrize("place", PLANTED)
+def test_nothing_is_written_or_removed_behind_a_link_that_was_planted(place: str, archives: Path, out: Path) -> None:
+    write(out, {"elsewhere/precious": b"kept"})
+    (out / place).parent.mkdir(exist_ok=True)
+    (out / place).symlink_to(out / "elsewhere")
+    assert f"{out / place}: is a link, which this program has not made" in error_of(archives, out)
+    assert images_in(out / "elsewhere") == {"precious": b"kept"}
 
 
 def test_two_processes_do_not_make_the_same_folder(archives: Path, out: Path) -> None:
