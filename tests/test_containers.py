@@ -14,21 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
-from tests.support.engines import (
-    DIGEST,
-    DOCKER,
-    DOCKER_WITH_ASCEND,
-    PODMAN,
-    Command,
-    Machine,
-    programs_without_engines,
-    read_command,
-)
-from tests.support.processes import run_git
+from tests.support.engines import DIGEST, DOCKER, PODMAN, Command, Machine, programs_without_engines, read_command
+from tests.support.processes import make_commit, run_git
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 Machines = Callable[..., Machine]
+Built = Callable[[], list[str]]
 
 
 @pytest.fixture(scope="session")
@@ -136,14 +128,12 @@ MIG = "MIG-b2f4a1c0-1111-5222-8333-944444444444"
         ("doctor DEVICE=gpu", {"CUDA_VISIBLE_DEVICES": "1,3"}, "1,3"),
     ],
 )
-def test_a_job_gets_the_gpus_that_its_caller_may_use(
-    target: str, masks: dict[str, str], given: str, machine: Machines
-) -> None:
+def test_a_job_gets_gpus_its_caller_may_use(target: str, masks: dict[str, str], given: str, machine: Machines) -> None:
     (found,) = told(machine(docker=DOCKER), target, **masks)[-1].options["--gpus"]
     assert found == f'"device={given}"'
 
 
-def test_a_job_gets_the_ascends_that_its_caller_may_use(machine: Machines) -> None:
+def test_a_job_gets_ascends_its_caller_may_use(machine: Machines) -> None:
     run = told(machine(docker=DOCKER), "fingerprint DEVICE=ascend RANKS=2", ASCEND_RT_VISIBLE_DEVICES="4,6,7")[-1]
     assert run.options["--device"][:3] == ["/dev/davinci4", "/dev/davinci6", "/dev/davinci_manager"]
 
@@ -157,7 +147,8 @@ def test_ascends_are_handed_over_as_nodes_with_their_driver(machine: Machines) -
 
 
 def test_where_docker_has_the_runtime_of_ascends_it_hands_them_over(machine: Machines) -> None:
-    run = told(machine(docker=DOCKER_WITH_ASCEND), "fingerprint DEVICE=ascend RANKS=2")[-1]
+    docker = DOCKER.replace("{}}", '{}, "ascend":{}}')
+    run = told(machine(docker=docker), "fingerprint DEVICE=ascend RANKS=2")[-1]
     assert run.options["--runtime"] == ["ascend"]
     assert "ASCEND_VISIBLE_DEVICES=0,1" in run.options["--env"]
     assert "--device" not in run.options
@@ -230,50 +221,29 @@ def test_a_command_is_printed_where_no_engine_answers(engines: dict[str, str], n
 
 NO_ENGINE = "no container engine answers (docker: {}; podman: {}): install podman, or "
 ABSENT = "is not installed"
+ON_CPU, ON_GPU = f"{RUN} cpu true", f"{RUN} --devices 1 gpu true"
+COUNTED_ANEW = "CUDA_VISIBLE_DEVICES: found '1', but SLURM_JOB_GPUS is '1,2'; say which GPUs of this machine: DEVICES=1"
+INJECTED = "a[$(touch asked)]"
 
 
 @pytest.mark.parametrize(
     ("engines", "command", "said"),
     [
-        ({}, f"{RUN} cpu true", NO_ENGINE.format(ABSENT, ABSENT)),
-        (DEAD, f"{RUN} cpu true", NO_ENGINE.format(DENIED, ABSENT)),
+        ({}, ON_CPU, NO_ENGINE.format(ABSENT, ABSENT)),
+        (DEAD, ON_CPU, NO_ENGINE.format(DENIED, ABSENT)),
         ({"podman": NO_SERVICE}, f"{BUILD} cpu", NO_ENGINE.format(ABSENT, "does not answer")),
-        (
-            {**DEAD, "podman": PODMAN},
-            f"env ENGINE=docker {RUN} cpu true",
-            f"no container engine answers (docker: {DENIED})",
-        ),
-        ({}, f"env ENGINE=lxc {RUN} cpu true", "ENGINE: found 'lxc'; allowed: docker or podman\n"),
-        ({"podman": NO_IMAGE}, f"{RUN} cpu true", "IMAGE: podman has no 'hlg-repro:cpu': build it by 'make image-cpu'"),
-        ({}, f"env DEVICES=0,1 {RUN} --devices 1 gpu true", "DEVICES: found '0,1'; allowed: 1 with commas"),
-        ({}, f"env DEVICES=one {RUN} --devices 1 gpu true", "DEVICES: found 'one', in which 'one' names no gpu"),
+        ({**DEAD, "podman": PODMAN}, f"env ENGINE=docker {ON_CPU}", f"no container engine answers (docker: {DENIED})"),
+        ({}, f"env ENGINE=lxc {ON_CPU}", "ENGINE: found 'lxc'; allowed: docker or podman\n"),
+        ({"podman": NO_IMAGE}, ON_CPU, "IMAGE: podman has no 'hlg-repro:cpu': build it by 'make image-cpu'"),
+        ({}, f"env DEVICES=0,1 {ON_GPU}", "DEVICES: found '0,1'; allowed: 1 with commas"),
+        ({}, f"env DEVICES=one {ON_GPU}", "DEVICES: found 'one', in which 'one' names no gpu"),
         ({}, f"env DEVICES=1,1 {RUN} --devices 2 gpu true", "DEVICES: found '1,1'; allowed: each device once"),
-        (
-            {},
-            f"env DEVICES={UUID} {RUN} --devices 1 ascend true",
-            f"DEVICES: found '{UUID}', in which '{UUID}' names no",
-        ),
-        (
-            {},
-            f"env CUDA_VISIBLE_DEVICES= {RUN} --devices 1 gpu true",
-            "CUDA_VISIBLE_DEVICES: found '', but 1 are needed",
-        ),
-        (
-            {},
-            f"env CUDA_VISIBLE_DEVICES=-1 {RUN} --devices 1 gpu true",
-            "CUDA_VISIBLE_DEVICES: found '-1', in which '-1'",
-        ),
-        (
-            {},
-            f"env SLURM_JOB_GPUS=1,2 CUDA_VISIBLE_DEVICES=1 {RUN} --devices 1 gpu true",
-            "CUDA_VISIBLE_DEVICES: found '1', but SLURM_JOB_GPUS is '1,2'; say which GPUs of this machine: DEVICES=1",
-        ),
-        (
-            {},
-            f"{RUN} --devices 'a[$(touch asked)]' gpu true",
-            "--devices: found 'a[$(touch asked)]'; allowed: a number",
-        ),
-        ({}, f"{RUN} --nodes 'a[$(touch asked)]' gpu true", "--nodes: found 'a[$(touch asked)]'; allowed: 1 or more"),
+        ({}, f"env DEVICES={UUID} {RUN} --devices 1 ascend true", f"DEVICES: found '{UUID}', in which '{UUID}' names"),
+        ({}, f"env CUDA_VISIBLE_DEVICES= {ON_GPU}", "CUDA_VISIBLE_DEVICES: found '', but 1 are needed"),
+        ({}, f"env CUDA_VISIBLE_DEVICES=-1 {ON_GPU}", "CUDA_VISIBLE_DEVICES: found '-1', in which '-1'"),
+        ({}, f"env SLURM_JOB_GPUS=1,2 CUDA_VISIBLE_DEVICES=1 {ON_GPU}", COUNTED_ANEW),
+        ({}, f"{RUN} --devices '{INJECTED}' gpu true", f"--devices: found '{INJECTED}'; allowed: a number"),
+        ({}, f"{RUN} --nodes '{INJECTED}' gpu true", f"--nodes: found '{INJECTED}'; allowed: 1 or more"),
         ({}, f"{RUN} --read a,b cpu true", "'a,b': an engine takes no path with a comma, a quote or a line break"),
         ({"podman": PODMAN}, f"{RUN} --read nowhere cpu true", "nowhere: does not exist, or can't be read\n"),
         ({"podman": PODMAN}, f"env CA_BUNDLE=/no.pem {BUILD} cpu", "CA_BUNDLE: /no.pem can't be read\n"),
@@ -323,15 +293,14 @@ def test_paths_keep_their_names_and_one_in_a_folder_that_is_mounted_is_not_mount
 
 
 @pytest.fixture
-def built(machine: Machines) -> Callable[[], list[str]]:
+def built(machine: Machines) -> Built:
     """What an image is told of its code, REVISION and SOURCE, in a checkout with a commit."""
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
     here = machine(docker=DOCKER)
     (here.checkout / "hlg").mkdir()
     (here.checkout / "hlg/__init__.py").touch()
-    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "one"]):
-        run_git(here.checkout, *command)
+    make_commit(here.checkout)
 
     def told_of_code() -> list[str]:
         text = here.run(BUILD, "cpu", DRY_RUN="1", PATH=f"{here.variables['PATH']}:{os.environ['PATH']}")[1]
@@ -341,9 +310,7 @@ def built(machine: Machines) -> Callable[[], list[str]]:
     return told_of_code
 
 
-def test_the_image_says_which_commit_it_holds_and_whether_it_was_changed(
-    built: Callable[[], list[str]], tmp_path: Path
-) -> None:
+def test_the_image_says_its_commit_and_whether_it_was_changed(built: Built, tmp_path: Path) -> None:
     commit = run_git(tmp_path / "checkout", "rev-parse", "HEAD").strip()
     assert built()[0] == commit
     (tmp_path / "checkout/hlg/new.py").touch()
@@ -366,9 +333,7 @@ def test_the_image_says_which_commit_it_holds_and_whether_it_was_changed(
         ("/home/somebody/secret/hlg", "unknown"),
     ],
 )
-def test_the_image_says_where_its_code_came_from_and_no_password(
-    origin: str, source: str, built: Callable[[], list[str]], tmp_path: Path
-) -> None:
+def test_the_image_names_its_source_without_a_password(origin: str, source: str, built: Built, tmp_path: Path) -> None:
     run_git(tmp_path / "checkout", "remote", "add", "origin", origin)
     assert built()[1] == source
 

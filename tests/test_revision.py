@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
-from tests.support.processes import run_command, run_git
+from tests.support.processes import make_commit, run_command
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -23,20 +23,13 @@ def unpack(folder: Path) -> Path:
     return folder
 
 
-def commit_all(folder: Path) -> str:
-    """Make a repository of a folder; returns its commit."""
-    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "one"]):
-        run_git(folder, *command)
-    return run_git(folder, "rev-parse", "HEAD").strip()
-
-
 def revision(folder: Path, *options: str, **variables: str) -> str:
     env = {"PATH": os.environ["PATH"], **variables}
     return run_command(folder / "docker/revision.sh", *options, cwd=Path("/"), env=env, inherit=False).stdout
 
 
 def test_a_checkout_is_named_by_its_commit_and_changes(tmp_path: Path) -> None:
-    commit = commit_all(unpack(tmp_path))
+    commit = make_commit(unpack(tmp_path))
     assert revision(tmp_path) == f"{commit}\n"
     (tmp_path / "hlg/new.py").touch()
     assert revision(tmp_path) == f"{commit}\n"
@@ -52,7 +45,7 @@ def test_another_repository_further_up_says_nothing_of_this_code(tracked: bool, 
     if tracked:
         unpack(inner)
     (tmp_path / "secret").write_text("before")
-    commit_all(tmp_path)
+    make_commit(tmp_path)
     unpack(inner)
     (tmp_path / "secret").write_text("password")
     first = revision(inner)
@@ -64,8 +57,8 @@ def test_another_repository_further_up_says_nothing_of_this_code(tracked: bool, 
 
 def test_the_variables_of_a_hook_do_not_name_another_repository(tmp_path: Path) -> None:
     other, here = unpack(tmp_path / "other"), unpack(tmp_path / "here")
-    commit_all(other)
-    commit = commit_all(here)
+    make_commit(other)
+    commit = make_commit(here)
     assert revision(here, GIT_DIR=str(other / ".git"), GIT_WORK_TREE=str(here)) == f"{commit}\n"
 
 
@@ -75,17 +68,13 @@ def test_why_no_commit_is_known(tmp_path: Path) -> None:
         (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
     plain, untracked, others = (unpack(tmp_path / name) for name in ("plain", "untracked", "others"))
     (untracked / ".gitignore").write_text("hlg\n")
-    commit_all(untracked)
-    commit_all(others)
+    make_commit(untracked)
+    make_commit(others)
     for folder, variables, why in (
         (plain, {"GIT_CEILING_DIRECTORIES": str(tmp_path)}, "this folder is no git checkout"),
         (plain, {"PATH": str(tmp_path / "bin")}, "git is not installed"),
         (untracked, {}, "the git repository of this folder has no commit with hlg/"),
-        (
-            others,
-            {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"},
-            "git does not trust this folder, which is another user's: git ",
-        ),
+        (others, {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}, "git does not trust this folder, which is another user's: "),
         (others, {"HLG_COMMIT": "unknown"}, "the image was built from no known commit"),
     ):
         assert re.match(UNKNOWN + re.escape(why), revision(folder, **variables)), why

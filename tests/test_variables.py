@@ -22,22 +22,16 @@ train SEED=2
     SEED: make train does not read it; did you mean SEEDS=... or seed=...?
 tiny EPOCHS=1
     EPOCHS: make tiny does not read it; did you mean max_epoch=... or warmup_epochs=...?
-eval PRETRAIN=x.ckpt
-    PRETRAIN: make eval does not read it; did you mean PRETRAINED=... or pretrained=...?
 report SEEDS=1
     SEEDS: make report does not read it; these do: convergence, tiny, train,
 report seed=1
     seed: make report does not read it
 report runs=/x
     runs: make report does not read it; did you mean RUNS=...?
-train NODES=2
-    NODES: make train does not read it; these do: cluster-files,
 train report SEEDS=1 IMAGES=x
     IMAGES: make train report does not read it
 train OMP_NUM_THREADS=1
     OMP_NUM_THREADS: make train does not read it; a variable of the environment goes before make: OMP_NUM_THREADS=...
-lint DRY_RUN=1
-    DRY_RUN: make lint does not read it
 CONFIG=x
     CONFIG: make help does not read it
 train "a';>pwned;'=1"
@@ -69,9 +63,8 @@ def accepted() -> dict[str, set[str]]:
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 START = "".join((ROOT / f"docker/{name}.sh").read_text() for name in ("start", "programs"))
-TARGETS = re.findall(
-    r"^(\S.*?): ?([a-z -]*)## .*\n((?:\t.*\n)*)", MAKEFILE.replace("$(PYTEST)", "$(START) python"), re.M
-)
+TARGET = r"(?m)^(\S.*?): ?([a-z -]*)## .*\n((?:\t.*\n)*)"
+TARGETS = re.findall(TARGET, MAKEFILE.replace("$(PYTEST)", "$(START) python"))
 RECIPES = {target: (needs.split(), recipe) for names, needs, recipe in TARGETS for target in names.split()}
 CODE = dict(re.findall(r"^(\w+)\(\) \{([^\n]*|.*?^)\}$", START, re.MULTILINE | re.DOTALL))
 ENGINE = (ROOT / "docker/engine.sh").read_text()
@@ -100,14 +93,10 @@ def code_of(target: str) -> Iterator[str]:
         yield "DEVICE DRY_RUN"
 
 
-@pytest.mark.parametrize("target", RECIPES)
+@pytest.mark.parametrize("target", sorted(RECIPES.keys() | accepted().keys()))
 def test_what_a_target_accepts_something_of_it_reads(target: str) -> None:
     words = set(re.findall(r"\w+", " ".join(code_of(target))))
     assert accepted()[target] - words == set()
-
-
-def test_the_table_of_variables_has_every_target() -> None:
-    assert accepted().keys() == {*re.findall(r"^([a-z][a-z0-9-]*):.* ## ", MAKEFILE, re.MULTILINE)}
 
 
 # --- values

@@ -22,6 +22,8 @@ from tests.hlg.checkpoint.test_store import CLASSES, STATE
 from tests.support.narrow import STAGES
 from tests.support.onnx_files import assert_same_logits
 
+Export = Callable[..., int]
+
 
 @pytest.fixture(scope="module")
 def network() -> HLG:
@@ -32,15 +34,12 @@ def network() -> HLG:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory, network: HLG) -> Path:
-    return store.save_checkpoint(
-        tmp_path_factory.mktemp("weights") / "hlg.ckpt", network.get_parameters(), STATE, CLASSES
-    )
+    path = tmp_path_factory.mktemp("weights") / "hlg.ckpt"
+    return store.save_checkpoint(path, network.get_parameters(), STATE, CLASSES)
 
 
 @pytest.fixture
-def exported(
-    weights: Path, network: HLG, tmp_path: Path, graph_mode: None, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., int]:
+def exported(weights: Path, network: HLG, tmp_path: Path, graph_mode: None, monkeypatch: pytest.MonkeyPatch) -> Export:
     """The program, in this process and with a network that all tests share, so that it is compiled once."""
     monkeypatch.setattr(export.device, "start", lambda config: None)  # this process has started
     monkeypatch.setattr(export, "build_network", lambda *_: network)
@@ -52,7 +51,7 @@ def exported(
 
 
 def test_mindir_is_loaded_again_and_compared_on_images_of_the_data(
-    exported: Callable[..., int], tiny_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    exported: Export, tiny_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert exported(f"--eval_path={tiny_data}/val") == 0
     assert {path.name for path in tmp_path.iterdir()} == {"hlg.mindir", "hlg.mindir.json"}
@@ -64,8 +63,8 @@ def test_mindir_is_loaded_again_and_compared_on_images_of_the_data(
     assert "relative error" in capfd.readouterr().out
 
 
-def test_onnx_gives_the_logits_of_the_network_for_any_number_of_images(
-    exported: Callable[..., int], tmp_path: Path, network: HLG
+def test_onnx_gives_the_networks_logits_for_any_number_of_images(
+    exported: Export, tmp_path: Path, network: HLG
 ) -> None:
     assert exported("--file_format=ONNX") == 0
     facts = json.loads((tmp_path / "hlg.onnx.json").read_text())
@@ -98,7 +97,7 @@ def test_a_graph_that_depends_on_its_batch_otherwise_than_by_its_size_is_refused
         onnx_graph.free_batch(graph((2, 2)), graph((3, 3)))
 
 
-def test_safetensors_are_read_back_bit_for_bit(exported: Callable[..., int], weights: Path, tmp_path: Path) -> None:
+def test_safetensors_are_read_back_bit_for_bit(exported: Export, weights: Path, tmp_path: Path) -> None:
     assert exported("--file_format=SAFETENSORS") == 0
     assert json.loads((tmp_path / "hlg.safetensors.json").read_text())["compared"]["relative_error"] == 0
     other = HLG(7, 112, STAGES)
@@ -109,7 +108,7 @@ def test_safetensors_are_read_back_bit_for_bit(exported: Callable[..., int], wei
 
 
 def test_logits_that_are_not_the_networks_are_an_error_and_nothing_is_left(
-    exported: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    exported: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "hlg.mindir").write_bytes(b"an earlier one")
     ones = np.ones((16, 7), np.float32)

@@ -181,9 +181,7 @@ def lists(tmp_path: Path) -> Callable[..., Config]:
     return write
 
 
-def test_the_outputs_are_named_by_the_checkpoint_or_where_it_says_nothing_by_a_list(
-    lists: Callable[..., Config],
-) -> None:
+def test_outputs_are_named_by_the_checkpoint_or_where_it_says_nothing_by_a_list(lists: Callable[..., Config]) -> None:
     for outputs in (TOLD, IMAGENETS):
         assert name_outputs(lists(NAMES), outputs) == (tuple(NAMES), NAMES, "")
     assert name_outputs(lists(NAMES, by_label=True), TOLD) == (tuple(NAMES), NAMES, "")

@@ -27,9 +27,7 @@ with signals.StopRequest() as stop:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("hold", [True, False])
-def test_a_signal_ends_the_process_at_once_or_is_held_and_the_second_one_does(
-    number: signal.Signals, hold: bool
-) -> None:
+def test_a_signal_ends_the_process_at_once_or_is_held_and_the_second_does(number: signal.Signals, hold: bool) -> None:
     command = [sys.executable, "-c", LOOP, *["hold"] * hold]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as loop:

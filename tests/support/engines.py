@@ -17,7 +17,6 @@ case "$*" in
   *) printf '%s\\n' "$@" >"$HOME/asked" ;;
 esac
 """
-DOCKER_WITH_ASCEND = DOCKER.replace("{}}", '{}, "ascend":{}}')
 PODMAN = f"""#!/bin/sh
 case "$1" in
   info) echo 5.4.0 ;;

@@ -61,6 +61,13 @@ def run_git(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+def make_commit(folder: Path) -> str:
+    """Make a repository of a folder, with one commit of all that is in it; returns that."""
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "one"]):
+        run_git(folder, *command)
+    return run_git(folder, "rev-parse", "HEAD").strip()
+
+
 def wait_for(condition: Callable[[], object], what: str, timeout: float = 60) -> None:
     """Wait until a condition holds; fail after so many seconds and name what was waited for."""
     deadline = time.monotonic() + timeout

@@ -69,9 +69,7 @@ def test_a_run_that_is_preempted_before_its_first_step_ends_at_once(new_job: New
     "nothing",
 )
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 75)])
-def test_a_run_that_a_user_stops_saves_and_says_by_what(
-    number: signal.Signals, code: int, new_job: NewJob, recovers: Recovers
-) -> None:
+def test_a_user_stops_a_run_which_saves(number: signal.Signals, code: int, new_job: NewJob, recovers: Recovers) -> None:
     job = new_job().start().until(11)
     job.process.send_signal(number)
     assert f"stopped by {number.name} after" in job.ends_with(code)

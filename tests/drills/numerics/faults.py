@@ -242,11 +242,9 @@ def first_rate(self: AdamW, gradients: Outputs, lr: Tensor, skip: Tensor) -> Any
 
 
 @replaces(collective.Average, "__init__", "ranks: mean over all ranks")
-def sum_for_mean(
-    self: collective.Average, shapes: Any, ranks: int, original: Function = collective.Average.__init__
-) -> None:
+def sum_for_mean(self: collective.Average, *given: Any, original: Function = collective.Average.__init__) -> None:
     """The mean over the ranks is a sum."""
-    original(self, shapes, ranks)
+    original(self, *given)
     self.ranks = 1
 
 

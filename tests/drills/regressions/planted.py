@@ -47,9 +47,7 @@ def flipped(image: Any, rng: Any, *settings: Any) -> Any:
     return augment.train_image(image, coin, *settings)  # type: ignore[arg-type]
 
 
-def relabeled(
-    self: Any, batch: loader.Batch, slot: int, original: Callable[..., None] = loader.EvalLoader._fill
-) -> None:
+def shifted(self: Any, batch: loader.Batch, slot: int, original: Callable[..., None] = loader.EvalLoader._fill) -> None:
     """The evaluation takes each class for the next one: the accuracy falls, and no loss tells."""
     original(self, batch, slot)
     batch.labels[slot] = (batch.labels[slot] + 1) % SMALL["class_num"]
@@ -59,7 +57,7 @@ FAULTS: dict[str, AbstractContextManager[object]] = {
     "none": nullcontext(),
     "slow_step": patch.object(Job, "inputs", slow),
     "every_image_flipped": patch.object(loader, "train_image", flipped),
-    "other_labels": patch.object(loader.EvalLoader, "_fill", relabeled),
+    "other_labels": patch.object(loader.EvalLoader, "_fill", shifted),
 }
 
 

@@ -29,9 +29,7 @@ def _write(folder: Path, name: str, content: object) -> Path:
         ("manifest.json", {"kind": "carved", "classes": {"cat": "cat"}, "splits": {}}, ClassList(("cat",), ("cat",))),
     ],
 )
-def test_each_known_form_is_read_in_the_order_of_its_labels(
-    tmp_path: Path, file: str, content: object, expected: ClassList
-) -> None:
+def test_each_form_is_read_in_order_of_labels(tmp_path: Path, file: str, content: object, expected: ClassList) -> None:
     assert read_class_list(_write(tmp_path, file, content)) == expected
 
 
@@ -62,9 +60,7 @@ def test_anything_else_is_refused_by_name(tmp_path: Path, file: str, content: ob
         read_class_list(_write(tmp_path, file, content))
 
 
-def test_a_list_that_was_named_must_be_that_of_the_classes_and_one_beside_the_data_may_lack_some(
-    tmp_path: Path,
-) -> None:
+def test_a_named_list_must_be_that_of_the_classes_and_one_beside_the_data_may_lack_some(tmp_path: Path) -> None:
     lines = _write(tmp_path, "classes.txt", f"{WNIDS[0]} tench\n")
     labels = _write(tmp_path, "id2label.json", {"0": "tench"})
     (tmp_path / "val").mkdir()

@@ -65,9 +65,7 @@ def test_a_link_to_nothing_stands_for_what_is_missing_and_is_never_ignored(tmp_p
         (["val"], "has one class folder, val, so all images have label 0"),
     ],
 )
-def test_folders_that_are_hardly_the_labels_that_a_reader_expects_are_named(
-    folders: list[str], said: str, tmp_path: Path
-) -> None:
+def test_folders_that_are_hardly_the_expected_labels_are_named(folders: list[str], said: str, tmp_path: Path) -> None:
     make_files(tmp_path, *(f"{name}/1.JPEG" for name in folders))
     (warning,) = scan(tmp_path, class_num=10).warnings
     assert said in warning

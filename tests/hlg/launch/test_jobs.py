@@ -81,13 +81,9 @@ def job(tmp_path: Path) -> Iterator[Job]:
 
 
 def test_all_ranks_end_well_and_the_first_writes_to_the_console_and_the_others_to_files(job: Job) -> None:
-    assert job.start("--key=value", options=("--ranks", "3")).end() == (
-        0,
-        "rank_0 --key=value --run_distribute=1\n",
-        "",
-    )
+    assert job.start("--key=it", options=("--ranks", "3")).end() == (0, "rank_0 --key=it --run_distribute=1\n", "")
     for log in (job.folder / "logs").glob("*/*.log"):
-        assert log.read_text() == f"{log.stem} --key=value --run_distribute=1\n"
+        assert log.read_text() == f"{log.stem} --key=it --run_distribute=1\n"
     assert {path.stem for path in job.folder.glob("logs/*/*.log")} == {"rank_1", "rank_2", "scheduler"}
 
 
@@ -147,9 +143,7 @@ def test_who_fails_or_hangs_is_named_and_ends_the_others_and_who_is_asked_to_sto
 @pytest.mark.parametrize(
     ("counts", "by"), [((3, 3), ""), ((3, 4), ", probably by the kernel, which ran out of memory")]
 )
-def test_a_rank_that_is_killed_is_named_and_ends_the_others_and_what_it_started(
-    counts: tuple[int, int], by: str, job: Job
-) -> None:
+def test_a_killed_rank_is_named_and_ends_others_and_what_it_started(counts: tuple[int, int], by: str, job: Job) -> None:
     job.start("0:wait", "1:parent", patience=f"jobs.out_of_memory_kills = iter({counts}).__next__")
     _, victim, grandchild, _ = job.pids("rank_0", "rank_1", "grandchild", "scheduler")
     os.kill(victim, signal.SIGKILL)

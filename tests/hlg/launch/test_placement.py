@@ -8,6 +8,7 @@ from hlg.launch import placement
 from hlg.launch.__main__ import main, read_launch_options
 from hlg.launch.placement import RankPlan, plan_ranks
 from tests.hlg.launch.test_rank_table import table, write
+from tests.support.programs import Call
 
 
 def _plan(*options: str) -> RankPlan:
@@ -93,19 +94,16 @@ def test_a_rank_table_of_one_device_is_a_plain_process_on_that_device(tmp_path: 
         ("--master 192.0.2.1 --rank_table TABLE", "--master: found 192.0.2.1, but ranks of a rank table need no"),
     ],
 )
-def test_impossible_options_are_one_line_and_exit_code_2(
-    options: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_impossible_options_are_one_line_and_exit_code_2(options: str, said: str, tmp_path: Path, call: Call) -> None:
     path = str(write(tmp_path, table("127.0.0.1")))
     logs = tmp_path / "logs"
-    assert main([*options.replace("TABLE", path).split(), "--logs", str(logs), "hlg.train"]) == 2
-    err = capsys.readouterr().err
+    err = call(main, *options.replace("TABLE", path).split(), "--logs", logs, "hlg.train", code=2).err
     assert err.startswith(f"error: {said.replace('TABLE', path)}")
     assert len(err.splitlines()) == 1
     assert not logs.exists()
 
 
-def test_logs_that_can_not_be_written_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_logs_that_can_not_be_written_are_an_error(tmp_path: Path, call: Call) -> None:
     (tmp_path / "file").touch()
-    assert main(["--logs", str(tmp_path / "file"), "hlg.train"]) == 2
-    assert capsys.readouterr().err.startswith(f"error: --logs: can't make {tmp_path / 'file'}/")
+    err = call(main, "--logs", tmp_path / "file", "hlg.train", code=2).err
+    assert err.startswith(f"error: --logs: can't make {tmp_path / 'file'}/")

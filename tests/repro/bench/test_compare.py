@@ -57,9 +57,7 @@ def test_a_commit_without_the_measurement_is_named_and_nothing_is_left(repositor
     assert not list((repository / "build/compare").iterdir())
 
 
-def test_commits_of_a_repository_further_up_are_not_measured(
-    repository: Path, monkeypatch: pytest.MonkeyPatch, call: Call
-) -> None:
+def test_a_repository_further_up_is_left_alone(repository: Path, monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
     run_git(repository, "mv", "hlg", "vendor")
     run_git(repository, "commit", "--quiet", "--all", "--message", "another project")
     monkeypatch.chdir(repository / "vendor")

@@ -61,9 +61,7 @@ def test_podman_needs_a_cdi_specification_of_this_driver_for_gpus(fake: FakeMach
     assert fake.diagnose(*options).levels["GPU runtime"] == "ok"
 
 
-def test_a_container_is_checked_from_outside_and_from_inside(
-    fake: FakeMachine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_container_is_checked_from_outside_and_inside(fake: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     options = ("--container", "any", "--devices", "2,3")
     fake.ascends(4).tool("podman", say("5.2.0"))
     outside = fake.diagnose(*options)
@@ -78,9 +76,7 @@ def test_a_container_is_checked_from_outside_and_from_inside(
     assert "engine" not in inside.levels
 
 
-def test_a_missing_environment_needs_a_python_that_can_make_it(
-    fake: FakeMachine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_environment_needs_a_python_to_make_it(fake: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     (fake.venv / STAMP).unlink()
     assert "make setup will install MindSpore 2.10.0" in fake.diagnose().text
     fake.write("old.py", "print('Python 3.13 is not supported. Name one: x')")

@@ -55,9 +55,7 @@ def test_counts_that_do_not_fit_are_an_error_that_names_them(tmp_path: Path, cou
         ("unknown", "not compared with the checkpoint's, which names none: taken in order"),
     ],
 )
-def test_the_report_says_how_the_classes_were_compared_with_those_of_the_checkpoint(
-    tmp_path: Path, how: str, said: str
-) -> None:
+def test_the_report_says_how_classes_were_compared_with_the_checkpoints(tmp_path: Path, how: str, said: str) -> None:
     env = {"classes": ["n01440764", "n01443537"]}
     run = read_run(eval_run(tmp_path, counts={**CLASSES, "classes_compared": how}, env=env))
     assert dict(known_facts(run))["Classes"] == said

@@ -10,12 +10,7 @@ import pytest
 from hlg.data.imagenet.archives import HEADER, list_members, open_members
 from hlg.errors import UserError
 
-NAMES = (
-    "n01440764/0.JPEG",
-    f"{'long/' * 30}n01440764/1.JPEG",
-    "n01440764/\u00e9t\u00e9 \u9c7c.JPEG",
-    f"{'x' * 180}.JPEG",
-)
+NAMES = ("n01440764/0.JPEG", f"{'long/' * 30}n01440764/1.JPEG", "n01440764/été 鱼.JPEG", f"{'x' * 180}.JPEG")
 
 
 def write_tar(path: Path, form: int) -> Path:
@@ -29,9 +24,7 @@ def write_tar(path: Path, form: int) -> Path:
 
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 @pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
-def test_long_and_foreign_names_are_read_with_their_content_in_each_format(
-    form: int, name: str, tmp_path: Path
-) -> None:
+def test_long_and_foreign_names_are_read_with_their_content_in_any_format(form: int, name: str, tmp_path: Path) -> None:
     archive = write_tar(tmp_path / name, form)
     members = list(list_members(archive))
     assert [member.name for member in members] == list(NAMES)

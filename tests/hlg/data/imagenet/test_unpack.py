@@ -25,6 +25,7 @@ from hlg.errors import UserError
 from hlg.files import PARTIAL
 from tests.support.archives import files_in, tar_of
 from tests.support.processes import run_module
+from tests.support.programs import Call
 
 CLASSES = ("n01440764", "n01443537", "n02085620")
 NAMES = ("tench, Tinca tinca", "goldfish, Carassius auratus", "Chihuahua")
@@ -92,9 +93,7 @@ def error_of(archives: Path, out: Path) -> str:
 
 
 @pytest.mark.usefixtures("any_storage")
-def test_the_published_archives_become_class_folders_with_names_once(
-    archives: Path, out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_published_archives_are_unpacked_once(archives: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (archives / labels.WNIDS).unlink()
     (archives / labels.KIT).write_bytes(KIT)
     before = files_in(archives)
@@ -110,9 +109,7 @@ def test_the_published_archives_become_class_folders_with_names_once(
     assert capsys.readouterr().out.count("(already there)") == 2
 
 
-def test_one_split_is_made_without_the_others_archive(
-    archives: Path, out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_split_needs_no_archive_of_the_other(archives: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (archives / TRAIN_TAR).unlink()
     (archives / "LOC_synset_mapping.txt").write_text(MAPPING.splitlines()[0])
     unpack.unpack_imagenet(archives, out, 2)
@@ -158,9 +155,7 @@ HUGGING_VAL = {f"{path.split('/')[1][:-5]}_{path.split('/')[0]}.JPEG": image for
                      ["train", "val"], id="Hugging Face"),
     ],
 )  # fmt: skip
-def test_the_layouts_that_people_have_become_class_folders(
-    files: dict[str, bytes], splits: list[str], tmp_path: Path, out: Path
-) -> None:
+def test_layouts_become_class_folders(files: dict[str, bytes], splits: list[str], tmp_path: Path, out: Path) -> None:
     write(tmp_path, files)
     unpack.unpack_imagenet(tmp_path, out, 2)
     made = {split: images_in(out / split) for split in splits}
@@ -168,9 +163,7 @@ def test_the_layouts_that_people_have_become_class_folders(
     assert files_in(tmp_path).items() >= files.items()
 
 
-def test_the_numbers_of_imagenet_v2_are_labels_in_the_order_of_imagenets_classes(
-    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_numbers_of_imagenet_v2_are_its_labels(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {f"imagenetv2-x-format-val/{label}/{name}": image for label in range(3) for name, image in VAL.items()}
     (tmp_path / "imagenetv2-x.tar.gz").write_bytes(tar_of(files, "w:gz"))
     (tmp_path / "LOC_synset_mapping.txt").write_text(MAPPING)  # of three classes, so not ImageNet's
@@ -180,15 +173,12 @@ def test_the_numbers_of_imagenet_v2_are_labels_in_the_order_of_imagenets_classes
     assert images_in(out / "val") == {f"{wnid}/{name}": VAL[name] for wnid in CLASSES for name in VAL}
 
 
-def test_images_that_lie_unpacked_are_linked_where_asked(
-    archives: Path, out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_images_that_lie_unpacked_are_linked_where_asked(archives: Path, out: Path, call: Call) -> None:
     (archives / VAL_TAR).unlink()
     write(archives, FLAT)
-    assert main(["--archives", str(archives), "--out", str(out), "--link"]) == 0
+    said = call(main, "--archives", archives, "--out", out, "--link").out
     assert images_in(out / "val") == VAL_FOLDERS
     assert {path.readlink() for path in out.rglob("ILSVRC*")} == {archives / name for name in FLAT}
-    said = capsys.readouterr().out
     assert "0.0 GB, linked" in said
     assert f"{TRAIN_TAR}: written out, for only images that lie unpacked can be linked" in said
     assert not [path for path in (out / "train").rglob("*") if path.is_symlink()]
@@ -272,9 +262,8 @@ def test_too_little_room_is_said_at_once(archives: Path, out: Path, monkeypatch:
 # What is missing, or does not fit
 
 
-def test_a_folder_without_archives_is_told_what_is_expected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--archives", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
-    said = capsys.readouterr().err
+def test_a_folder_without_archives_is_told_what_is_expected(tmp_path: Path, call: Call) -> None:
+    said = call(main, "--archives", tmp_path, "--out", tmp_path / "out", code=2).err
     assert all(name in said for name in (TRAIN_TAR, VAL_TAR, "imagenet_train.tar", labels.KIT, labels.WNIDS))
     assert not (tmp_path / "out").exists()
 
@@ -294,11 +283,7 @@ TRUTH = {f"x/data/{labels.TRUTH}": b"1\n"}
         (labels.SOLUTION, BOXES.replace("n01440764 5", "n01443537 5"), "LOC_val_solution.csv:1: found 'ILSVRC2012_val"),
         (labels.TRUTH, "1\n", f"{labels.TRUTH}: there is no data/meta.mat with it"),
         (labels.KIT, KIT[:200], f"{labels.KIT}: damaged after"),
-        (
-            labels.KIT,
-            tar_of({**NO_TABLE, **TRUTH}, "w:gz"),
-            "data/meta.mat is not the kit's table of classes (Mat file",
-        ),
+        (labels.KIT, tar_of({**NO_TABLE, **TRUTH}, "w:gz"), "data/meta.mat is not the kit's table of classes (Mat"),
         (labels.KIT, tar_of(NO_TABLE, "w:gz"), f"{labels.KIT}: there is no data/{labels.TRUTH} with it"),
     ],
 )
@@ -324,22 +309,13 @@ def test_a_wrong_byte_in_the_kits_table_brings_down_its_reader_alone(place: int,
 # Damaged and hostile
 
 
-def with_zeros_in_the_middle() -> bytes:
-    """An archive of four classes, of which the second's header is zeros, as at an archive's end."""
-    files = {f"n0000000{i}.tar": tar_of({f"{i}.JPEG": bytes(600_000)}) for i in range(4)}
-    start = 512 + len(files["n00000000.tar"])
-    content = tar_of(files)
-    return content[:start] + bytes(512) + content[start + 512 :]
-
-
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         (PUBLISHED[: len(PUBLISHED) // 2], ": 'n0"),
         (tar_of({"n01440764.tar": CLASS_TARS[f"{CLASSES[1]}.tar"][:-12000]}), f": n01440764.tar: '{CLASSES[1]}_"),
-        (with_zeros_in_the_middle(), ": damaged after 'n00000000.tar' (it ends 1,"),
     ],
-    ids=["cut off", "cut off in a class", "zeros in the middle"],
+    ids=["cut off", "cut off in a class"],
 )
 def test_a_damaged_archive_is_named_with_the_member(archives: Path, out: Path, content: bytes, said: str) -> None:
     (archives / TRAIN_TAR).write_bytes(content)
@@ -360,7 +336,6 @@ def hostile(name: str = "n01440764/x.JPEG", size: int = 4, **facts: object) -> b
     ("members", "said"),
     [
         (hostile("../x.JPEG"), "leads out"),
-        (hostile("n01440764/../../x.JPEG"), "leads out"),
         (hostile("/etc/x.JPEG"), "leads out"),
         (hostile(type=tarfile.SYMTYPE, linkname="/etc/passwd"), "a link"),
         (hostile(type=tarfile.LNKTYPE, linkname="other"), "a link"),
@@ -375,15 +350,10 @@ def hostile(name: str = "n01440764/x.JPEG", size: int = 4, **facts: object) -> b
         (hostile("n01440764/" + "x" * 300), "none for a file"),
         (hostile(".train/x.JPEG"), "would be hidden"),
         (hostile("n01440764/x.sh"), "neither an image nor the archive of a class"),
-        (hostile("././@LongLink", 1 << 30, type=tarfile.GNUTYPE_LONGNAME), "(a header of 1,073,741,824 bytes)"),
         (hostile() + hostile("./n01440764/x.JPEG"), "'./n01440764/x.JPEG': refused, the name is there twice"),
         (hostile("a/n01440764/x.JPEG") + hostile(), "'n01440764/x.JPEG': refused, it would be written twice"),
         (hostile("n01440764.tar") + hostile(), "'n01440764.tar': refused, an archive of a class beside images"),
         (tar_of({"many.tar": b"1"}), "'many.tar': refused, it is an archive, but not that of a class"),
-        (
-            tar_of({"n01440764.tar": hostile("x.JPEG", type=tarfile.SYMTYPE, linkname="/etc/passwd")}),
-            "n01440764.tar: 'x.JPEG': refused, it is a link",
-        ),
         (tar_of({"n01440764.tar": tar_of({"x.sh": b"1"})}), "n01440764.tar: 'x.sh': refused, it is neither an image"),
         (tar_of({"n01440764.tar": tar_of({"a/x.JPEG": b"1"})}), "'a/x.JPEG': refused, it is no image of a class"),
     ],

@@ -14,6 +14,7 @@ from hlg.data.imagenet.verify.inspection import ORIENTATION, inspect_image, insp
 from hlg.data.imagenet.verify.page import inspection_page
 from hlg.data.index import REPORT, scan, split_facts
 from tests.support.photos import encoded, photo
+from tests.support.programs import Call
 
 CLASSES = ("n01440764", "n01443537")
 
@@ -28,10 +29,9 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_every_run_on_a_sound_subset_names_its_report(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_run_on_a_sound_subset_names_its_report(data: Path, call: Call) -> None:
     assert "report" not in split_facts(scan(data / "val", 10))
-    assert main(["--imagenet", str(data)]) == 0
-    said = capsys.readouterr().out
+    said = call(main, "--imagenet", data).out
     assert "No fault." in said
     assert "- 6 images of 2 classes, 3 to 3 a class" in said
     kept = json.loads((data / REPORT).read_text())
@@ -105,27 +105,24 @@ def test_a_name_that_is_no_text_can_be_shown(data: Path) -> None:
 
 
 def test_a_report_goes_elsewhere_where_the_data_cannot_be_written(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
 ) -> None:
     writable = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != data and writable(path, mode))
-    assert main(["--imagenet", str(data)]) == 2
-    assert "can't be written, so say where the report is to go: --report=folder" in capsys.readouterr().err
-    assert main(["--imagenet", str(data), "--report", str(tmp_path)]) == 0
+    said = call(main, "--imagenet", data, code=2).err
+    assert "can't be written, so say where the report is to go: --report=folder" in said
+    call(main, "--imagenet", data, "--report", tmp_path)
     assert (tmp_path / REPORT).exists()
     assert not (data / REPORT).exists()
 
 
 @pytest.mark.parametrize("folder", ["val", "train/n01440764"])
-def test_a_folder_that_is_linked_to_nothing_is_missing_and_named(
-    data: Path, folder: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_that_is_linked_to_nothing_is_missing_and_named(data: Path, folder: str, call: Call) -> None:
     (data / folder).rename(data / "aside")
     (data / folder).symlink_to(data / "gone")
-    assert main(["--imagenet", str(data)]) == 2
-    assert f"error: {data / folder}: " in capsys.readouterr().err
+    assert f"error: {data / folder}: " in call(main, "--imagenet", data, code=2).err
 
 
-def test_a_folder_without_splits_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--imagenet", str(tmp_path)]) == 2
-    assert f"error: {tmp_path}: holds neither train/ nor val/" in capsys.readouterr().err
+def test_a_folder_without_splits_is_named(tmp_path: Path, call: Call) -> None:
+    said = call(main, "--imagenet", tmp_path, code=2).err
+    assert f"error: {tmp_path}: holds neither train/ nor val/" in said

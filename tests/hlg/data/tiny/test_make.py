@@ -15,6 +15,7 @@ from hlg.data.tiny.manifest import Manifest, verify_tiny
 from hlg.errors import UserError
 from tests.support.disks import full_disk
 from tests.support.processes import run_module
+from tests.support.programs import Call
 
 SMALL, ONE = TinyRequest(classes=2, train=2, val=1), TinyRequest(classes=1, train=1, val=1)
 
@@ -200,17 +201,14 @@ def test_nothing_is_written_into_or_around_the_source(imagenet: Path, tmp_path: 
 # The program
 
 
-def test_the_program_says_what_it_made_and_what_verify_finds(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ["--out", str(small), "--classes", "1", "--train", "2", "--val", "1", "--workers", "1", "--imagenet", ""]
-    assert program.main(argv) == 0
+def test_the_program_says_what_it_made_and_what_verify_finds(small: Path, call: Call) -> None:
+    argv = ("--out", small, "--classes", 1, "--train", 2, "--val", 1, "--workers", 1, "--imagenet", "")
+    made = call(program.main, *argv).out
     line = f"{small}: 2 train, 1 val images, sha256 {read_manifest(small)['hash']}"
-    assert capsys.readouterr().out == f"{line}\n"
-    assert program.main(argv) == 0
-    assert capsys.readouterr().out == f"{line} (already there)\n"
-    assert program.main(["--verify", "--out", str(small)]) == 0
+    assert (made, call(program.main, *argv).out) == (f"{line}\n", f"{line} (already there)\n")
+    call(program.main, "--verify", "--out", small)
     (small / "extra").touch()
-    assert program.main(["--verify", "--out", str(small)]) == 1
-    assert capsys.readouterr().out.endswith("extra: not in the manifest\n")
+    assert call(program.main, "--verify", "--out", small, code=1).out.endswith("extra: not in the manifest\n")
 
 
 @pytest.mark.parametrize(
@@ -223,13 +221,9 @@ def test_the_program_says_what_it_made_and_what_verify_finds(small: Path, capsys
         (["--verify"], "no manifest.json of this tool in it"),
     ],
 )
-def test_the_program_reports_a_mistake_in_one_line_and_exits_with_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], argv: list[str], message: str
-) -> None:
-    assert program.main(["--out", str(tmp_path / "out"), *argv]) == 2
-    printed = capsys.readouterr()
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, call: Call, argv: list[str], message: str) -> None:
+    printed = call(program.main, "--out", tmp_path / "out", *argv, code=2)
     assert printed.err.startswith("error: ")
-    assert printed.err.count("\n") == 1
     assert message in printed.err
-    assert printed.out == ""
+    assert (printed.err.count("\n"), printed.out) == (1, "")
     assert list(tmp_path.iterdir()) == []

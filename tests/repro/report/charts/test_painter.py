@@ -22,7 +22,7 @@ from tests.support.long_run import long_run
 from tests.support.processes import wait_for
 from tests.support.reports import files_below, run_report
 
-Patch = pytest.MonkeyPatch
+Patch, Captured = pytest.MonkeyPatch, pytest.CaptureFixture[str]
 ORDER = Chart("loss", "Loss", "Loss", ".3f", "", (), np.ones(1), np.ones(1)), ""
 
 
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def aside(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def aside(monkeypatch: Patch) -> Patch:
     """Has charts drawn in two other processes, however short the runs are."""
     monkeypatch.setattr(report, "MUCH", 0)
     monkeypatch.setattr(painter.os, "sched_getaffinity", lambda _: {0, 1})
@@ -53,9 +53,7 @@ def test_charts_drawn_aside_are_the_same_to_the_byte(folder: Path, tmp_path: Pat
     assert len(list(tmp_path.glob("here/r/figures/*.png"))) == 5
 
 
-def test_an_unfinished_run_of_many_steps_is_a_report_without_charts(
-    folder: Path, tmp_path: Path, aside: Patch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unfinished_run_makes_no_charts(folder: Path, tmp_path: Path, aside: Patch, capfd: Captured) -> None:
     shutil.copytree(folder, tmp_path / "runs" / folder.name, ignore=shutil.ignore_patterns(SEAL))
     assert run_report(tmp_path / "runs", tmp_path / "out" / "r.md") == 0
     made = files_below(tmp_path / "out")
@@ -66,9 +64,7 @@ def test_an_unfinished_run_of_many_steps_is_a_report_without_charts(
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_helpers_whose_report_was_killed_end_and_say_nothing(
-    ordered: bool, aside: Patch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_helpers_of_a_killed_report_end_and_say_nothing(ordered: bool, aside: Patch, capfd: Captured) -> None:
     output, held_by_all = os.pipe()
     with Painter(aside=True) as drawing:
         os.close(held_by_all)
@@ -101,9 +97,7 @@ def ctrl_c(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def test_ctrl_c_is_one_line_and_leaves_nothing_behind(
-    folder: Path, tmp_path: Path, aside: Patch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_ctrl_c_is_one_line_and_leaves_nothing(folder: Path, tmp_path: Path, aside: Patch, capfd: Captured) -> None:
     aside.setattr(report, "build_charts", ctrl_c)
     assert run_report(folder.parent, tmp_path / "out" / "r.md") == 130
     said = capfd.readouterr().err
@@ -120,7 +114,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_behind(
     ],
 )
 def test_a_helper_that_dies_is_an_error_in_one_line(
-    what: str, death: Callable[..., None], folder: Path, tmp_path: Path, aside: Patch, capfd: pytest.CaptureFixture[str]
+    what: str, death: Callable[..., None], folder: Path, tmp_path: Path, aside: Patch, capfd: Captured
 ) -> None:
     aside.setattr(painter, what, death)
     assert run_report(folder.parent, tmp_path / "out" / "r.md") == 2
