@@ -28,10 +28,10 @@ def earlier() -> float:
     return now() - 3600 * (saved > 0)
 
 
-def counted_save(parameters: object, name: str) -> None:
+def counted_save(parameters: object, name: str, **more: object) -> None:
     """Saves a checkpoint; SIGKILL comes in the middle of the third."""
     global saved
-    save(parameters, name)
+    save(parameters, name, **more)
     saved += 1
     if fault == "killed_in_save" and saved == 3:
         os.truncate(name, os.stat(name).st_size // 2)  # noqa: PTH116
