@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hlg.errors import UserError
 from hlg.runtime import fused_kernels
 from tests.support import ROOT
 from tests.support.processes import run_module
@@ -51,3 +52,14 @@ def test_fused_kernels_give_mindspores_own_numbers_and_kept_ones_the_same_bits_a
     assert [path for path in kept if path.stat().st_mtime_ns != made[path]] == [kept[0]]
     assert kept[0].stat().st_size == whole
     assert not (ROOT / fused_kernels.SCRATCH).exists()
+
+
+def test_a_linker_that_fails_is_one_line_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "g++").write_text("#!/bin/sh\necho out of order >&2\nexit 1\n")
+    (tmp_path / "g++").chmod(0o755)
+    options = ("--graph_kernel=1", "--batch_size=1", "--steps=1")
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = run_module("tests.support.narrow", "hlg.bench", "forward", *options, env=path)
+    assert done.returncode == UserError.exit_code
+    assert "out of order" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: graph_kernel: the fused kernels could not be compiled")
