@@ -23,10 +23,8 @@ def test_every_make_target_that_the_readme_names_exists() -> None:
 
 
 def test_every_variable_that_is_advised_is_read_by_its_target() -> None:
-    files = [*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("configs/*.yml"), *ROOT.glob("docker/*ocker*")]
-    texts = [
-        path.read_text(encoding="utf-8") for path in [*files, *ROOT.glob("repro/**/*.py"), *ROOT.glob("hlg/**/*.py")]
-    ]
+    kinds = ("*.md", "*/README.md", "configs/*.yml", "docker/*ocker*", "repro/**/*.py", "hlg/**/*.py")
+    texts = [path.read_text(encoding="utf-8") for kind in kinds for path in ROOT.glob(kind)]
     advised = set(re.findall(r"make ([a-z][a-z0-9-]*) ([A-Za-z_]+=[^`#,;\n]*)", "\n".join(texts)))
     assert len(advised) > 40
     for target, rest in advised:

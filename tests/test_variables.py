@@ -99,9 +99,6 @@ def test_what_a_target_accepts_something_of_it_reads(target: str) -> None:
     assert accepted()[target] - words == set()
 
 
-# --- values
-
-
 def stand_in(folder: Path) -> Path:
     """A virtual environment whose Python notes its words, each ended by a NUL, and ends with 75."""
     (folder / "bin").mkdir(parents=True)
@@ -111,11 +108,8 @@ def stand_in(folder: Path) -> Path:
 
 
 ODD = 'it\'s "a" $x $(x) ${x} `y` #z \\n; | & <(w) *\n$'
-# make cuts off blanks before a value
-VALUES = st.text(
-    st.one_of(st.sampled_from(" $|`'\"\\;&#*\n\t~%,:=()"), st.characters(codec="utf-8", exclude_characters="\0"))
-)
-VALUES = VALUES.filter(lambda text: text and text == text.lstrip())
+SIGNS = st.sampled_from(" $|`'\"\\;&#*\n\t~%,:=()") | st.characters(codec="utf-8", exclude_characters="\0")
+VALUES = st.text(SIGNS).filter(lambda text: text and text == text.lstrip())  # make cuts off blanks before a value
 
 
 @pytest.mark.parametrize("origin", ["typed", "environment"])

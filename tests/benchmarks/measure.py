@@ -45,14 +45,12 @@ def by_turns(what: str, torch: str, published: Path) -> dict[str, Any]:
         own = Path(folder) / "own.json"
         batch = str(BATCH)
         bench = [sys.executable, "-m", "hlg.bench", what, "--paced", "--batch_size", batch]
+        peer = [sys.executable, str(PEERS / "published_hlg.py")]
         commands = {
             "ours": [*bench, "--json", str(own)],
             "fused": [*bench, "--graph_kernel", "1"],
             "PyTorch": [torch, str(PEERS / "torch_hlg.py"), what, "--batch", batch],
-            "published": [
-                *(sys.executable, str(PEERS / "published_hlg.py"), what),
-                *("--code", str(published), "--batch", batch),
-            ],
+            "published": [*peer, what, "--code", str(published), "--batch", batch],
         }
         times = pace_programs({name: shlex.join(command) for name, command in commands.items()}, TURNS)
         return {"programs": summarize_turns(times), "ours": json.loads(own.read_text()), "PyTorch": _pytorch(torch)}

@@ -22,7 +22,7 @@ from hlg.modelarts import NodeProcess, identify_process, launch_command
 from tests.support import ROOT
 from tests.support.archives import files_in, tar_of
 from tests.support.cloud import STAND_INS
-from tests.support.processes import wait_for
+from tests.support.processes import start_command, wait_for
 from tests.support.small_runs import SMALL
 
 CONFIG = f"--config_path={ROOT / 'configs/hlg_cloud.yml'}"
@@ -48,16 +48,9 @@ class Node:
     def start(self, *options: str, program: str = FAKE, **environment: str) -> subprocess.Popen[str]:
         """Start the boot file by its path."""
         paths = {"PYTHONPATH": str(STAND_INS), "STAND_IN_BUCKETS": str(self.storage)}
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "hlg/modelarts.py"), *self.arguments(*options, program=program)],
-            cwd=self.cwd,
-            env={**os.environ, **paths, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.processes.append(process)
-        return process
+        command = sys.executable, ROOT / "hlg/modelarts.py", *self.arguments(*options, program=program)
+        self.processes.append(start_command(*command, cwd=self.cwd, env={**os.environ, **paths, **environment}))
+        return self.processes[-1]
 
     @property
     def sent(self) -> set[str]:

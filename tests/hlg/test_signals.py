@@ -1,12 +1,11 @@
 """Signals as a request to stop, in a real process whose library takes the handlers over."""
 
 import signal
-import subprocess
 import sys
 
 import pytest
 
-from tests.support import ROOT
+from tests.support.processes import start_command
 
 LOOP = """
 import ctypes, signal, sys, time
@@ -28,11 +27,7 @@ with signals.StopRequest() as stop:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("hold", [True, False])
 def test_a_signal_ends_the_process_at_once_or_is_held_and_the_second_does(number: signal.Signals, hold: bool) -> None:
-    command = [sys.executable, "-c", LOOP, *["hold"] * hold]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as loop:
-        assert loop.stdout
-        assert loop.stderr
+    with start_command(sys.executable, "-c", LOOP, *["hold"] * hold) as loop:
         assert loop.stdout.readline() == "ready\n"
         loop.send_signal(number)
         if hold:

@@ -20,10 +20,8 @@ def test_the_interval_of_a_share_is_wilsons_and_never_a_point(trials: int, share
     from scipy.stats import binomtest
 
     right = round(share * trials)
-    found, expected = (
-        share_interval(100 * right / trials, trials),
-        binomtest(right, trials).proportion_ci(0.95, "wilson"),
-    )
+    found = share_interval(100 * right / trials, trials)
+    expected = binomtest(right, trials).proportion_ci(0.95, "wilson")
     assert (found.low, found.high) == pytest.approx((100 * expected.low, 100 * expected.high), rel=1e-4, abs=1e-9)
     assert found.high - found.low > 0.005
 

@@ -43,6 +43,12 @@ def run_command(
     )
 
 
+def start_command(*command: object, **options: Any) -> subprocess.Popen[str]:
+    """Start a command as `run_command` runs one; further options are those of Popen."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(list(map(str, command)), **{"cwd": ROOT, "text": True, **pipes, **options})
+
+
 def run_module(name: str, *arguments: object, **options: Any) -> Done:
     """``python -m name`` with these arguments; the options are those of `run_command`."""
     return run_command(sys.executable, "-m", name, *arguments, **options)

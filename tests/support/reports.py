@@ -22,8 +22,3 @@ def run_report(runs: Path, out: Path, *options: object) -> int:
 def claims_of(*runs: Run) -> list[Claim]:
     """One claim for each published figure, by these runs."""
     return compare_runs(FIGURES, runs)
-
-
-def files_below(folder: Path) -> dict[str, bytes]:
-    """The content of every file below a folder, by its path there."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -4,17 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-SMALL: dict[str, Any] = {
-    "class_num": 3,
-    "train_image_size": 112,
-    "eval_image_size": 112,
-    "batch_size": 4,
-    "eval_batch_size": 4,
-    "warmup_epochs": 0,
-    "log_interval": 1,
-    "train_num_workers": 2,
-    "eval_num_workers": 2,
-}
+SMALL: dict[str, Any] = {"class_num": 3, "warmup_epochs": 0, "log_interval": 1}
+SMALL |= {"train_image_size": 112, "batch_size": 4, "train_num_workers": 2}
+SMALL |= {"eval_image_size": 112, "eval_batch_size": 4, "eval_num_workers": 2}
 
 
 def small_options(data: Path, runs: Path, **keys: object) -> list[str]:

@@ -86,9 +86,7 @@ def test_half_a_checkpoint_is_never_taken_for_one(new_job: NewJob, recovers: Rec
     job.start().ends_with(-signal.SIGKILL)
     folder = job.run / "checkpoints"
     assert len(list(folder.glob(f"{store.PARTIAL}*"))) == 1
-    good = store.newest_good(folder)
-    assert good is not None
-    assert good.name == "hlg_mobile-0000+00008.ckpt"
+    assert store.newest_good(folder).name == "hlg_mobile-0000+00008.ckpt"
     job.program = "tests.support.narrow.train"
     recovers(job)
     assert not list(folder.glob(f"{store.PARTIAL}*"))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support import ROOT
-from tests.support.processes import run_command
+from tests.support.processes import run_command, start_command
 
 IMAGE = "hlg-repro:cpu"
 RUN = ROOT / "docker/run.sh"
@@ -128,10 +128,7 @@ def test_sigterm_reaches_the_program_and_its_exit_code_comes_back() -> None:
     program = (
         "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(75)); print(1, flush=True); time.sleep(60)"
     )
-    with subprocess.Popen(
-        [RUN, "cpu", "python", "-c", program], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout
+    with start_command(RUN, "cpu", "python", "-c", program, stdin=subprocess.DEVNULL) as process:
         assert process.stdout.readline() == "1\n"
         process.terminate()
         assert process.wait(30) == 75

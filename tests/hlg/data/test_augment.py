@@ -25,9 +25,6 @@ seeds = st.integers(0, 2**32 - 1)
 levels = st.integers(0, 255)
 
 
-# The crop
-
-
 def center_box(width: int, height: int) -> Box:
     """The fallback, by definition: the whole image, its longer side cut down to RATIO."""
     w, h = width, height
@@ -72,9 +69,6 @@ def test_areas_are_uniform_from_crop_min_and_aspect_ratios_uniform_in_their_loga
         assert np.quantile(logs, quantile) == pytest.approx(low + quantile * (high - low), abs=0.02)
 
 
-# Resizing
-
-
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_the_published_operator_differs_in_the_last_column_alone(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It decodes the crop alone, and so lacks the color of the pixels to the right of it."""
@@ -105,9 +99,6 @@ def test_an_evaluation_image_is_that_of_the_cpp_operators(width: int, height: in
     assert np.abs(augment.eval_image(pixels, size[0]).astype(int) - theirs).max() <= ROUNDING
 
 
-# AutoAugment
-
-
 @given(name=st.sampled_from(list(PUBLISHED)), index=st.integers(0, 9), seed=seeds, low=levels, high=levels, size=sides)
 def test_operations_do_what_pillow_does(name: str, index: int, seed: int, low: int, high: int, size: int) -> None:
     shape = (1 + size // 100, 1 + size % 100, 3)
@@ -132,9 +123,8 @@ def test_magnitudes_are_ten_even_steps_over_the_published_range_and_some_have_a_
 def test_the_policy_is_the_published_table() -> None:
     """The digest is of the rows as published: ``0.4 posterize 8 0.6 rotate 9 0.6 solarize 5 ...``."""
     rows = " ".join(str(value) for row in POLICY for step in row for value in step)
-    assert hashlib.sha256(rows.encode()).hexdigest() == (
-        "136984c2546320a0c3683905cc0564e5bf6200f714c10ebd780c2e3f37812123"
-    )
+    digest = hashlib.sha256(rows.encode()).hexdigest()
+    assert digest == "136984c2546320a0c3683905cc0564e5bf6200f714c10ebd780c2e3f37812123"
 
 
 def test_a_row_is_drawn_and_then_whether_and_with_which_sign_each_of_its_two_operations_is_applied() -> None:
@@ -147,9 +137,6 @@ def test_a_row_is_drawn_and_then_whether_and_with_which_sign_each_of_its_two_ope
                 sign = -1 if operation.signed and rng.random() < 0.5 else 1
                 expected = operation.apply(expected, sign * operation.magnitudes[index])
         np.testing.assert_array_equal(auto_augment(SMALL, np.random.default_rng(seed)), expected)
-
-
-# The whole image
 
 
 def test_a_training_image_is_cropped_resized_flipped_and_augmented_in_that_order() -> None:

@@ -13,6 +13,7 @@ import pytest
 from hlg.data import listing
 from hlg.data.index import dataset_hash, scan
 from hlg.data.listing import ClassFolders, list_class_folders
+from tests.hlg.data.test_index import make_files
 
 
 @pytest.fixture(autouse=True)
@@ -26,12 +27,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    for name in ("a/1.JPEG", "a/2.JPEG", "a/notes.txt", "b/3.png", "stray.csv"):
-        file = tmp_path / "data" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(b"12345678")
+    made = make_files(tmp_path / "data", "a/1.JPEG", "a/2.JPEG", "a/notes.txt", "b/3.png", "stray.csv")
     wait_for_the_clock()
-    return tmp_path / "data"
+    return made
 
 
 def wait_for_the_clock() -> None:
@@ -82,9 +80,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
         shutil.copy(data / "a/1.JPEG", data.with_name("new")),
         data.with_name("new").rename(data / "a/1.JPEG"),
     ),
-    "a class folder is touched and its time set back": lambda data: os.utime(
-        data / "a", ns=(0, (data / "a").stat().st_mtime_ns)
-    ),
+    "a class's time is set back": lambda data: os.utime(data / "a", ns=(0, (data / "a").stat().st_mtime_ns)),
     "another folder takes its place": lambda data: (
         shutil.copytree(data, data.with_name("copy"), copy_function=shutil.copy2),
         shutil.rmtree(data),

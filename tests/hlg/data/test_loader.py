@@ -69,9 +69,6 @@ def side_by_side(*shards: list[Batch]) -> list[Batch]:
     return [joined(step) for step in zip(*shards, strict=True)]
 
 
-# What batches hold
-
-
 def test_a_restart_gives_the_remaining_batches(index: ImageIndex) -> None:
     whole = list(train(index))
     for start in (1, 3, 5):
@@ -127,9 +124,6 @@ def test_evaluation_shards_have_equally_many_batches_and_together_see_all(index:
     assert_same(side_by_side(*shards), list(evaluate(index, batch_size=12)))
 
 
-# Unreadable files
-
-
 def truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
@@ -174,9 +168,6 @@ def test_a_data_set_without_any_readable_image_is_an_error(own_index: ImageIndex
         (own_index.root / file).unlink()
     with pytest.raises(UserError, match="none of its 15 images can be read"):
         list(train(own_index, on_unreadable="skip"))
-
-
-# Threads
 
 
 def test_no_more_than_a_few_batches_are_under_way(index: ImageIndex, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,7 @@ import pytest
 from hlg.errors import UserError
 from hlg.launch import placement
 from hlg.launch.jobs import read_seeds
-from tests.support import ROOT
-from tests.support.processes import is_alive, wait_for
+from tests.support.processes import is_alive, start_command, wait_for
 
 WAIT_S = 30  # for what takes a moment, on a machine that is busy
 TWO = ("--ranks", "2")
@@ -32,14 +31,9 @@ class Job:
         """Start it; ``patience`` sets what is in ``jobs``, ``supervise`` and ``signals``."""
         code = f"from hlg import signals\nfrom hlg.launch import __main__, jobs, supervise\n{patience}\n"
         command = [sys.executable, "-c", f"{code}raise SystemExit(__main__.main())", *options]
-        logs = str(self.folder / "logs")
-        self.launcher = subprocess.Popen(
-            [*command, "--logs", logs, "tests.hlg.launch.rank_program", *words],
-            cwd=ROOT,
+        self.launcher = start_command(
+            *(*command, "--logs", self.folder / "logs", "tests.hlg.launch.rank_program", *words),
             env={**os.environ, "OUT": str(self.folder)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
             preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # even where the tests run under nohup
         )
         return self
@@ -51,7 +45,6 @@ class Job:
         return [int(path.read_text()) for path in paths]
 
     def send(self, number: int) -> None:
-        assert self.launcher
         self.launcher.send_signal(number)
 
     def signals(self, name: str) -> list[str]:
@@ -61,7 +54,6 @@ class Job:
 
     def end(self) -> tuple[int, str, str]:
         """(exit code, standard output, standard error) of the launcher; nothing else may be left then."""
-        assert self.launcher
         out, err = self.launcher.communicate(timeout=WAIT_S)
         if self.launcher.returncode >= 0:
             assert self.nothing_is_left()

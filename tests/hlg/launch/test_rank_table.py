@@ -80,10 +80,7 @@ def test_super_pods_are_read_and_devices_need_addresses_only_to_leave_their_pod(
         ([], "super_pod_list: found an empty list"),
         ([ELSEWHERE], "server_list: server_id: found '240.0.0.3', which super_pod_list does not have"),
         ([(*ELSEWHERE, "240.0.0.3", "x")], "super_pod_list: server_id: found 'x', which server_list does not have"),
-        (
-            [ELSEWHERE, ("240.0.0.3", "240.0.0.1")],
-            "which super_pod_list[0].server_list[0] has too; a machine is in one",
-        ),
+        ([ELSEWHERE, ("240.0.0.3", "240.0.0.1")], "which super_pod_list[0].server_list[0] has too; a machine is in"),
         ([("240.0.0.1", "240.0.0.3"), ("240.0.0.2",)], "server_list: found machines of super pods in turns"),
     ],
 )
@@ -140,9 +137,8 @@ def test_a_mistake_is_named_with_file_and_entry(path: str, value: Any, said: str
     else:
         place[last] = value
     file = write(tmp_path, content)
-    with pytest.raises(UserError) as error:
+    with pytest.raises(UserError, match=f"^{re.escape(str(file))}: .*{re.escape(said)}"):
         read_rank_table(file)
-    assert re.fullmatch(f"{re.escape(str(file))}: .*{re.escape(said)}.*", str(error.value))
 
 
 def test_a_file_that_is_missing_no_json_or_no_text_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which engine started this process, as its environment variables say."""
 
+import re
 from unittest.mock import Mock
 
 import pytest
@@ -9,21 +10,17 @@ from hlg.errors import UserError
 from hlg.runtime.device import start
 from hlg.runtime.engine import Engine, engine
 
+TABLE, MPI = {"RANK_TABLE_FILE": "/hccl.json"}, "OMPI_COMM_WORLD"
+
 
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
         ({}, None),
-        ({"RANK_TABLE_FILE": "/hccl.json"}, None),  # exported for other jobs of the shell
+        (TABLE, None),  # exported for other jobs of the shell
         ({"MS_ROLE": "MS_WORKER", "MS_WORKER_NUM": "8", "DEVICE_ID": "3"}, Engine("msrun", 8, 3)),
-        (
-            {"RANK_TABLE_FILE": "/hccl.json", "RANK_ID": "11", "RANK_SIZE": "16", "DEVICE_ID": "3"},
-            Engine("RANK_TABLE_FILE", 16, 3),
-        ),
-        (
-            {"OMPI_COMM_WORLD_SIZE": "8", "OMPI_COMM_WORLD_RANK": "5", "OMPI_COMM_WORLD_LOCAL_RANK": "1"},
-            Engine("mpirun", 8, 1),
-        ),
+        ({**TABLE, "RANK_ID": "11", "RANK_SIZE": "16", "DEVICE_ID": "3"}, Engine("RANK_TABLE_FILE", 16, 3)),
+        ({f"{MPI}_SIZE": "8", f"{MPI}_RANK": "5", f"{MPI}_LOCAL_RANK": "1"}, Engine("mpirun", 8, 1)),
     ],
 )
 def test_the_engine_is_known_by_its_variables(environment: dict[str, str], expected: Engine | None) -> None:
@@ -47,7 +44,5 @@ def test_a_driver_that_is_too_old_is_one_line_with_its_own_words(monkeypatch: py
     said = f"\n-----\n- Cuda error:\n-----\n{words}\n\n-----\n- C++ Call Stack: (For developers)\n"
     monkeypatch.setattr("hlg.runtime.device.ms.set_device", lambda target, number: None)
     monkeypatch.setattr("hlg.runtime.device.ms.device_context.gpu.device_count", Mock(side_effect=RuntimeError(said)))
-    with pytest.raises(UserError) as refused:
+    with pytest.raises(UserError, match=rf"^.*can't use on this machine \({re.escape(words)}\); set device_target.*\Z"):
         start(Config(device_target="GPU"))
-    assert f"can't use on this machine ({words}); set device_target" in str(refused.value)
-    assert "\n" not in str(refused.value)

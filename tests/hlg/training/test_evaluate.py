@@ -27,15 +27,12 @@ class Fixed(nn.Cell):
         return self.table[(gray + 0.5).astype(ms.int32)]  # rounded
 
 
-def _batches(labels: np.ndarray, batch_size: int) -> list[Batch]:
+def _batches(labels: np.ndarray, size: int) -> list[Batch]:
     """Images of one pixel for :class:`Fixed`; the last batch is padded."""
-    padded = np.pad(labels.astype(np.int32), (0, -len(labels) % batch_size), constant_values=-1)
+    padded = np.pad(labels.astype(np.int32), (0, -len(labels) % size), constant_values=-1)
     rows = np.where(padded < 0, 0, np.arange(len(padded)))
-    images = rows.astype(np.uint8).reshape(-1, batch_size, 1, 1, 1).repeat(3, -1)
-    return [
-        Batch(*batch)
-        for batch in zip(images, padded.reshape(-1, batch_size), rows.reshape(-1, batch_size), strict=True)
-    ]
+    images = rows.astype(np.uint8).reshape(-1, size, 1, 1, 1).repeat(3, -1)
+    return [Batch(*batch) for batch in zip(images, padded.reshape(-1, size), rows.reshape(-1, size), strict=True)]
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 32, 100])

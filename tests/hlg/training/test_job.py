@@ -17,20 +17,12 @@ from hlg.runtime.device import Device
 from hlg.training.job import Job
 from tests.hlg.checkpoint.test_store import STATE
 from tests.support.narrow import narrow
+from tests.support.small_runs import SMALL
 
 IMAGES = 24
 LABELS = np.zeros(IMAGES, np.int32)
 INDEX = ImageIndex(Path("/nowhere"), ("a", "b", "c"), tuple(f"a/{i}" for i in range(IMAGES)), LABELS, ())
-CONFIG = Config(
-    class_num=3,
-    train_image_size=112,
-    eval_image_size=112,
-    batch_size=12,
-    max_epoch=2,
-    warmup_epochs=0,
-    mixup=0.0,
-    on_unreadable="skip",
-)
+CONFIG = Config(**{**SMALL, "batch_size": 12, "max_epoch": 2, "mixup": 0.0, "on_unreadable": "skip"})
 
 
 @pytest.fixture(autouse=True)

@@ -29,11 +29,7 @@ def trained(seed: int, epochs: int, steps: int, batch: int, images: int) -> tupl
     scores = [draw.randint(0, images) / images for _ in range(epochs)]
     rates = [steps * batch / time for time in times]
     lines = tuple(
-        Epoch(
-            i + 1,
-            i,
-            *(round(time, 2), round(time / steps, 4), 2.5, 0.0, round(rate, 2), round(score, 6), round(cost, 2)),
-        )
+        Epoch(i, i, *(round(time, 2), round(time / steps, 4), 2.5, 0, round(rate, 2), round(score, 6), round(cost, 2)))
         for i, (time, rate, score, cost) in enumerate(zip(times, rates, scores, costs, strict=True))
     )
     total = sum(times) + sum(costs) + draw.uniform(0, 9)

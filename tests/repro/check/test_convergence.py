@@ -24,10 +24,7 @@ from tests.support.programs import Call
 
 (KEPT,) = (ROOT / "results/convergence").glob("check_*.json")
 SEEDS = range(1, 13)
-OTHER_PLACE = {
-    "device": {"target": "GPU", "names": ["NVIDIA A100"], "count": 1},
-    "cpu": {"model": "other", "cores": 64},
-}
+OTHER_PLACE = {"device": {"target": "GPU", "names": ["A100"], "count": 1}, "cpu": {"model": "other", "cores": 64}}
 Held = Callable[..., Finding]
 
 

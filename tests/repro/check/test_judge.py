@@ -67,12 +67,7 @@ def reason(judgment: Judgment, name: str) -> str:
         ({"env": OTHER_CPU, "step_ms": 4000.0}, NO_SPEED, "speed", "a step takes 100.0 calibrations"),
         ({"env": {"cpu": {"model": "Intel Xeon", "cores": 4}}}, NO_SPEED, "speed", "a step takes 20.0 calibrations"),
         # Nothing can be compared with another workload, and a run of two environments with nothing.
-        (
-            {"config": {"lr_max": 0.5}},
-            NOTHING,
-            "speed",
-            f"the nearest baseline has lr_max 0.001, this run 0.5; {ADVICE}",
-        ),
+        ({"config": {"lr_max": 1}}, NOTHING, "speed", f"the nearest baseline has lr_max 0.001, this run 1; {ADVICE}"),
         ({"env": {"resumed": [{"commit": "0" * 40}]}}, NOTHING, "losses", "resumed on another footing: commit "),
     ],
 )

@@ -15,8 +15,6 @@ from tests.support.machines import FakeMachine, imagenet, say
 
 NO_DAEMON = r"printf '\n'; echo 'Cannot connect to the Docker daemon at unix:///x. Is it running?' >&2; exit 1"
 
-# ------------------------------------------------------------------------------------------------- engine, environment
-
 
 def test_a_docker_client_without_an_engine_is_not_one_but_podman_is(fake: FakeMachine) -> None:
     fake.tool("docker", NO_DAEMON)
@@ -86,9 +84,6 @@ def test_a_missing_environment_needs_a_python_to_make_it(fake: FakeMachine, monk
     assert "PYTHON=python3.11" in said.text
 
 
-# ------------------------------------------------------------------------------------------------- limits
-
-
 def test_few_cores_little_memory_and_few_threads_are_told(fake: FakeMachine) -> None:
     fake.gpus(8)
     limits = {"cpu.max": "1600000 100000", "memory.max": "20000000000", "memory.current": "6000000000"}
@@ -120,9 +115,6 @@ def test_limits_of_a_process_are_told(fake: FakeMachine, monkeypatch: pytest.Mon
     assert "ulimit -n 1024" in said.text
 
 
-# ------------------------------------------------------------------------------------------------- disks
-
-
 def test_a_full_or_read_only_disk_is_a_failure(fake: FakeMachine, small_disk: Path) -> None:
     said = fake.diagnose("--runs", small_disk / "runs")
     assert said.code == 1
@@ -149,9 +141,6 @@ def test_a_storage_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(storage, "_place", lambda folder: time.sleep(5))
     (finding,) = storage.check_disks([storage.Demand("logs", tmp_path, 1)], 0.05)
     assert "does not answer within 0.05 s" in finding.text
-
-
-# ------------------------------------------------------------------------------------------------- data set
 
 
 def test_a_missing_image_is_a_warning_and_an_empty_or_missing_class_a_failure(fake: FakeMachine) -> None:
@@ -200,9 +189,6 @@ def test_a_folder_too_deep_is_told(fake: FakeMachine, tmp_path: Path) -> None:
     root = imagenet(tmp_path / "imagenet", classes=2)
     assert f"it may be {root}" in fake.diagnose("--imagenet", root / "train").text
     assert "No such file or directory" in fake.diagnose("--imagenet", tmp_path / "nowhere").text
-
-
-# ------------------------------------------------------------------------------------------------- clock, tools
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.plan.prediction import (
-    EXPOSED,
-    TrainingFacts,
-    cards_fed,
-    cores_needed,
-    network_limit,
-    predict_training,
-    slowest_link,
-)
+from repro.plan import prediction
+from repro.plan.prediction import EXPOSED, TrainingFacts, cores_needed, predict_training
 
 # 100 images a card in 0.5 s; a machine has 40 cores of 10 images a second for its 4 cards.
 FACTS = TrainingFacts(
@@ -70,7 +63,7 @@ def test_a_step_takes_as_long_as_its_images_where_these_take_longer() -> None:
     assert found.wait_s == pytest.approx(0.35)
     assert found.factor == pytest.approx(1 / 0.65)
     assert cores_needed(FACTS, 4) == pytest.approx(10 / 0.65)
-    assert cards_fed(FACTS, 4) == pytest.approx(40 / (10 / 0.65))
+    assert prediction.cards_fed(FACTS, 4) == pytest.approx(40 / (10 / 0.65))
     assert predict_training(replace(FACTS, eval_core_rate=0.5), 8).eval_s == 1000 / (2 * 40 * 0.5)
 
 
@@ -127,7 +120,7 @@ def test_with_the_cores_that_it_needs_a_card_does_not_wait(found: TrainingFacts,
 
 @given(facts, st.booleans())
 def test_the_network_limit_is_the_first_doubling_beyond_a_tenth(found: TrainingFacts, keep_global: bool) -> None:
-    limit = network_limit(found, keep_global)
+    limit = prediction.network_limit(found, keep_global)
     assert limit is None or limit.network_share > EXPOSED
     if limit is None or limit.cards > 2:
         before = limit.cards // 2 if limit else 2
@@ -137,7 +130,7 @@ def test_the_network_limit_is_the_first_doubling_beyond_a_tenth(found: TrainingF
 @given(facts, st.integers(2, 512))
 def test_the_slowest_link_that_is_enough_makes_a_tenth_of_the_step(found: TrainingFacts, cards: int) -> None:
     found = replace(found, rate=1e9)
-    link = slowest_link(found, cards)
+    link = prediction.slowest_link(found, cards)
     if math.isinf(link):
         assert predict_training(replace(found, link=1e30), cards).network_share >= EXPOSED * 0.999
     else:

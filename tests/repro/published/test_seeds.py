@@ -58,10 +58,8 @@ def spread(group: SeedGroup, title: str) -> Spread:
 def test_three_seeds_have_a_mean_and_the_deviation_of_a_sample(run: Run) -> None:
     # By hand: best 80, 82, 84: mean 82, deviation sqrt((4 + 0 + 4) / 2) = 2. Last 79, 79, 82: mean 80, sqrt(3).
     # Step time 100, 110, 150 ms: mean 120, sqrt((400 + 100 + 900) / 2) = sqrt(700). Images/s 10, 20, 40: sqrt(700/3).
-    measured = [(1, 0.80, 0.79, 0.100, 10.0), (2, 0.82, 0.79, 0.110, 20.0), (3, 0.84, 0.82, 0.150, 40.0)]
-    runs = [
-        scored(made(run, seed=seed), best, last, step_time_s=time, fps=fps) for seed, best, last, time, fps in measured
-    ]
+    rows = [(1, 0.80, 0.79, 0.100, 10.0), (2, 0.82, 0.79, 0.110, 20.0), (3, 0.84, 0.82, 0.150, 40.0)]
+    runs = [scored(made(run, seed=seed), best, last, step_time_s=time, fps=fps) for seed, best, last, time, fps in rows]
     group = only(runs)
     assert (group.seeds, group.repetitions, group.notes) == ((1, 2, 3), 0, ())
     expected = [

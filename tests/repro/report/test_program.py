@@ -8,9 +8,10 @@ import pytest
 
 from repro.report import __main__ as program
 from repro.report.charts.build import PageCharts
+from tests.support.archives import files_in
 from tests.support.folders import tiny_eval_run, tiny_train_run
 from tests.support.programs import Call, Said
-from tests.support.reports import PUBLISHED, files_below
+from tests.support.reports import PUBLISHED
 
 Report = Callable[..., Said]
 MARKERS = "# Title\n\n<!-- table: results -->\n<!-- end -->\n\nMore.\n"
@@ -79,13 +80,13 @@ def test_check_notices_drift_and_writes_nothing(runs: Path, readme: Path, tmp_pa
     tiny_train_run(runs)
     report("--update", readme)
     check = ("--out", tmp_path / "elsewhere/report.md", "--check", readme)
-    before = files_below(tmp_path)
+    before = files_in(tmp_path)
     report(*check)
-    assert files_below(tmp_path) == before
+    assert files_in(tmp_path) == before
     readme.write_text(readme.read_text().replace("84.375 %", "94.375 %"))
-    before = files_below(tmp_path)
+    before = files_in(tmp_path)
     assert "out of date" in report(*check, code=1).err
-    assert files_below(tmp_path) == before
+    assert files_in(tmp_path) == before
 
 
 @pytest.mark.parametrize("text", ["# Title\n", MARKERS + MARKERS, MARKERS.replace("<!-- end -->", "")])
@@ -121,7 +122,7 @@ def test_a_full_disk_leaves_every_older_page_as_it_was(
 ) -> None:
     report("--update", readme)
     tiny_train_run(runs)
-    before = files_below(readme.parent)
+    before = files_in(readme.parent)
     replace = Path.replace
 
     def full(self: Path, target: Path) -> Path:
@@ -131,6 +132,6 @@ def test_a_full_disk_leaves_every_older_page_as_it_was(
 
     monkeypatch.setattr(Path, "replace", full)
     report("--update", readme, code=2)
-    after = files_below(readme.parent)
+    after = files_in(readme.parent)
     assert after["README.md"] == before["README.md"]
     assert not [name for name in after if ".partial" in name]

@@ -95,9 +95,8 @@ class Network:
             y = x.transpose(1, 2).reshape(B, C, grid, grid)
             z = y
             for i in range(3):
-                z = self.batch_norm(
-                    f"{name}.spatial_smooth.0.{3 * i + 1}", self.conv(f"{name}.spatial_smooth.0.{3 * i}", z)
-                )
+                smooth = f"{name}.spatial_smooth.0"
+                z = self.batch_norm(f"{smooth}.{3 * i + 1}", self.conv(f"{smooth}.{3 * i}", z))
                 z = gelu(z) if i < 2 else z
             y = keep("smoothing", gelu(y + z)).reshape(B, C, N).transpose(1, 2)
             y = keep("regrouping", self.windows(y, grid, index == 1))

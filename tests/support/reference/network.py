@@ -18,17 +18,8 @@ import torch
 from hlg.fingerprint import synthetic
 from hlg.fingerprint.golden import read_golden
 from tests.support import ROOT
-from tests.support.reference import FOLDER, Sketches
-from tests.support.reference.float64 import (
-    AdamW,
-    Network,
-    Weights,
-    ce_smooth,
-    ce_smooth_mixup,
-    gradients_of,
-    rates,
-    weights,
-)
+from tests.support.reference import FOLDER, Sketches, float64
+from tests.support.reference.float64 import AdamW, Network, Weights, gradients_of, weights
 
 # How far the published float32 numbers may be from float64; none was measured beyond half of its bound.
 GOLDEN_BOUNDS = {
@@ -42,7 +33,7 @@ MODES = ("cosine", "poly", "steps", "linear")
 
 def published_schedule(mode: str) -> np.ndarray:
     """The rates of 300 epochs of five steps, 20 of them warm-up."""
-    return rates(mode, 0, 1e-5, 1e-3, 100, 1500)
+    return float64.rates(mode, 0, 1e-5, 1e-3, 100, 1500)
 
 
 def compute_golden(golden: dict[str, np.ndarray]) -> dict[str, np.ndarray | dict[str, float]]:
@@ -57,8 +48,8 @@ def compute_golden(golden: dict[str, np.ndarray]) -> dict[str, np.ndarray | dict
     with torch.no_grad():
         logits = network(x)
     found["logits"] = logits.numpy()
-    found["loss_ce_smooth_mixup"] = ce_smooth_mixup(logits, a, b, lam).numpy()
-    found["loss_ce_smooth"] = ce_smooth(logits, a).numpy()
+    found["loss_ce_smooth_mixup"] = float64.ce_smooth_mixup(logits, a, b, lam).numpy()
+    found["loss_ce_smooth"] = float64.ce_smooth(logits, a).numpy()
     stages = {f"patch_embed{s}": seen[f"forward/{s}/patch embedding"] for s in range(1, 5)}
     stages |= {f"block{s}_{i}": seen[f"forward/{s}.{i}/output"] for s in range(1, 5) for i in (0, 1)}
     del stages["block4_0"]  # its entry is block4_1's: the published code adds in place
@@ -67,7 +58,7 @@ def compute_golden(golden: dict[str, np.ndarray]) -> dict[str, np.ndarray | dict
     network.training = True
     optimizer, losses = AdamW(w), []
     for lr in golden["lr"]:
-        loss = ce_smooth_mixup(network(x), a, b, lam)
+        loss = float64.ce_smooth_mixup(network(x), a, b, lam)
         gradients = gradients_of(loss, w)
         losses.append(loss.item())
         if len(losses) == 1:
@@ -116,14 +107,14 @@ def compute_reference(sketches: Sketches, salt: str) -> None:
         Network(w, keep)(x)
 
     raw = torch.tensor(synthetic.draw_logits(salt), dtype=torch.float64)
-    keep("loss/ce_smooth_mixup", ce_smooth_mixup(raw, a, b, lam))
-    keep("loss/ce_smooth", ce_smooth(raw, a))
+    keep("loss/ce_smooth_mixup", float64.ce_smooth_mixup(raw, a, b, lam))
+    keep("loss/ce_smooth", float64.ce_smooth(raw, a))
 
     network = Network(w)
     network.training = True
     optimizer = AdamW(w)
-    for step, lr in enumerate(rates("cosine", 0, 1e-5, 1e-3, 4, 8)[: synthetic.STEPS], 1):
-        loss = ce_smooth_mixup(network(x), a, b, lam)
+    for step, lr in enumerate(float64.rates("cosine", 0, 1e-5, 1e-3, 4, 8)[: synthetic.STEPS], 1):
+        loss = float64.ce_smooth_mixup(network(x), a, b, lam)
         gradients = gradients_of(loss, w)
         keep(f"training/loss {step}", loss)
         if step == 1:
@@ -142,7 +133,7 @@ def compute_reference(sketches: Sketches, salt: str) -> None:
     for name, (before, after) in updates(AdamW(weights(salt)), None, 0.1, salt).items():
         keep(f"decay/{name}", after - before, 0.1 * 0.05 * float(before.norm()))
     optimizer = AdamW(weights(salt))
-    for step, lr in enumerate(rates("cosine", 0, 1e-5, 0.1, 4, 8)[: synthetic.STEPS], 1):
+    for step, lr in enumerate(float64.rates("cosine", 0, 1e-5, 0.1, 4, 8)[: synthetic.STEPS], 1):
         for name, (before, after) in updates(optimizer, step, lr, salt).items():
             keep(f"optimiser step {step}/{name}", after - before)
 

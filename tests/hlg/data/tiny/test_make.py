@@ -41,9 +41,6 @@ def read_manifest(out: Path) -> Manifest:
     return json.loads((out / "manifest.json").read_text())
 
 
-# The same bytes
-
-
 def test_bytes_do_not_depend_on_workers_and_vector_instructions(drawn: Path, tmp_path: Path) -> None:
     options = ("--classes", 2, "--train", 2, "--val", 1, "--workers", 2)
     disabled = "AVX2 FMA3 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL"
@@ -69,9 +66,6 @@ def test_the_hash_of_a_split_is_what_sha256sum_gives(drawn: Path) -> None:
     expected = hashlib.sha256("".join(lines).encode()).hexdigest()
     assert read_manifest(drawn)["splits"]["train"] == {"images": 4, "hash": expected}
     assert dataset_hash(scan(drawn / "train", class_num=2)) == f"content:sha256:{expected}"
-
-
-# Making it in place
 
 
 def test_a_data_set_that_is_there_is_left_alone_and_a_damaged_one_made_again(small: Path) -> None:
@@ -142,9 +136,6 @@ def test_verify_names_every_difference(small: Path) -> None:
     ]
 
 
-# Carved out of a real ImageNet
-
-
 @pytest.fixture
 def imagenet(tmp_path: Path) -> Path:
     root = tmp_path / "imagenet"
@@ -196,9 +187,6 @@ def test_nothing_is_written_into_or_around_the_source(imagenet: Path, tmp_path: 
         with pytest.raises(UserError, match=r"must lie outside|no manifest\.json of this tool"):
             make_tiny(tmp_path / place, carve(imagenet))
     assert modified(tmp_path) == before
-
-
-# The program
 
 
 def test_the_program_says_what_it_made_and_what_verify_finds(small: Path, call: Call) -> None:

@@ -18,9 +18,10 @@ from repro.report import __main__ as report
 from repro.report.charts import painter
 from repro.report.charts.curves import Chart
 from repro.report.charts.painter import Order, Painter, Picture
+from tests.support.archives import files_in
 from tests.support.long_run import long_run
 from tests.support.processes import wait_for
-from tests.support.reports import files_below, run_report
+from tests.support.reports import run_report
 
 Patch, Captured = pytest.MonkeyPatch, pytest.CaptureFixture[str]
 ORDER = Chart("loss", "Loss", "Loss", ".3f", "", (), np.ones(1), np.ones(1)), ""
@@ -49,14 +50,14 @@ def test_charts_drawn_aside_are_the_same_to_the_byte(folder: Path, tmp_path: Pat
     assert run_report(folder.parent, tmp_path / "aside" / "r.md") == 0
     aside.undo()
     assert run_report(folder.parent, tmp_path / "here" / "r.md") == 0
-    assert files_below(tmp_path / "aside") == files_below(tmp_path / "here")
+    assert files_in(tmp_path / "aside") == files_in(tmp_path / "here")
     assert len(list(tmp_path.glob("here/r/figures/*.png"))) == 5
 
 
 def test_an_unfinished_run_makes_no_charts(folder: Path, tmp_path: Path, aside: Patch, capfd: Captured) -> None:
     shutil.copytree(folder, tmp_path / "runs" / folder.name, ignore=shutil.ignore_patterns(SEAL))
     assert run_report(tmp_path / "runs", tmp_path / "out" / "r.md") == 0
-    made = files_below(tmp_path / "out")
+    made = files_in(tmp_path / "out")
     assert folder.name in made["r.md"].decode()
     assert not [name for name in made if "figures" in name]
     assert capfd.readouterr().err == ""
