@@ -17,7 +17,7 @@ from hlg.training.step import Update
 from tests.support.narrow import STAGES
 
 GRAPH, PYNATIVE = ms.GRAPH_MODE, ms.PYNATIVE_MODE
-pytestmark = [pytest.mark.usefixtures("graph_mode"), pytest.mark.xdist_group("modes")]  # one process compares all
+pytestmark = pytest.mark.usefixtures("graph_mode")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,8 +10,6 @@ from tests.conftest import FIXTURES
 
 TIGHT = {"logits": 1e-5, "loss_ce_smooth_mixup": 1e-5, "loss_ce_smooth": 1e-5, "trajectory": 1e-4, "logits_after": 1e-3}
 
-pytestmark = pytest.mark.xdist_group("published")  # one process computes all
-
 
 @pytest.fixture(scope="module")
 def rows() -> dict[str, FingerprintRow]:
