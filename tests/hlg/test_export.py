@@ -63,9 +63,7 @@ def test_mindir_is_loaded_again_and_compared_on_images_of_the_data(
     assert "relative error" in capfd.readouterr().out
 
 
-def test_onnx_gives_the_networks_logits_for_any_number_of_images(
-    exported: Export, tmp_path: Path, network: HLG
-) -> None:
+def test_onnx_gives_the_networks_logits_of_any_number_of_images(exported: Export, tmp_path: Path, network: HLG) -> None:
     assert exported("--file_format=ONNX") == 0
     facts = json.loads((tmp_path / "hlg.onnx.json").read_text())
     assert facts["compared"]["relative_error"] < 1e-4

@@ -37,13 +37,8 @@ class Slurm:
     def __init__(self, folder: Path) -> None:
         self.folder, self.out, self.runs = folder, folder / "out", folder / "runs"
         self.out.mkdir()
-        self.environment = {
-            "PATH": write_programs(folder / "bin", PROGRAMS),
-            "OUT": str(self.out),
-            "HOSTS": "192.0.2.1 192.0.2.2",
-            "SLURM_JOB_ID": "17",
-            "SLURM_JOB_NODELIST": "n[1-2]",
-        }
+        self.environment = {"HOSTS": "192.0.2.1 192.0.2.2", "SLURM_JOB_ID": "17", "SLURM_JOB_NODELIST": "n[1-2]"}
+        self.environment |= {"PATH": write_programs(folder / "bin", PROGRAMS), "OUT": str(self.out)}
 
     def start(self, *more: str, **variables: str) -> subprocess.Popen[str]:
         script, python = self.folder / "slurm.sh", f"{self.folder}/bin/a python"

@@ -44,19 +44,10 @@ def hostile_runs(root: Path) -> None:
 def environment() -> dict[str, Any]:
     """What env.json holds beside what the page needs."""
     splits = {split: {**TINY[split], "path": ALL, "hash": ALL} for split in ("train", "eval")}
-    return {
-        "commit": IMG,
-        "dirty": True,
-        "patch": IMG,
-        "argv": [ALL],
-        "python": ALL,
-        "packages": {"mindspore": IMG, IMG: ALL},
-        "cpu": {"model": ALL, "cores": IMG},
-        "device": {"target": "CPU", "names": [ALL], "count": 1, "driver": ALL, IMG: [ALL, {IMG: IMG}]},
-        "dataset": splits,
-        "variables": {IMG: ALL, "HLG_IMAGE_DIGEST": ALL},
-        "checkpoint": {"path": ALL, "sha256": ALL, "naming": IMG},
-        "missing": [ALL, IMG],
-        IMG: {ALL: [IMG]},
-        "resumed": [{"commit": ALL, "packages": {IMG: ALL}}],
-    }
+    code = {"commit": IMG, "dirty": True, "patch": IMG, "argv": [ALL], "python": ALL}
+    software = {"packages": {"mindspore": IMG, IMG: ALL}, "variables": {IMG: ALL, "HLG_IMAGE_DIGEST": ALL}}
+    device = {"target": "CPU", "names": [ALL], "count": 1, "driver": ALL, IMG: [ALL, {IMG: IMG}]}
+    weights = {"path": ALL, "sha256": ALL, "naming": IMG}
+    others = {"missing": [ALL, IMG], IMG: {ALL: [IMG]}, "resumed": [{"commit": ALL, "packages": {IMG: ALL}}]}
+    machine = {"cpu": {"model": ALL, "cores": IMG}, "device": device}
+    return {**code, **software, **machine, "dataset": splits, "checkpoint": weights, **others}

@@ -17,21 +17,10 @@ from mindspore import Tensor
 from mindspore.train.loss_scale_manager import FixedLossScaleManager
 from paced import take_turns
 
-SETTINGS = {
-    "train_image_size": 224,
-    "class_num": 1001,
-    "hlg_config_path": "src.hlg.HLGConfig",
-    "loss_name": "ce_smooth_mixup",
-    "label_smooth_factor": 0.1,
-    "aux_factor": 0.4,
-    "opt": "adamw",
-    "beta1": 0.9,
-    "beta2": 0.999,
-    "weight_decay": 0.05,
-    "no_weight_decay_filter": "beta,bias",
-    "gc_flag": 0,
-    "loss_scale": 1024.0,
-}
+SETTINGS = {"train_image_size": 224, "class_num": 1001, "hlg_config_path": "src.hlg.HLGConfig"}
+SETTINGS |= {"loss_name": "ce_smooth_mixup", "label_smooth_factor": 0.1, "aux_factor": 0.4, "loss_scale": 1024.0}
+SETTINGS |= {"opt": "adamw", "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.05, "gc_flag": 0}
+SETTINGS |= {"no_weight_decay_filter": "beta,bias"}
 
 
 def repetition(what, batch):

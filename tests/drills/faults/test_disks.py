@@ -28,11 +28,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_intact(new_job: NewJob, small_di
     recovers(job)
 
 
-@drill(
-    "The disk is read-only",
-    "exit code 2 and a line that names the folder, before anything is trained",
-    "nothing",
-)
+@drill("The disk is read-only", "exit code 2 and a line that names the folder, before anything is trained", "nothing")
 def test_a_read_only_disk_is_a_clear_error(new_job: NewJob, small_disk: Path) -> None:
     remount(small_disk, "ro")
     last = new_job(save_checkpoint_path=small_disk / "runs").start().ends_with(2).splitlines()[-1]

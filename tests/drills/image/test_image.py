@@ -125,9 +125,7 @@ def test_what_a_run_writes_is_its_callers_own_who_needs_no_account_in_it(tmp_pat
 
 
 def test_sigterm_reaches_the_program_and_its_exit_code_comes_back() -> None:
-    program = (
-        "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(75)); print(1, flush=True); time.sleep(60)"
-    )
+    program = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(75)); print(1, flush=1); time.sleep(9)"
     with start_command(RUN, "cpu", "python", "-c", program, stdin=subprocess.DEVNULL) as process:
         assert process.stdout.readline() == "1\n"
         process.terminate()

@@ -115,9 +115,8 @@ def test_on_paper_it_is_light_and_nothing_is_cut_off(name: str, open_page: Open)
     page = open_page(name, PAPER, "dark")
     page.emulate_media(media="print", color_scheme="dark")
     unfold(page)
-    colors = page.evaluate(
-        """() => { const style = getComputedStyle(document.body); return [style.backgroundColor, style.color] }"""
-    )
+    style = "getComputedStyle(document.body)"
+    colors = page.evaluate(f"[{style}.backgroundColor, {style}.color]")
     assert brightness(colors[0]) == 255
     assert brightness(colors[1]) < 60
     assert (

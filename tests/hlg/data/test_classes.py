@@ -35,9 +35,7 @@ def test_equal_classes_need_no_key(outputs: OutputClasses, class_map: str) -> No
         (LACKING, HASH_ALONE.listed(RENAMED), "its 3 class folders are not"),  # another list tells nothing
     ],
 )
-def test_other_classes_are_refused_and_the_first_named(
-    here: tuple[str, ...], outputs: OutputClasses, said: str
-) -> None:
+def test_other_classes_are_refused_and_the_first_told(here: tuple[str, ...], outputs: OutputClasses, said: str) -> None:
     with pytest.raises(UserError, match=rf"^val: its labels are not those of the checkpoint x\.ckpt: {said}"):
         agree(here, "val", outputs, "")
 

@@ -102,20 +102,18 @@ def test_a_missing_folder_and_a_file_in_its_place_are_errors_that_name_it(tmp_pa
         scan(tmp_path / "file", class_num=10)
 
 
-@pytest.mark.parametrize("unreadable", [".", "b"])
-def test_an_unreadable_folder_is_an_error_with_the_reason(
-    unreadable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("name", [".", "b"])
+def test_an_unreadable_folder_is_named_and_why(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_files(tmp_path, "a/1.JPEG", "b/2.JPEG", "c/3.JPEG")
     readable = os.scandir
 
     def refuse(folder: Path) -> object:
-        if folder == tmp_path / unreadable:
+        if folder == tmp_path / name:
             raise PermissionError(13, "Permission denied", str(folder))
         return readable(folder)
 
     monkeypatch.setattr(os, "scandir", refuse)  # for root may read any folder
-    with pytest.raises(UserError, match=f"{tmp_path / unreadable}: cannot be read: Permission denied"):
+    with pytest.raises(UserError, match=f"{tmp_path / name}: cannot be read: Permission denied"):
         scan(tmp_path, class_num=10)
 
 

@@ -132,11 +132,9 @@ def test_who_fails_or_hangs_is_named_and_ends_the_others_and_who_is_asked_to_sto
         assert (job.folder / "scheduler.over").exists()
 
 
-@pytest.mark.parametrize(
-    ("counts", "by"), [((3, 3), ""), ((3, 4), ", probably by the kernel, which ran out of memory")]
-)
-def test_a_killed_rank_is_named_and_ends_others_and_what_it_started(counts: tuple[int, int], by: str, job: Job) -> None:
-    job.start("0:wait", "1:parent", patience=f"jobs.out_of_memory_kills = iter({counts}).__next__")
+@pytest.mark.parametrize(("kills", "by"), [((3, 3), ""), ((3, 4), ", probably by the kernel, which ran out of memory")])
+def test_a_killed_rank_is_named_and_ends_others_and_what_it_started(kills: tuple[int, int], by: str, job: Job) -> None:
+    job.start("0:wait", "1:parent", patience=f"jobs.out_of_memory_kills = iter({kills}).__next__")
     _, victim, grandchild, _ = job.pids("rank_0", "rank_1", "grandchild", "scheduler")
     os.kill(victim, signal.SIGKILL)
     code, _, err = job.end()

@@ -27,11 +27,11 @@ def _workers(shared: dict[str, str], ranks: range) -> dict[int, dict[str, str]]:
         rank: {
             **shared,
             "MS_ROLE": "MS_WORKER",
-            "MS_NODE_ID": str(rank),
-            "RANK_ID": str(rank),
-            "DEVICE_ID": str(rank - ranks.start),
+            "MS_NODE_ID": f"{rank}",
+            "RANK_ID": f"{rank}",
+            "DEVICE_ID": f"{device}",
         }
-        for rank in ranks
+        for device, rank in enumerate(ranks)
     }
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,15 +32,8 @@ def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     narrow()
 
 
-def _job(
-    config: Config,
-    rank: int = 0,
-    ranks: int = 1,
-    start: int = 0,
-    evaluated: ImageIndex = INDEX,
-    classes: OutputClasses | None = None,
-) -> Job:
-    return Job(config, Device("CPU", "x86_64", rank, ranks), INDEX, evaluated, start, classes)
+def _job(config: Config, rank: int = 0, ranks: int = 1, evaluated: ImageIndex = INDEX, **resumed: Any) -> Job:
+    return Job(config, Device("CPU", "x86_64", rank, ranks), INDEX, evaluated, **resumed)
 
 
 def _blank(size: int) -> Batch:

@@ -73,14 +73,8 @@ def test_ctrl_c_is_one_line_and_leaves_no_folder(repository: Path, monkeypatch: 
 
 
 def kept(path: Path, **changes: Any) -> str:
-    found = {
-        "what": "step",
-        "batch_size": 8,
-        "median_s": 1.5,
-        "images_per_s": 5.0,
-        "times_s": [1.0, 1.5, 3.0],
-        "environment": {"cpu": {"model": "this"}, "packages": {"mindspore": "2.10.0"}},
-    }
+    found = {"what": "step", "batch_size": 8, "median_s": 1.5, "images_per_s": 5.0, "times_s": [1.0, 1.5, 3.0]}
+    found["environment"] = {"cpu": {"model": "this"}, "packages": {"mindspore": "2.10.0"}}
     path.write_text(json.dumps(found | changes))
     return str(path)
 

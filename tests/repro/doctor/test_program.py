@@ -28,11 +28,9 @@ def test_a_pager_that_is_closed_ends_it_without_a_trace(tmp_path: Path) -> None:
     assert run_command("bash", "-c", f"{sys.executable} -m repro.doctor --runs {tmp_path} | true").stderr == ""
 
 
-@pytest.mark.parametrize(
-    "options", [["--device", "tpu"], ["--devices", "0,x"], ["--devices", "0,0"], ["--epochs", "x"]]
-)
-def test_a_wrong_option_is_exit_code_2(options: list[str], call: Call) -> None:
-    assert options[0] in call(doctor.main, *options, code=2).err
+@pytest.mark.parametrize("words", [["--device", "tpu"], ["--devices", "0,x"], ["--devices", "0,0"], ["--epochs", "x"]])
+def test_a_wrong_option_is_exit_code_2(words: list[str], call: Call) -> None:
+    assert words[0] in call(doctor.main, *words, code=2).err
 
 
 def test_it_starts_where_nothing_is_installed() -> None:

@@ -12,24 +12,9 @@ from repro.plan.prediction import EXPOSED, TrainingFacts, cores_needed, predict_
 
 # 100 images a card in 0.5 s; a machine has 40 cores of 10 images a second for its 4 cards.
 FACTS = TrainingFacts(
-    batch=100,
-    step_s=0.5,
-    step_cards=1,
-    rate=10,
-    cores=40,
-    workers=20,
-    shared=False,
-    link=1e9,
-    latency_s=0,
-    averaged=100_000_000,
-    averages=2,
-    images=1_000_000,
-    eval_images=1000,
-    eval_rate=50,
-    eval_core_rate=10,
-    epochs=3,
-    start_s=7,
-    per_machine=4,
+    **{"batch": 100, "step_s": 0.5, "step_cards": 1, "rate": 10, "cores": 40, "workers": 20, "shared": False},
+    **{"link": 1e9, "latency_s": 0, "averaged": 100_000_000, "averages": 2, "per_machine": 4, "start_s": 7},
+    **{"images": 1_000_000, "epochs": 3, "eval_images": 1000, "eval_rate": 50, "eval_core_rate": 10},
 )
 FAST = replace(FACTS, rate=1000.0, eval_core_rate=1000.0)  # its images are always there
 

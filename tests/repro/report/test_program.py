@@ -100,9 +100,7 @@ def test_a_page_with_another_ending_is_an_error(name: str, tmp_path: Path, repor
     assert "expected the name of a page that ends with .md" in report("--out", tmp_path / name, code=2).err
 
 
-def test_broken_runs_are_named_in_no_table_and_hide_no_other(
-    runs: Path, out: Path, readme: Path, report: Report
-) -> None:
+def test_broken_runs_are_named_in_no_table_and_hide_none(runs: Path, out: Path, readme: Path, report: Report) -> None:
     folder, good = tiny_train_run(runs), tiny_eval_run(runs)
     (folder / "train.log").write_text("")
     (runs / "latest_tiny").mkdir()  # no run folder

@@ -23,10 +23,5 @@ class Sketches:
         """Write them to an .npz file, with the salt of the synthetic weights and inputs."""
         path.parent.mkdir(parents=True, exist_ok=True)
         sketches, scales = zip(*self.kept.values(), strict=True)
-        np.savez_compressed(
-            path,
-            keys=np.array(list(self.kept)),
-            sketches=np.stack(sketches),
-            scales=np.array(scales),
-            salt=np.array(salt),
-        )
+        arrays = {"keys": np.array(list(self.kept)), "sketches": np.stack(sketches), "scales": np.array(scales)}
+        np.savez_compressed(path, **arrays, salt=np.array(salt))
