@@ -41,9 +41,6 @@ def told(here: Machine, target: str, **variables: str) -> list[Command]:
     return [read_command(shlex.split(line)) for line in lines]
 
 
-# --- what the targets tell an engine
-
-
 @pytest.mark.parametrize(("engine", "text"), [("docker 28.2.2", DOCKER), ("podman 5.4.0", PODMAN)])
 def test_a_container_on_a_cpu_has_no_network_and_the_callers_rights(engine: str, text: str, machine: Machines) -> None:
     here = machine(**{engine.split()[0]: text})
@@ -58,10 +55,8 @@ def test_a_container_on_a_cpu_has_no_network_and_the_callers_rights(engine: str,
         "--network": ["none"],
         "--tmpfs": ["/tmp:mode=1777,exec", f"{here.checkout}:mode=1777"],
         "--env": [
-            f"HLG_ENGINE={engine}",
-            "HLG_IMAGE=hlg-repro:cpu",
-            f"HLG_IMAGE_DIGEST={DIGEST}",
-            "HLG_TYPED_AS=--runs=RUNS",
+            *(f"HLG_ENGINE={engine}", "HLG_IMAGE=hlg-repro:cpu"),
+            *(f"HLG_IMAGE_DIGEST={DIGEST}", "HLG_TYPED_AS=--runs=RUNS"),
         ],
         "--cpus": ["4"],
     }
@@ -188,8 +183,6 @@ def test_an_image_is_built_of_what_the_variables_say(machine: Machines) -> None:
     assert (build.options["--timestamp"], build.options["--network"]) == (["0"], ["host"])
 
 
-# --- which engine the scripts take, and what they refuse
-
 RUN, BUILD = "docker/run.sh", "docker/build.sh"
 DENIED = "permission denied while trying to connect to the Docker daemon socket"
 ANSWERS = f"[ $1 = --version ] && echo Docker version 28.2.2 || {{ echo {DENIED} >&2; exit 1; }}"
@@ -287,9 +280,6 @@ def test_paths_keep_their_names_and_one_in_a_folder_that_is_mounted_is_not_mount
     assert here.run(RUN, "--read", "runs/pointer", "cpu", "true") == (0, "")
     mounted = read_command(here.asked()).mounts(writable=False)
     assert mounted == {f"{here.checkout}/runs/pointer", f"{here.checkout}/runs/one"}
-
-
-# --- what an image holds
 
 
 @pytest.fixture

@@ -274,9 +274,8 @@ def test_folders_and_files_that_the_program_needs_must_exist(tmp_path: Path, mon
     file, folder = tmp_path / "file", tmp_path / "folder"
     file.touch()
     folder.mkdir()
-    assert error_of([], ("dataset_path",)) == (
-        "dataset_path (default): found nothing; allowed: a folder that exists (--dataset_path=...)"
-    )
+    nothing = "dataset_path (default): found nothing; allowed: a folder that exists (--dataset_path=...)"
+    assert error_of([], ("dataset_path",)) == nothing
     for key, good, kind in (("dataset_path", folder, "folder"), ("pretrained", file, "file")):
         for bad in ({file, folder} - {good}) | {tmp_path / "missing", tmp_path / ("long" * 100)}:
             message = error_of([f"--{key}={bad}"], (key,))

@@ -62,11 +62,6 @@ class Node:
         """What the program of a rank was started with."""
         return json.loads((self.output / f"run/rank_{rank}.json").read_text())
 
-    def copies(self) -> int:
-        """How many folders were copied."""
-        record = self.storage / "calls.jsonl"
-        return record.read_text().count('"copy_parallel"') if record.exists() else 0
-
     def put(self, name: str, content: str = "") -> None:
         """Put a file into the bucket."""
         path = self.storage / "bucket" / name
@@ -212,7 +207,8 @@ def test_of_two_processes_one_copies_and_each_is_a_rank_that_knows_nothing_of_th
     node.put("table.json")
     ends = [end(process) for process in two(node, RANK_TABLE_FILE=str(node.storage / "bucket/table.json"))]
     assert [code for code, _ in ends] == [0, 0]
-    assert node.copies() == 3  # data, checkpoint, results
+    copied = (node.storage / "calls.jsonl").read_text().count('"copy_parallel"')
+    assert copied == 3  # data, checkpoint, results
     for rank in (0, 1):
         seen = node.seen(rank)
         assert seen["data"] == ["train/n01/a.JPEG"]

@@ -32,10 +32,8 @@ def check_run(
     config: Mapping[str, Any] | None = None,
 ) -> Path:
     """All steps and calibrations take one time or each its own, and in `slow_moments` five times as long."""
-    events: list[dict[str, Any]] = [
-        {"event": "start", "eval_images": TINY["eval"]["images"]},
-        {"event": "compile", "compile_time_s": 30.0},
-    ]
+    begun = {"event": "start", "eval_images": TINY["eval"]["images"]}
+    events: list[dict[str, Any]] = [begun, {"event": "compile", "compile_time_s": 30.0}]
     for step, loss in enumerate(losses):
         load = 5 if step in slow_moments else 1
         took, calibration = (ms[step] if isinstance(ms, Sequence) else ms for ms in (step_ms, calibration_ms))

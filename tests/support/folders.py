@@ -73,10 +73,8 @@ def train_run(
     """
     settings: dict[str, Any] = {**RECIPE, "seed": seed, **(config or {})}
     lines = ["Args:", "--> batch_size: 128", "", "compile time used=17.30s"]
-    events: list[dict[str, Any]] = [
-        {"event": "start", "eval_images": dataset["eval"]["images"], **(start or {})},
-        {"event": "compile", "compile_time_s": 17.3},
-    ]
+    begun = {"event": "start", "eval_images": dataset["eval"]["images"], **(start or {})}
+    events: list[dict[str, Any]] = [begun, {"event": "compile", "compile_time_s": 17.3}]
     times = {"step_time_ms": number(1000 * step_time_s), "data_wait_ms": 0.1, "overflow": False}
     for epoch in range(settings["max_epoch"]):
         top1 = best if epoch == 0 else last

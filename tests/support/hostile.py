@@ -26,17 +26,10 @@ def hostile_runs(root: Path) -> None:
     """Three trainings and an evaluation under `root`, sealed, and one unfinished."""
     changed = [ALL, f"max_epoch {IMG}"]
     for seed, name in enumerate(NAMES, 1):
-        tiny_train_run(
-            root,
-            name=name.replace("/", "_"),
-            devices=(ALL,),
-            env=environment(),
-            seed=seed,
-            config={"batch_size": IMG, "backbone": ALL, "max_epoch": 10, "mixup": [1, {IMG: IMG}]},
-            resumed=[resume(4, checkpoint=IMG, time=ATTACKS[1], changed=changed)] if seed == 1 else [],
-            skipped_images=3,
-            extra_lines=[IMG],
-        )
+        config = {"batch_size": IMG, "backbone": ALL, "max_epoch": 10, "mixup": [1, {IMG: IMG}]}
+        resumed = [resume(4, checkpoint=IMG, time=ATTACKS[1], changed=changed)] if seed == 1 else []
+        own = {"name": name.replace("/", "_"), "seed": seed, "config": config, "resumed": resumed}
+        tiny_train_run(root, devices=(ALL,), env=environment(), skipped_images=3, extra_lines=[IMG], **own)
     tiny_eval_run(root, name=f"20261123T090000Z_{IMG}", devices=("x86_64",), env=environment())
     (tiny_eval_run(root, name=f"20261123T100000Z_unfinished {IMG}") / "SHA256SUMS").unlink()
 

@@ -31,16 +31,9 @@ def run_command(
         stdin: What it reads from standard input.
         timeout: s, after which the test fails.
     """
-    return subprocess.run(
-        list(map(str, command)),
-        cwd=cwd,
-        env={**(os.environ if inherit else {}), **(env or {})},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    environment = {**(os.environ if inherit else {}), **(env or {})}
+    pipes: dict[str, Any] = {"input": stdin, "capture_output": True, "text": True}
+    return subprocess.run(list(map(str, command)), cwd=cwd, env=environment, timeout=timeout, check=False, **pipes)
 
 
 def start_command(*command: object, **options: Any) -> subprocess.Popen[str]:

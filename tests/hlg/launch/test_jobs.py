@@ -56,11 +56,8 @@ class Job:
         """(exit code, standard output, standard error) of the launcher; nothing else may be left then."""
         out, err = self.launcher.communicate(timeout=WAIT_S)
         if self.launcher.returncode >= 0:
-            assert self.nothing_is_left()
+            assert not any(is_alive(int(path.read_text())) for path in self.folder.glob("*.pid"))
         return self.launcher.returncode, out, re.sub(r"pid \d+", "pid PID", err)
-
-    def nothing_is_left(self) -> bool:
-        return not any(is_alive(int(path.read_text())) for path in self.folder.glob("*.pid"))
 
 
 @pytest.fixture

@@ -32,9 +32,8 @@ def test_any_other_failure_stays_what_it_is(message: str, ranks: int) -> None:
 
 def test_a_step_averages_every_gradient_every_moving_statistic_and_the_loss_in_float32() -> None:
     network = HLG()
-    gradients, moving = (
-        sum(p.size for p in network.get_parameters() if p.requires_grad == trained) for trained in (True, False)
-    )
+    gradients = sum(p.size for p in network.trainable_params())
+    moving = sum(p.size for p in network.get_parameters()) - gradients
     assert (gradients, moving) == (6_147_657, 3_200)
     average = Gradients(network, build_loss("ce_smooth_mixup", 1001, 0.1, 255)).average
     assert average.bytes == 4 * (gradients + moving + 1) == AVERAGED_BYTES

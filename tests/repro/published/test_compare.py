@@ -36,9 +36,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return read_run(train_run(tmp_path_factory.mktemp("trained")))
 
 
-# ------------------------------------------------------------------------------------------------- published
-
-
 def test_every_published_value_that_stands_in_a_log_is_what_the_log_says(tmp_path: Path) -> None:
     logs = verify_published(FIGURES, PUBLISHED)
     assert set(logs) == {"train_ascend910x8.log", "eval_gpu_rtx3090.log"}
@@ -47,9 +44,6 @@ def test_every_published_value_that_stands_in_a_log_is_what_the_log_says(tmp_pat
         (tmp_path / path.name).write_text(path.read_text().replace("0.75618", "0.76618"))
     with pytest.raises(ReproError, match=r"best_accuracy: found 76\.618, expected 75\.618 %"):
         verify_published(FIGURES, tmp_path)
-
-
-# ------------------------------------------------------------------------------------ incomparable
 
 
 def data(split: str, **changes: object) -> dict[str, Any]:
@@ -119,9 +113,6 @@ def test_a_short_run_on_the_published_machine_measures_speed_and_not_accuracy(tm
     assert claim.reasons == (Reason("noise", "one epoch alone does not tell how far epochs differ"),)
 
 
-# ------------------------------------------------------------------------------------------------- judged
-
-
 def test_the_published_run_itself_matches_every_figure_that_is_judged(trained: Run, tmp_path: Path) -> None:
     assert {claim.verdict for claim in claims().values()} == {NOT_MEASURED}
     assert claims(trained)["eval_gpu_accuracy"].verdict is NOT_MEASURED
@@ -181,9 +172,6 @@ def test_the_newest_comparable_run_is_shown_even_when_a_newer_one_cannot_be_comp
     assert claims(tiny, older)["train_fps"].verdict is MATCH
 
 
-# ------------------------------------------------------------------------------------- several seeds
-
-
 def seeded(run: Run, seed: int, top1: float) -> Run:
     """The run as it would be with this seed and this accuracy, a share, in every epoch."""
     epochs = tuple(replace(epoch, accuracy=top1) for epoch in run.log.epochs)
@@ -236,9 +224,6 @@ def test_a_run_of_another_recipe_lends_its_seeds_to_no_other_and_shows_them_itse
     assert claim.evidence == ("mean 51.000 % of 2 seeds", "s = 1.41 points measured over 2 seeds")
 
 
-# ------------------------------------------------------------------------------------- speeds
-
-
 def timed(run: Run, *step_times_s: float, first: int = 0) -> Run:
     """The run with one epoch for each of these times, the first of this number."""
     epochs = tuple(
@@ -272,10 +257,7 @@ def test_epochs_that_scatter_more_than_the_rule_allows_are_noise(trained: Run) -
     # By hand: 353, 393, 353, 393 ms: mean 373, s = 23.09, t = 3.182, t s / 2 = 36.74 ms, and 3 % are 11.19 ms.
     claim = claims(timed(trained, 0.4, 0.353, 0.393, 0.353, 0.393))["train_step_time"]
     assert (claim.verdict, claim.difference) == (INCOMPARABLE, None)
-    text = (
-        "the mean is known to 36.7 ms (3.18 s / sqrt(n), s = 23.1 ms over 4 epochs), "
-        "more than the 11.2 ms that the rule allows"
-    )
-    assert claim.reasons == (Reason("noise", text),)
+    known = "the mean is known to 36.7 ms (3.18 s / sqrt(n), s = 23.1 ms over 4 epochs)"
+    assert claim.reasons == (Reason("noise", f"{known}, more than the 11.2 ms that the rule allows"),)
     assert claim.evidence == ("s = 23.1 ms over 4 epochs",)
     assert claims(timed(trained, 0.4, 0.367, 0.379, 0.367, 0.379))["train_step_time"].verdict is MATCH  # 10.2 ms

@@ -112,14 +112,10 @@ def test_a_page_without_runs_says_so_and_draws_nothing(tmp_path: Path) -> None:
 
 
 def test_the_environment_of_a_run_is_told_and_what_is_missing_makes_it_partial(runs: Path) -> None:
-    facts = {
-        "python": "3.11.7",
-        "device": {"target": "CPU", "names": ["x86_64"], "count": 1, "driver": "535.1", "cann": "9.1.0"},
-        "variables": {"HLG_IMAGE_DIGEST": "sha256:abc"},
-        "missing": ["version of pillow"],
-        "argv": ["/home/somebody/secret.py"],
-    }
-    told = plain(read_run(tiny_train_run(runs, env=facts))).told
+    device = {"target": "CPU", "names": ["x86_64"], "count": 1, "driver": "535.1", "cann": "9.1.0"}
+    known = {"python": "3.11.7", "device": device, "variables": {"HLG_IMAGE_DIGEST": "sha256:abc"}}
+    others = {"missing": ["version of pillow"], "argv": ["/home/somebody/secret.py"]}
+    told = plain(read_run(tiny_train_run(runs, env=known | others))).told
     for text in ("535.1", "9.1.0", "HLG_IMAGE_DIGEST sha256:abc", "content:sha256:33", "Python3.11.7", "6,147,657"):
         assert text in told
     assert told.count("partial") == 2

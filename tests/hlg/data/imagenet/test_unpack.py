@@ -89,9 +89,6 @@ def error_of(archives: Path, out: Path) -> str:
     return str(raised.value)
 
 
-# What comes out
-
-
 @pytest.mark.usefixtures("any_storage")
 def test_published_archives_are_unpacked_once(archives: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (archives / labels.WNIDS).unlink()
@@ -189,9 +186,6 @@ def test_a_data_set_is_not_sorted_into_itself(tmp_path: Path) -> None:
     assert "val: is there already, and was not made of" in error_of(tmp_path, tmp_path)
 
 
-# Killed, and resumed
-
-
 def test_a_killed_run_leaves_no_split_and_is_resumed_without_mindspore(archives: Path, out: Path) -> None:
     (archives / VAL_TAR).unlink()
     many = {f"n{c:08d}.tar": tar_of({f"n{c:08d}_{i}.JPEG": os.urandom(4000) for i in range(40)}) for c in range(100)}
@@ -259,9 +253,6 @@ def test_too_little_room_is_said_at_once(archives: Path, out: Path, monkeypatch:
     assert images_in(out) == {}
 
 
-# What is missing, or does not fit
-
-
 def test_a_folder_without_archives_is_told_what_is_expected(tmp_path: Path, call: Call) -> None:
     said = call(main, "--archives", tmp_path, "--out", tmp_path / "out", code=2).err
     assert all(name in said for name in (TRAIN_TAR, VAL_TAR, "imagenet_train.tar", labels.KIT, labels.WNIDS))
@@ -304,9 +295,6 @@ def test_a_wrong_byte_in_the_kits_table_brings_down_its_reader_alone(place: int,
     table[place] = byte
     write(tmp_path, {**FLAT, labels.TRUTH: files[labels.TRUTH], labels.META: table})
     assert "data/meta.mat is not the kit's table of classes (" in error_of(tmp_path, tmp_path / "out")
-
-
-# Damaged and hostile
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
-from typing import NoReturn
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -94,12 +94,8 @@ def test_helpers_of_a_helper_that_is_killed_end_too(aside: Patch) -> None:
     os.close(output)
 
 
-def ctrl_c(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def test_ctrl_c_is_one_line_and_leaves_nothing(folder: Path, tmp_path: Path, aside: Patch, capfd: Captured) -> None:
-    aside.setattr(report, "build_charts", ctrl_c)
+    aside.setattr(report, "build_charts", Mock(side_effect=KeyboardInterrupt))
     assert run_report(folder.parent, tmp_path / "out" / "r.md") == 130
     said = capfd.readouterr().err
     assert said == "stopped by Ctrl-C: every file of the report is the older one or the new one, as a whole\n"
