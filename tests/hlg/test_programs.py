@@ -170,7 +170,7 @@ def lists(tmp_path: Path) -> Callable[..., Config]:
 
     def write(names: dict[str, str], by_label: bool = False, **keys: Any) -> Config:
         file = tmp_path / f"{len(list(tmp_path.iterdir()))}.{'json' if by_label else 'txt'}"
-        lines = "".join(f"{folder} {name}\n" for folder, name in names.items())
+        lines = "\n".join(map(" ".join, names.items()))
         file.write_text(json.dumps(dict(enumerate(names.values()))) if by_label else lines)
         return Config(**{"class_num": 3, "class_names": str(file), **keys})
 

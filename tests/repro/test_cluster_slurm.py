@@ -99,18 +99,12 @@ def test_the_directives_are_these_options_of_sbatch() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("more", "gres"),
-    [
-        (["--device", "gpu"], "gpu:8"),
-        (["--device", "gpu", "--devices", "4"], "gpu:4"),
-        (["--gres", "ascend:910b:8"], "ascend:910b:8"),
-        (["--gres", ""], None),
-        (["--device", "cpu"], None),
-    ],
-)
-def test_devices_are_asked_for_by_the_clusters_own_name(more: list[str], gres: str | None) -> None:
-    found = directives(render_for("slurm", *more))
+ASKED = {"--device=gpu": "gpu:8", "--device=gpu --devices=4": "gpu:4", "--gres=ascend:910b:8": "ascend:910b:8"}
+
+
+@pytest.mark.parametrize(("more", "gres"), [*ASKED.items(), ("--gres=", None), ("--device=cpu", None)])
+def test_devices_are_asked_for_by_the_clusters_own_name(more: str, gres: str | None) -> None:
+    found = directives(render_for("slurm", *more.split()))
     assert found.get("gres") == gres
     assert "partition" not in found
 

@@ -51,9 +51,7 @@ def test_the_second_repetition_counts_and_ratios_are_of_one_round(program: Progr
         (("soon",), ANSWER, "it: expected the seconds of a repetition, found 'soon'"),
     ],
 )
-def test_a_program_that_fails_or_answers_no_number_is_named(
-    program: Program, seconds: tuple[object, ...], text: str, reason: str, call: Call
-) -> None:
+def test_a_program_that_fails_is_named(program: Program, seconds: tuple, text: str, reason: str, call: Call) -> None:
     said = call(turns.main, "--rounds", "3", program("it", *seconds, text=text), code=2)
     assert f"error: {reason}" in said.err
 

@@ -113,8 +113,8 @@ def test_what_is_not_known_is_to_be_measured_first() -> None:
         ("", {}, "Nothing", ""),
     ],
 )
-def test_what_stands_in_the_way_is_to_be_changed_first(
-    tmp_path: Path, options: str, of_step: dict[str, float], beginning: str, end: str
+def test_the_bottleneck_is_to_be_changed_first(
+    tmp_path: Path, options: str, of_step: Any, beginning: str, end: str
 ) -> None:
     said = advice(measured(tmp_path, *options.split(), **of_step))
     assert said.startswith(beginning)

@@ -104,9 +104,7 @@ def test_a_name_that_is_no_text_can_be_shown(data: Path) -> None:
     assert "\\udcfe.JPEG" in (data / "verified.md").read_text()
 
 
-def test_a_report_goes_elsewhere_where_the_data_cannot_be_written(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
-) -> None:
+def test_a_report_can_go_elsewhere(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
     writable = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != data and writable(path, mode))
     said = call(main, "--imagenet", data, code=2).err
