@@ -89,6 +89,12 @@ for name in "${typed[@]}"; do
     keys=$(dirname "${BASH_SOURCE[0]}")/../hlg/config/keys.py
     mapfile -t -O ${#candidates[@]} candidates < <(sed -n 's/^    \([a-z_0-9]*\): [a-z]* = key(.*/\1/p' "$keys")
   fi
+  elsewhere=
+  for target in "${!reads[@]}"; do
+    [[ " ${reads[$target]} " != *" $name "* ]] || elsewhere+="$target "
+  done
+  # Where other targets read it, or the environment has it, the name is right: one like it is not what was meant.
+  if [[ $name == *_VISIBLE_DEVICES || -n $elsewhere && " ${candidates[*]} " != *" ${name,,} "* ]]; then candidates=(); fi
   declare -A like=()
   best=40
   for candidate in "${candidates[@]}"; do
@@ -98,10 +104,6 @@ for name in "${typed[@]}"; do
   close=
   for candidate in "${candidates[@]}"; do # the likest, and what is nearly as like
     [[ ${like[$candidate]} -lt 40 || ${like[$candidate]} -lt $((best - 15)) ]] || close+="${close:+ or }$candidate=..."
-  done
-  elsewhere=
-  for target in "${!reads[@]}"; do
-    [[ " ${reads[$target]} " != *" $name "* ]] || elsewhere+="$target "
   done
   if [[ -n $close ]]; then
     more="; did you mean $close?"

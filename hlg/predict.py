@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         predict(config, images, path)
 
-    return cli.run_program(work, words[len(images) :], unread=("dataset_path",))
+    return cli.run_program(work, words[len(images) :], unread=("dataset_path", "eval_path"))
 
 
 if __name__ == "__main__":

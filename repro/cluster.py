@@ -196,7 +196,8 @@ def _recipe(path: Path) -> str:
 def source_commit() -> str:
     """Return the commit that the files are made from, ``-dirty`` if tracked files differ, or why none is known."""
     try:
-        done = subprocess.run([str(ROOT / "docker/revision.sh")], stdout=subprocess.PIPE, check=True, timeout=30)
+        command = ["bash", str(ROOT / "docker/revision.sh")]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=30)
     except (OSError, subprocess.SubprocessError):
         return "unknown: docker/revision.sh, which asks git, can't be run"
     return done.stdout.decode(errors="replace").strip()

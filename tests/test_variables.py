@@ -30,6 +30,12 @@ report runs=/x
     runs: make report does not read it; did you mean RUNS=...?
 train report SEEDS=1 IMAGES=x
     IMAGES: make train report does not read it
+train-cpu2 CONFIG=x
+    CONFIG: make train-cpu2 does not read it; these do: cluster-files,
+train PRETRAINED=x
+    PRETRAINED: make train does not read it; did you mean pretrained=...?
+train CUDA_VISIBLE_DEVICES=1
+    CUDA_VISIBLE_DEVICES: make train does not read it; a variable of the environment goes before make:
 train OMP_NUM_THREADS=1
     OMP_NUM_THREADS: make train does not read it; a variable of the environment goes before make: OMP_NUM_THREADS=...
 CONFIG=x

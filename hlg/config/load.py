@@ -88,7 +88,7 @@ def _read_command_line(argv: Sequence[str]) -> dict[str, Written]:
     rest = iter(argv)
     for argument in rest:
         if not argument.startswith("--"):
-            raise UserError(f"{argument}: follows no key; allowed: --key value")
+            raise UserError(f"{argument}: follows no key; allowed: --key value, and images before all keys")
         name, equals, text = argument.removeprefix("--").partition("=")
         if name != "config_path":
             _check_known(name, f"--{name}")

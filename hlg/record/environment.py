@@ -71,7 +71,8 @@ def code_patch() -> bytes | None:
 def _revision(*options: str) -> bytes | None:
     """Ask docker/revision.sh, which says whose commit is known."""
     try:
-        done = subprocess.run([ROOT / REVISION, *options], capture_output=True, check=False, timeout=GIT_TIMEOUT_S)
+        command = ["bash", str(ROOT / REVISION), *options]  # which need not be executable, as from some archives
+        done = subprocess.run(command, capture_output=True, check=False, timeout=GIT_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None

@@ -51,7 +51,8 @@ def known_of(run: Run) -> Known:
     return Known(
         global_batch=run.config["batch_size"] * devices if run.kind == "train" else None,
         train_images=data["train"].images if "train" in data else None,
-        eval_images=run.eval_images,
+        # Which of its two data sets lacks the images that a training skipped is not known.
+        eval_images=None if run.kind == "train" and run.skipped_images else run.eval_images,
         eval_batch=run.config["eval_batch_size"] * devices,
         epochs=run.config["max_epoch"],
     )

@@ -4,7 +4,8 @@ import re
 import shlex
 
 _TIMES = (
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d) ",  # docker logs -t, kubectl logs --timestamps
+    # docker logs -t, kubectl logs --timestamps, and a pod's file on its node
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d) (?:std(?:out|err) F )?",
     r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d ",  # journalctl
 )
 _SOURCES = (

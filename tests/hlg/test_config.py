@@ -146,8 +146,8 @@ def test_the_command_line_overrides_the_file_and_the_file_the_default(recipe: An
         (["--batch", "64"], "--batch: unknown key 'batch'; closest known key: 'batch_size' (--help lists all)"),
         (["--batch_size"], "--batch_size: found no value; allowed: --batch_size VALUE or --batch_size=VALUE"),
         (["--seed", "--gc_flag", "1"], "--seed: found no value; allowed: --seed VALUE or --seed=VALUE"),
-        (["--seed", "1", "64"], "64: follows no key; allowed: --key value"),
-        ([""], ": follows no key; allowed: --key value"),
+        (["--seed", "1", "64"], "64: follows no key; allowed: --key value, and images before all keys"),
+        ([""], ": follows no key; allowed: --key value, and images before all keys"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_clear_error(argv: list[str], message: str) -> None:

@@ -224,7 +224,7 @@ ANY_FOLDERS = "--dataset_path=configs --eval_path=configs"
         (f"hlg.train {ANY_FOLDERS} --pretrained=missing.ckpt", 2, "error: checkpoint missing.ckpt: no such file\n"),
         (f"hlg.eval {ANY_FOLDERS}", 2, "error: pretrained: found nothing"),
         ("hlg.predict --pretrained=x.ckpt", 2, "error: found no image; files come before keys"),
-        ("hlg.predict cat.jpg --pretrained=configs", 2, "error: pretrained: configs holds no checkpoints/last.ckpt"),
+        ("hlg.predict cat.jpg --pretrained=docs --config_path=configs/hlg_mobile.yml", 2, "error: checkpoint docs: no"),
         ("hlg.export --pretrained=README.md", 2, "error: checkpoint README.md: expected a MindSpore checkpoint"),
         ("hlg.bench step --amp_level=O3 --graph_kernel=1", 2, "error: graph_kernel: found 1 with amp_level O3"),
         ("hlg.bench step --steps=0", 2, "error: argument --steps: found '0'"),

@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.audit import __main__ as audit
-from repro.audit.consistency import Agreement, Check, Known, audit_log
+from repro.audit.consistency import Agreement, Check, Known, audit_log, known_of
+from repro.records.run_folder import read_run
 from repro.records.schema import Epoch, EvalLine, Log
 from tests.support import ROOT
+from tests.support.folders import train_run
 from tests.support.programs import Call
 
 PUBLISHED = ROOT / "results/published"
@@ -138,6 +140,11 @@ def test_an_evaluation_holds_all_images_in_whole_steps() -> None:
     assert found["total cost time"].agreement is CONTRADICTORY
     found = verdicts(replace(empty, evaluation=replace(line, accuracy=0.754889)), known)
     assert found["accuracy"].by == "0.42 images (the evaluation)"
+
+
+def test_how_many_images_a_training_that_skipped_some_evaluated_is_not_known(tmp_path: Path) -> None:
+    folders = [train_run(tmp_path, name=f"{count}_skipped", skipped_images=count) for count in (0, 1)]
+    assert [known_of(read_run(folder)).eval_images for folder in folders] == [50_000, None]
 
 
 def test_the_kept_audit_of_what_was_published_is_up_to_date(tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ DOCKER_TIME = "2022-07-27T16:40:13.123456789Z "
         *("    ", "\t", DOCKER_TIME, "hlg-train-1  | ", f"train-1  | {DOCKER_TIME}", "0: ", "node-7: "),
         *("[1,0]<stdout>:", "[prterun-host-12@1,0]<stderr>: ", "[rank0]: ", "[pod/hlg-0/train] ", "hlg-0-x7 train "),
         *(f"[pod/hlg-0/train] {DOCKER_TIME}", "Nov 28 23:56:57 host python[123]: "),
+        f"{DOCKER_TIME}stdout F ",  # a pod's file on its node
     ],
 )
 def test_what_other_programs_put_before_each_line_is_taken_off(folder: Path, prefix: str) -> None:
