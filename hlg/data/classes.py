@@ -7,6 +7,7 @@ meaning, so the class folders travel with the weights, and whatever brings the t
 import hashlib
 import json
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -124,6 +125,8 @@ def _first_difference(here: tuple[str, ...], outputs: OutputClasses) -> str:
         return f"its {len(here):,} class folders are not the 1,000 of ImageNet"
     pairs = enumerate(zip_longest(here, outputs.folders, fillvalue="nothing"))
     label, (own, other) = next((label, pair) for label, pair in pairs if pair[0] != pair[1])
+    if len({unicodedata.normalize("NFC", name) for name in (own, other)}) == 1:  # macOS splits accents from letters
+        own, other = ascii(own), ascii(other)
     return f"label {label} is {own} here and {other} there ({len(here):,} and {len(outputs.folders):,} classes)"
 
 

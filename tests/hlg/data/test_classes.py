@@ -29,6 +29,7 @@ def test_equal_classes_need_no_key(outputs: OutputClasses, class_map: str) -> No
         (LACKING, KNOWN, r"label 1 is n03 here and n02 there \(3 and 4 classes\)"),
         (TOLD[:3], KNOWN, r"label 3 is nothing here and n04 there \(3 and 4 classes\)"),
         ((*TOLD, "n05"), KNOWN, r"label 4 is n05 here and nothing there \(5 and 4 classes\)"),
+        (("\u00e9",), OutputClasses(KNOWN.source, ("e\u0301",)), r"label 0 is '\\xe9' here and 'e\\u0301' there"),
         (RENAMED, KNOWN, r"label 0 is 1 here and n01 there \(4 and 4 classes\)"),
         (LACKING, HASH_ALONE, r"its 3 class folders are not the 1,000 of ImageNet"),
         (LACKING, HASH_ALONE.listed(TOLD), "label 1 is n03 here and n02 there"),

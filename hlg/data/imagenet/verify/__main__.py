@@ -30,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if options.workers < 1:
             raise UserError(f"--workers: found {options.workers}; allowed: 1 or more")
+        if options.report:
+            place.mkdir(parents=True, exist_ok=True)
         if not os.access(place, os.W_OK):  # before hours of work
             raise UserError(f"{place}: can't be written, so say where the report is to go: --report=folder")
         report = inspect_splits(options.imagenet, options.workers)

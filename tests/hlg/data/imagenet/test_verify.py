@@ -109,8 +109,8 @@ def test_a_report_can_go_elsewhere(data: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != data and writable(path, mode))
     said = call(main, "--imagenet", data, code=2).err
     assert "can't be written, so say where the report is to go: --report=folder" in said
-    call(main, "--imagenet", data, "--report", tmp_path)
-    assert (tmp_path / REPORT).exists()
+    call(main, "--imagenet", data, "--report", tmp_path / "new")
+    assert (tmp_path / "new" / REPORT).exists()
     assert not (data / REPORT).exists()
 
 
