@@ -45,9 +45,15 @@ give() {
   while [[ $# -gt 0 ]]; do
     name=${2%%/*}
     typed_as=" $1=$name$typed_as" # before the keys, of which one may be the same option
+    [[ $name != "$2" ]] || once "$name" "${1#--}"
     [[ -z ${!name:-} ]] || words+=("$1" "${!name}${2#"$name"}")
     shift 2
   done
+}
+
+# once NAME KEY: fail if this variable and the key that it stands for were both typed.
+once() {
+  [[ " $TYPED " != *" $1 "* || ! -v key[$2] ]] || fail "$1 and $2: found '${!1}' and '${key[$2]}', which are one; type one"
 }
 
 # need NAME EXAMPLE: fail if this variable is empty.
@@ -114,6 +120,7 @@ host_python() {
 # launch PROGRAM [ARGUMENT]...: under hlg.launch, once for each of the seeds, on one device or on the ranks asked for.
 launch() {
   local own=("${words[@]}")
+  once SEEDS seed
   words=(--logs "$logs/.ranks" ${seeds:+--seeds "$seeds"})
   typed_as=" --seeds=SEEDS$typed_as"
   [[ $logs != "$RUNS" ]] || typed_as+=" --logs=RUNS"

@@ -181,6 +181,10 @@ train seed=x IMAGENET=/data
     error: seed: found 'x'; allowed:
 train SEEDS='1 x'
     error: SEEDS: found '1 x'; allowed:
+train SEEDS='1 2' seed=3
+    error: SEEDS and seed: found '1 2' and '3', which are one; type one
+train RUNS=a save_checkpoint_path=b
+    error: RUNS and save_checkpoint_path: found 'a' and 'b', which are one; type one
 train IMAGENET=/data RUNS=/proc/x
     error: RUNS: can't make /proc/x/
 tiny-data CLASSES=0

@@ -15,7 +15,7 @@ from hlg.console import say
 from hlg.errors import UserError
 from hlg.launch.placement import RANK_VARIABLES, RankPlan, plan_ranks
 from hlg.launch.supervise import EXPLAINED, Child, Ending, Supervisor, end_all
-from hlg.record.limits import out_of_memory_kills
+from hlg.limits import out_of_memory_kills
 from hlg.signals import StopSignals
 
 TAIL_LINES = 20

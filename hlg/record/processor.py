@@ -5,7 +5,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from hlg.record.limits import usable_cores
+from hlg.limits import usable_cores
 
 CPUINFO = Path("/proc/cpuinfo")
 # The levels of x86-64 by what each adds, in the kernel's names; as the psABI for x86-64 has them.

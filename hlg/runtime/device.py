@@ -10,7 +10,7 @@ from mindspore import communication
 
 from hlg.config import Config
 from hlg.errors import LostRankError, UserError
-from hlg.record.limits import usable_cores
+from hlg.limits import usable_cores
 from hlg.runtime import fused_kernels
 from hlg.runtime.engine import Engine, check_start
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hlg.config import Config
 from hlg.errors import UserError
-from hlg.record.limits import usable_cores
+from hlg.limits import usable_cores
 from hlg.runtime import fused_kernels
 
 

@@ -3,7 +3,7 @@
 from hlg.config import Config
 from hlg.console import note_once
 from hlg.errors import UserError
-from hlg.record.limits import usable_memory
+from hlg.limits import usable_memory
 
 # Measured in float32 at 224 pixels, two cores: 2.0, 3.6 and 5.7 GB at the most with 2, 8 and 16 images a step.
 PROCESS, IMAGE = 1.5e9, 0.27e9  # bytes: of MindSpore and the network, and of each image of 224 x 224 pixels

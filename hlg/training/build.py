@@ -11,11 +11,11 @@ from hlg.config import Config
 from hlg.data.index import ImageIndex
 from hlg.data.loader import Batch, EvalLoader, TrainLoader
 from hlg.data.streams import draw_drop_scales, mixup_draw
+from hlg.limits import usable_threads
 from hlg.model.loss import build_loss
 from hlg.model.network import HLG
 from hlg.model.optimizer import AdamW
 from hlg.model.schedule import learning_rates
-from hlg.record.limits import usable_threads
 from hlg.training.step import TrainStep
 
 ALONE = (0, 1)

@@ -3,7 +3,6 @@
 python -m hlg.data.imagenet --archives /downloads --out /data/imagenet
 """
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +10,7 @@ from hlg.cli import folder_argument
 from hlg.console import say, say_error
 from hlg.data.imagenet.unpack import unpack_imagenet
 from hlg.errors import OptionParser, UserError
+from hlg.limits import usable_cores
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=folder_argument, required=True, help="gets train/ and val/")
     parser.add_argument("--link", action="store_true", help="make links to images that lie unpacked, not copies")
-    parser.add_argument("--workers", type=int, default=min(16, 2 * (os.cpu_count() or 1)), help="threads")
+    parser.add_argument("--workers", type=int, default=min(16, 2 * usable_cores()), help="threads")
     options = parser.parse_args(argv)
     try:
         if options.workers < 1:

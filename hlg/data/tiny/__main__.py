@@ -5,7 +5,6 @@ python -m hlg.data.tiny --out data/tiny --imagenet /path  # a fixed-seed subset 
 python -m hlg.data.tiny --out data/tiny --verify          # compare every byte with the manifest
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from hlg.data.index import SPLITS
 from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.data.tiny.manifest import verify_tiny
 from hlg.errors import OptionParser, UserError
+from hlg.limits import usable_cores
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--val", type=int, default=default.val, help="validation images per class")
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--imagenet", default="", help="carve from this folder (it holds train/ and val/)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="drawing processes")
+    parser.add_argument("--workers", type=int, default=usable_cores(), help="drawing processes")
     parser.add_argument("--verify", action="store_true", help="only compare --out with its manifest")
     args = parser.parse_args(argv)
     try:

@@ -17,6 +17,7 @@ from hlg.data.imagenet.verify.inspection import inspect_splits
 from hlg.data.imagenet.verify.page import inspection_page, write_inspection
 from hlg.data.index import REPORT
 from hlg.errors import OptionParser, UserError
+from hlg.limits import usable_cores
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = OptionParser(prog="python -m hlg.data.imagenet.verify", description="Look at every image of a data set.")
     parser.add_argument("--imagenet", type=folder_argument, required=True, help="holds train/ and val/, or one of them")
     parser.add_argument("--report", default="", help="folder for the report (default: beside the splits)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads")
+    parser.add_argument("--workers", type=int, default=usable_cores(), help="threads")
     options = parser.parse_args(argv)
     place = Path(options.report or options.imagenet)
     try:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from hlg import limits
 from hlg.config import Config
 from hlg.errors import UserError
-from hlg.record import limits
 from hlg.runtime.memory import check_training_memory
 
 GB = 1_000_000_000
