@@ -114,7 +114,7 @@ PRINTERS |= {"hlg.runtime.guard", "repro.bootstrap"}  # which import nothing
 PRINTERS |= {"repro.doctor.__main__"}  # whose colors stand around what is escaped
 
 
-@pytest.mark.parametrize("module", MODULES.keys() - PRINTERS)
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - PRINTERS))
 def test_what_is_printed_goes_through_one_module_of_each_package(module: str) -> None:
     for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
