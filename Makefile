@@ -210,7 +210,7 @@ test: setup ## Run the tests
 faults: setup ## Break running jobs in every way we know, and print what happened and what was lost
 	@$(PYTEST) tests/drills/faults -n 4 $(BY_FILE)
 test-fingerprint: setup ## Plant faults for make fingerprint to find, and compare with the published implementation
-	@$(PYTEST) tests/drills/numerics -n 2 $(BY_FILE)
+	@$(PYTEST) tests/drills/numerics -n 2 --maxschedchunk 1 --max-worker-restart 0
 test-gate: setup ## Plant regressions, train, and see whether make check finds them
 	@$(PYTEST) tests/drills/regressions
 test-page: setup ## Test the report's page in Chromium: wide, narrow, light, dark, printed, by keyboard
