@@ -151,8 +151,8 @@ need_commit() {
   local revision
   [[ $CONTAINER != 1 || -z ${IMAGE:-} ]] || return 0
   revision=$("$root/docker/revision.sh")
-  dry || [[ $revision != unknown* ]] || fail "no commit is known, and what is kept names one: ${revision#* * }"
-  dry || [[ $revision != *-dirty ]] || fail "the code has uncommitted changes; commit first, for what is kept names a commit"
+  dry || [[ $revision != unknown* ]] || fail "no commit is known, which a baseline must name: ${revision#* * }"
+  dry || [[ $revision != *-dirty ]] || fail "the code has uncommitted changes; commit them first, because a baseline names its commit"
 }
 
 keep() { # baseline|convergence FOLDER

@@ -82,7 +82,7 @@ def _folder_for(archive: Path, members: list[ArchiveMember]) -> Path:
     for path in images:
         if path.parent.name in ("", *SPLITS):
             raise UserError(
-                f"{archive}: {str(path)!r} lies in no class folder, so nothing says what it shows: sort the images by "
+                f"{archive}: {str(path)!r} lies in no class folder, so its class is unknown: sort the images with "
                 "make imagenet, and upload its train/ and val/"
             )
     return archive.parent

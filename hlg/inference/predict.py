@@ -82,7 +82,7 @@ def name_outputs(config: Config, outputs: OutputClasses) -> tuple[tuple[str, ...
     elif outputs.folders is not None:
         classes, note = outputs.folders, ""
     elif not listed.names:
-        classes, note = (), f"warning: {outputs.source} names no classes; say them by eval_path or class_names"
+        classes, note = (), f"warning: {outputs.source} names no classes; give them with eval_path or class_names"
     else:
         classes = _in_label_order(config, listed)
         if listed.folders is None and len(classes) == IMAGENET_OUTPUTS[0]:

@@ -182,11 +182,11 @@ def _convergence(run: Run, reference: Reference | None) -> Finding:
     if not outside:
         value, point = pairs[-2]
         last = f"{point.title}: {value:.3f}, {point.low:.3f} to {point.high:.3f}"
-        return Finding(name, Verdict.MATCH, f"all {len(pairs)} points are as of another of {probably}; {last}")
+        return Finding(name, Verdict.MATCH, f"all {len(pairs)} points lie where {probably} predict; {last}")
     # A value that is not a number is on no side, and worse.
     worse = [(v, p) for v, p in outside if not (v > p.mean if p.more_is_better else v < p.mean)]
     value, point = (worse or outside)[0]
-    reason = f"{point.title}: {value:.3f} is not as of another of {probably}: {point.low:.3f} to {point.high:.3f}"
+    reason = f"{point.title}: {value:.3f}, where {probably} predict {point.low:.3f} to {point.high:.3f}"
     return Finding(name, Verdict.WORSE if worse else Verdict.BETTER, reason)
 
 
@@ -198,7 +198,7 @@ def _speed(run: Run, baseline: Baseline) -> Finding:
     apart = differing_keys(baseline.environment, environment_of(run))
     other = {key: values for key, values in apart.items() if key in CALIBRATED_BY}
     if other:
-        return Finding("speed", Verdict.INCOMPARABLE, f"{_took(now)}, but calibrated otherwise: {in_words(other)}")
+        return Finding("speed", Verdict.INCOMPARABLE, f"{_took(now)}, but calibrated differently: {in_words(other)}")
     text = f"{_took(now)}; baseline {baseline.fastest:.1f} to {baseline.slowest:.1f} (n = {len(baseline.speeds)} runs)"
     text += f", and {SLOWER:.0%} beyond is noise"
     if now.ratio > baseline.slowest * (1 + SLOWER):

@@ -8,6 +8,7 @@ import pytest
 from hlg import limits
 from hlg.config import Config
 from hlg.errors import UserError
+from hlg.runtime.engine import check_start
 from hlg.runtime.memory import check_training_memory
 
 GB = 1_000_000_000
@@ -43,12 +44,16 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fix
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(limits, "PROC", tmp_path / "proc")
     monkeypatch.setattr(limits, "GROUPS", tmp_path / "cgroup")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
 
 
 @pytest.mark.parametrize("machine", [V2, V1], indirect=True, ids=["version 2", "version 1"])
 def test_a_control_group_bounds_cores_threads_and_memory_and_counts_those_killed(machine: None) -> None:
     assert (limits.usable_cores(), limits.usable_threads(14)) == (1, 1)
+    check_start(Config())
+    assert os.environ["OMP_NUM_THREADS"] == "1"
     assert limits.usable_memory() == limits.Memory(8 * GB, 4 * GB)
     assert limits.out_of_memory_kills() == 3
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from functools import partial
 
 import mindspore as ms
 import numpy as np
@@ -14,7 +13,7 @@ from hlg.model.loss import build_loss
 from hlg.model.network import HLG, build_network
 from hlg.model.optimizer import AdamW
 from hlg.training.step import Update
-from tests.support.narrow import STAGES
+from tests.support.narrow import narrowed
 
 GRAPH, PYNATIVE = ms.GRAPH_MODE, ms.PYNATIVE_MODE
 pytestmark = pytest.mark.usefixtures("graph_mode")
@@ -23,8 +22,7 @@ pytestmark = pytest.mark.usefixtures("graph_mode")
 @pytest.fixture(scope="module", autouse=True)
 def _narrow() -> Iterator[None]:
     """What ``build_network`` builds is narrow, and drops many branches."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hlg.model.network.HLG", partial(HLG, stages=STAGES, drop_rate=0.5))
+    with narrowed(drop_rate=0.5):
         yield
 
 

@@ -66,7 +66,7 @@ def test_what_is_cut_off_damaged_or_no_archive_is_named_and_stays(content: bytes
     ("files", "said"),
     [
         ({"n01440764/0.JPEG": b"0", "../outside": b"evil"}, "'../outside': refused, its name leads out of the folder"),
-        ({"0.JPEG": b"0"}, "'0.JPEG' lies in no class folder, so nothing says what it shows: sort the images by make"),
+        ({"0.JPEG": b"0"}, "'0.JPEG' lies in no class folder, so its class is unknown: sort the images with make"),
         ({"val/0.JPEG": b"0"}, "'val/0.JPEG' lies in no class folder"),
     ],
 )

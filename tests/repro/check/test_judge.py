@@ -78,7 +78,7 @@ def reason(judgment: Judgment, name: str) -> str:
             {"env": OTHER_CPU, "step_ms": 4000.0},
             NO_SPEED,
             "speed",
-            "a step takes 100.0 ... but calibrated otherwise: cpu",
+            "a step takes 100.0 ... but calibrated differently: cpu",
         ),
         ({"env": {"cpu": {"model": "Intel Xeon", "cores": 4}}}, NO_SPEED, "speed", "a step takes 20.0 calibrations"),
         # Nothing can be compared with another workload, and a run of two environments with nothing.

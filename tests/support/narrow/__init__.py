@@ -4,6 +4,8 @@
 module of its own too, for whoever starts a program by one name.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +18,17 @@ STAGES = tuple(
 )
 
 
-def narrow() -> None:
-    """From now on in this process, networks are built narrow."""
-    network.HLG = partial(HLG, stages=STAGES)  # type: ignore[misc]
+def narrow(**changes: float) -> None:
+    """From now on in this process, networks are built narrow, with these further ``changes``."""
+    network.HLG = partial(HLG, stages=STAGES, **changes)  # type: ignore[misc]
+
+
+@contextmanager
+def narrowed(**changes: float) -> Iterator[None]:
+    """Networks are built narrow meanwhile."""
+    before = network.HLG
+    narrow(**changes)
+    try:
+        yield
+    finally:
+        network.HLG = before  # type: ignore[misc]
