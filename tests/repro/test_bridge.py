@@ -3,18 +3,25 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hlg.bench import __main__ as bench
 from hlg.bench import run, workloads
 from hlg.config import Affects, Config, dump, keys_that_affect
+from hlg.console import escaped
 from hlg.data import throughput
+from hlg.files import POINTER, follow_links, write_atomic
 from hlg.model import network
 from hlg.record.environment import environment_facts
 from hlg.record.run_folder import RunFolder, epoch_line, eval_line, step_line
 from hlg.runtime.device import Device
+from repro.errors import shown
+from repro.files import pointed_path
 from repro.plan.__main__ import plan_options
 from repro.plan.inputs import Origin, read_inputs
 from repro.published.compare import compare_runs
@@ -75,6 +82,14 @@ def test_every_key_that_a_comparison_needs_is_a_key_of_the_configuration() -> No
 def test_both_packages_mean_the_same_keys_by_those_that_change_no_number() -> None:
     # Old run folders have to stay readable, so repro has its own list; it compares the number of devices itself.
     assert keys_that_affect(Affects.NOTHING) - {"run_distribute"} == CHANGES_NOTHING
+
+
+@given(st.text(), st.sampled_from(["run", "latest_tiny", "a b"]))
+def test_both_packages_escape_alike_and_follow_the_same_files_in_the_place_of_links(text: str, name: str) -> None:
+    assert escaped(text) == shown(text)
+    with TemporaryDirectory() as folder:
+        write_atomic(Path(folder, "latest"), POINTER + name.encode() + b"\n")
+        assert pointed_path(Path(folder, "latest")) == follow_links(Path(folder, "latest")) == Path(folder, name)
 
 
 @pytest.mark.usefixtures("graph_mode")
