@@ -81,11 +81,13 @@ def link_or_point(link: Path, name: str) -> None:
     """Make a symbolic link to a name in its folder or, on a storage that has none, a file that stands for it.
 
     Raises:
-        OSError: neither can be made.
+        OSError: neither can be made, or the disk is full or fails.
     """
     try:
         link_atomic(link, name)
     except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
         write_atomic(link, POINTER + os.fsencode(name) + b"\n")
         note_once(f"this storage has no symbolic links ({error.strerror}): small files that name a target replace them")
 
