@@ -15,16 +15,16 @@ IMAGES = {"n01440764/0.JPEG": b"a" * 700, "n01440764/1.JPEG": b"b", "n02085620/0
 CLASSES = ("n01440764", "n02085620")
 
 
-def of_class(name: str, mode: str = "w") -> bytes:
-    return tar_of({k.split("/")[1]: v for k, v in IMAGES.items() if k.startswith(name)}, mode)
+def of_class(name: str, compressed: bool = False) -> bytes:
+    return tar_of({k.split("/")[1]: v for k, v in IMAGES.items() if k.startswith(name)}, compressed)
 
 
 LAYOUTS = {
     "of class folders": ({"imagenet_train.tar": tar_of({f"./{name}": content for name, content in IMAGES.items()})}, 1),
-    "gzip": ({"imagenet.tar.gz": tar_of(IMAGES, "w:gz")}, 1),
-    "of a set that the suite has made": ({"tiny.tgz": tar_of({**IMAGES, "manifest.json": b"{}"}, "w:gz")}, 1),
+    "gzip": ({"imagenet.tar.gz": tar_of(IMAGES, compressed=True)}, 1),
+    "of a set that the suite has made": ({"tiny.tgz": tar_of({**IMAGES, "manifest.json": b"{}"}, compressed=True)}, 1),
     "of archives, as published": ({"train.tar": tar_of({f"{name}.tar": of_class(name) for name in CLASSES})}, 3),
-    "classes": ({f"{name}.tar.gz": of_class(name, "w:gz") for name in CLASSES}, 2),
+    "classes": ({f"{name}.tar.gz": of_class(name, compressed=True) for name in CLASSES}, 2),
     "none": ({**IMAGES, KIT: b"no images"}, 0),
 }
 
@@ -40,7 +40,7 @@ def test_archives_are_unpacked_where_they_lie_and_removed(files: dict[str, bytes
     assert unpack_archives(tmp_path / "no such folder") == 0
 
 
-TWO, GZIPPED = tar_of({"n01440764/0.JPEG": b"0" * 512, "n01440764/1.JPEG": b"1"}), tar_of(IMAGES, "w:gz")
+TWO, GZIPPED = tar_of({"n01440764/0.JPEG": b"0" * 512, "n01440764/1.JPEG": b"1"}), tar_of(IMAGES, compressed=True)
 
 
 @pytest.mark.parametrize(
