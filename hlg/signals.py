@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from types import FrameType
 
 from hlg.console import say
@@ -13,6 +14,7 @@ from hlg.errors import RESUME_ME, StoppedError
 
 ECHO_S = 2.0  # within it a second signal is the same wish: make and batch systems signal a launcher and its ranks alike
 INTERRUPTED = 128 + signal.SIGINT
+CHILDREN = str(Path(__file__).parent / "runtime" / "children")  # on the path of Pythons started by this one
 
 
 def stop_signals() -> list[signal.Signals]:
@@ -62,7 +64,8 @@ class StopRequest(StopSignals):
 
     MindSpore puts handlers of its own in the place of ours whenever it runs a graph: one kills the process without a
     word, and Ctrl-C becomes SIGTERM. So the signals are blocked, for this thread and all that start after it, and one
-    thread waits for them, which needs no handler. Enter it before MindSpore is imported.
+    thread waits for them, which needs no handler. Enter it before MindSpore is imported. Children, forked by Python or
+    started by MindSpore, are to end by SIGTERM all the same.
     """
 
     def __init__(self) -> None:
@@ -74,6 +77,8 @@ class StopRequest(StopSignals):
     def __enter__(self) -> "StopRequest":
         self._heard = stop_signals()
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._heard)
+        os.register_at_fork(after_in_child=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM]))
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [CHILDREN, os.environ.get("PYTHONPATH")]))
         self._thread.start()
         return self
 

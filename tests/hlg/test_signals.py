@@ -2,10 +2,11 @@
 
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.support.processes import start_command
+from tests.support.processes import run_command, start_command
 
 LOOP = """
 import ctypes, signal, sys, time
@@ -35,3 +36,23 @@ def test_a_signal_ends_the_process_at_once_or_is_held_and_the_second_does(number
             loop.send_signal(number)
         assert loop.wait(10) == 128 + number
         assert loop.stderr.read().startswith(f"stopped by {'a second ' * hold}{number.name}: ")
+
+
+CHILDREN = """
+import multiprocessing, os, subprocess, sys, time
+from hlg.signals import StopRequest
+with StopRequest():
+    started = subprocess.Popen([sys.executable, "-c", "print(1, flush=True); import time; time.sleep(60)"], stdout=-1)
+    started.stdout.read(1)
+    started.terminate()
+    assert started.wait(10) == -15
+    with multiprocessing.get_context("fork").Pool(1) as pool:  # as AKG does
+        pool.apply_async(time.sleep, [60])
+        time.sleep(0.2)
+"""
+
+
+def test_children_still_end_by_sigterm(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.stderr.write('own ')")
+    done = run_command(sys.executable, "-c", CHILDREN, env={"PYTHONPATH": tmp_path}, timeout=20)
+    assert (done.returncode, done.stderr) == (0, "own own ")
