@@ -2,7 +2,11 @@
 
 import os
 import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,6 +14,7 @@ from repro.errors import ReproError, shown, shown_name
 from repro.files import replace_file
 
 END = "<!-- end -->"
+_NARROWEST = 12  # signs; a terminal that is too small for this gets lines that it breaks itself
 
 
 def begin_marker(name: str) -> str:
@@ -32,10 +37,17 @@ def grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Format a table for a terminal: every column but the last is as wide as its widest cell."""
+    """Format a table for a terminal: its widest columns are folded until it fits. A file or pipe takes any width."""
     rows = [[shown(cell) for cell in row] for row in rows]
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)][:-1]
-    return "\n".join("  ".join((*map(str.ljust, row, widths), row[-1])) for row in rows)
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    room = shutil.get_terminal_size((sys.maxsize, 0)).columns - 2 * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    lines = []
+    for row in rows:
+        folded = [textwrap.wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
+        lines += ["  ".join(map(str.ljust, parts, widths)).rstrip() for parts in zip_longest(*folded, fillvalue="")]
+    return "\n".join(lines)
 
 
 def folder_link(folder: Path, target: Path) -> str:

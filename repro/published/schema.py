@@ -135,6 +135,15 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Repetition:
+    """Training runs that differ in nothing. `parted`: where they differ first, such as "at step 7", or None."""
+
+    runs: tuple[Run, ...]
+    steps: int
+    parted: str | None
+
+
+@dataclass(frozen=True)
 class SeedGroup:
     """Training runs that differ in their seed alone: the newest of each seed, in the order of `seeds`."""
 

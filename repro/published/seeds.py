@@ -8,8 +8,10 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import mean, stdev
 
+import numpy as np
+
 from repro.published.figures import MEASURES
-from repro.published.schema import SeedGroup, Spread
+from repro.published.schema import Repetition, SeedGroup, Spread
 from repro.records.schema import Run
 
 # Keys that change no number; the data are compared by their hashes.
@@ -33,6 +35,34 @@ _SPEED = (
 
 def group_seeds(runs: Iterable[Run]) -> list[SeedGroup]:
     """Return the groups of training runs with at least two seeds, in the order of their oldest runs."""
+    return [_group(members) for members in _alike(runs) if len({run.config["seed"] for run in members}) > 1]
+
+
+def find_repetitions(runs: Iterable[Run]) -> list[Repetition]:
+    """Return the runs that even share their seed, and whether their losses and accuracies are the same numbers."""
+    found = []
+    for members in _alike(runs):
+        for seed in sorted({run.config["seed"] for run in members}):
+            same = tuple(run for run in members if run.config["seed"] == seed)
+            if len(same) > 1:
+                found.append(_repetition(same))
+    return found
+
+
+def _repetition(same: tuple[Run, ...]) -> Repetition:
+    losses = [np.asarray(run.steps.loss).view(np.int64) for run in same]  # as bits, so that nan is nan
+    steps = min(map(len, losses))
+    differ = np.any([one[:steps] != losses[0][:steps] for one in losses], axis=0).nonzero()[0]
+    parted = None
+    if differ.size or len(set(map(len, losses))) > 1:
+        parted = f"at step {differ[0] if differ.size else steps} (steps count from 0)"
+    elif len({tuple(epoch.accuracy for epoch in run.log.epochs) for run in same}) > 1:
+        parted = "in an accuracy"
+    return Repetition(same, steps, parted)
+
+
+def _alike(runs: Iterable[Run]) -> list[list[Run]]:
+    """Group the training runs that share all but their seed, oldest first."""
     alike: list[tuple[object, list[Run]]] = []  # a list, since a configuration cannot be hashed
     for run in sorted(runs, key=lambda run: (run.folder.name, run.folder.as_posix())):
         if run.kind != "train" or unfit(run):
@@ -42,7 +72,7 @@ def group_seeds(runs: Iterable[Run]) -> list[SeedGroup]:
         if members is None:
             alike.append((conditions, members := []))
         members.append(run)
-    return [_group(members) for _, members in alike if len({run.config["seed"] for run in members}) > 1]
+    return [members for _, members in alike]
 
 
 def unfit(run: Run) -> str:

@@ -17,13 +17,15 @@ from markupsafe import Markup, escape
 
 from repro.errors import shown_name
 from repro.published.schema import Claim, SeedGroup, Verdict
-from repro.published.seeds import group_seeds, unfit
+from repro.published.seeds import find_repetitions, group_seeds, unfit
 from repro.records.schema import Log, Run
 from repro.report import class_scores, phrases, run_facts, seed_table
 from repro.report.charts.build import PageCharts
+from repro.report.charts.inline import swatch
 from repro.report.run_facts import Link, page_link
 
 _TEMPLATES = Path(__file__).with_name("templates")
+_NUMBER = re.compile(rf"{phrases.NONE}|nan|[+-]?[\d.,e-]+( to [\d.,]+)?( \S+)?")  # or a range of them, with a unit
 _JUDGED = (Verdict.MATCH, Verdict.BETTER, Verdict.WORSE)
 
 
@@ -61,6 +63,7 @@ def html_report(
     rows, notes = _results(claims, target)
     return _environment().get_template("report.html.j2").render(
         measured=_measured(runs),
+        shown=_shown(runs),
         counts=[(verdict.value, sum(claim.verdict is verdict for claim in claims)) for verdict in Verdict],
         outcome=_outcome(claims),
         rows=rows,
@@ -100,6 +103,12 @@ def breakable(name: object) -> Markup:
     return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_/])", str(readable(name))))
 
 
+def sides(rows: Sequence[Sequence[str]], columns: int) -> list[Markup]:
+    """Return an attribute for each column: numbers stand at the right, text at the left."""
+    numbers = [all(_NUMBER.fullmatch(row[column]) for row in rows) for column in range(columns)]
+    return [Markup(' class="number"') if number else Markup() for number in numbers]
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -111,7 +120,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["breakable"] = breakable
+    environment.filters |= {"breakable": breakable, "sides": sides}
+    environment.globals["swatch"] = swatch
     return environment
 
 
@@ -133,6 +143,13 @@ def _measured(runs: Sequence[Run]) -> str:
 
 def _count(number: int, name: str) -> str:
     return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
+def _shown(runs: Sequence[Run]) -> str:
+    """Say what the runs show by themselves, whatever was published: repetition, and the spread of seeds."""
+    found = [phrases.repetition_text(repetition) for repetition in find_repetitions(runs)]
+    found += [text for group in group_seeds(runs) for text in map(seed_table.range_text, group.spreads[:1])]
+    return f"They show: {'; '.join(found)}." if found else ""
 
 
 def _outcome(claims: Sequence[Claim]) -> str:

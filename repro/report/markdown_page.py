@@ -29,20 +29,16 @@ def results_table(claims: Iterable[Claim], target: Path) -> str:
 
 
 def terminal_table(claims: Iterable[Claim]) -> str:
-    """Write the table for a terminal: figure, published, measured, evidence, verdict."""
-    rows = [("figure", "published", "measured", "evidence", "verdict")]
+    """Write the table for a terminal: figure, published, measured, verdict; below it the reasons, once each."""
+    rows = [("figure", "published", "measured", "verdict")]
+    notes: dict[str, int] = {}
     for row in map(phrases.figure_row, claims):
         figure, found = row.claim.figure, row.claim.measured
-        rows.append(
-            (
-                row.title,
-                f"{figure.value:,} {figure.unit}",
-                phrases.value_text(figure, found) if found else phrases.NONE,
-                row.evidence,
-                row.verdict + (f": {row.topics}" if row.topics else ""),
-            )
-        )
-    return columns(rows)
+        measured = phrases.value_text(figure, found) if found else phrases.NONE
+        note = f" ({notes.setdefault(row.topics, len(notes) + 1)})" if row.topics else ""
+        rows.append((row.title, f"{figure.value:,} {figure.unit}", measured, row.verdict + note))
+    reasons = [f"({number}) because of {topics}" for topics, number in notes.items()]
+    return "\n".join([columns(rows), *reasons])
 
 
 def markdown_report(

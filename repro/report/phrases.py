@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from repro.published.schema import Claim, Measured, Published, Verdict
+from repro.published.schema import Claim, Measured, Published, Repetition, Verdict
 from repro.records.schema import DataSet, Log, ResumeEvent, Run
 
 _LONG = 600  # seconds; longer times are shown in hours too
@@ -137,6 +137,14 @@ def resumption_parts(found: ResumeEvent) -> list[str]:
         f"steps run again: {found.repeated_steps}",
     ]
     return parts if found.compile_time_s is None else [*parts, f"compiled again in {found.compile_time_s:.2f} s"]
+
+
+def repetition_text(found: Repetition) -> str:
+    """Say whether trainings that differ in nothing gave the same numbers."""
+    runs = f"{len(found.runs)} trainings of seed {found.runs[0].config['seed']}"
+    if found.parted is None:
+        return f"{runs} agree bit for bit in all {found.steps:,} losses and in every accuracy"
+    return f"{runs} differ in nothing, and their numbers part {found.parted}"
 
 
 def rule_texts(figures: Iterable[Published]) -> list[tuple[str, str]]:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from repro.markdown import columns, folder_link, grid, md
 from repro.published.schema import SeedGroup, Spread
-from repro.published.seeds import group_seeds, unfit
+from repro.published.seeds import find_repetitions, group_seeds, unfit
 from repro.records.schema import Run
+from repro.report import phrases
 
 HEADER = ("Recipe", "Seeds", "Figure", "n", "Mean", "Standard deviation", "Minimum", "Maximum")
 INTRODUCTION = (
@@ -27,6 +28,8 @@ def seed_section(runs: Sequence[Run], target: Path) -> list[str]:
         members = zip(group.seeds, group.runs, strict=True)
         links = (f"seed {seed} {folder_link(run.folder, target)}" for seed, run in members)
         lines.append(f"{number}. {'; '.join((', '.join(links), *map(md, group_notes(group))))}.")
+    repetitions = map(phrases.repetition_text, find_repetitions(runs))
+    lines += [line for text in repetitions for line in ("", f"{md(text)}.")]
     alone = [(run, reason) for run in runs if run.kind == "train" and (reason := unfit(run))]
     if alone:
         lines += ["", "Never counted together with others:", ""]
@@ -51,6 +54,12 @@ def spread_row(spread: Spread) -> tuple[str, str, str, str, str, str]:
     )
     deviation = f"{spread.deviation:,.{spread.decimals}f} {'points' if spread.unit == '%' else spread.unit}"
     return spread.title, str(spread.n), mean, deviation, minimum, maximum
+
+
+def range_text(spread: Spread) -> str:
+    """Say between which values a measure lies over the seeds."""
+    *_, minimum, maximum = spread_row(spread)
+    return f"{spread.title[0].lower()}{spread.title[1:]}, from {minimum} to {maximum} over {spread.n} seeds"
 
 
 def group_title(group: SeedGroup) -> str:

@@ -25,7 +25,6 @@ FAR = 10.0  # times: from this ratio on, an axis is logarithmic
 QUARTERS = (0.0, 25.0, 50.0, 75.0, 100.0)  # of the training, for the table beside a chart
 
 SHARE = "Share of the training (% of its epochs)"
-_BEST = "published best epoch"
 
 
 @dataclass(frozen=True)
@@ -96,23 +95,36 @@ def newest_trainings(runs: Iterable[Run]) -> tuple[tuple[DrawnRun, ...], int]:
 def training_charts(
     shown: Sequence[DrawnRun], figures: Iterable[Published], logs: Mapping[str, Log]
 ) -> tuple[Chart, ...]:
-    """Chart learning rate, loss, accuracy and throughput of the runs; one without a value is left out."""
+    """Chart accuracy, throughput, loss and learning rate of the runs; one without a value is left out."""
     published = {figure.measure: figure for figure in figures if figure.setting.kind == "train"}
     epochs = [epoch for log in logs.values() for epoch in log.epochs]
     planned = _planned(published.values())
     x = _ends(epochs, planned)
     found = (
         Chart(
-            key="learning-rate",
-            title="Learning rate",
-            quantity="Learning rate",
-            form=".2e",
-            explanation=f"The rate of every step; where a run has more than {SECTIONS}, the mean of each section of "
-            "them. The published log prints six decimals, so that a rate below 0.0000005 stands in it as 0.",
-            curves=_by_step(shown, "lr"),
+            key="accuracy",
+            title="Top-1 accuracy",
+            quantity="Top-1 accuracy (%)",
+            form=".3f",
+            explanation="After each epoch that was evaluated, on the evaluation images of the run. The published "
+            "value is that of the best epoch.",
+            curves=_by_epoch(shown, "accuracy", 100.0),
             x=x,
-            y=_of(epochs, "lr"),
-            level=_peak(published.values()),
+            y=100 * _of(epochs, "accuracy"),
+            level=published_level("published", published.get("best_accuracy")),
+        ),
+        Chart(
+            key="throughput",
+            title="Throughput",
+            quantity="Throughput (images/s)",
+            form=",.2f",
+            explanation="Images per second of each epoch on all devices together, wall clock with the wait for data, "
+            f"without evaluation. The published mean is that of the last {LAST_EPOCHS} epochs.",
+            curves=(speeds := _by_epoch(shown, "fps", 1.0)),
+            x=x,
+            y=_of(epochs, "fps"),
+            level=published_level("published mean", published.get("fps")),
+            logarithmic=_are_far_apart([curve.y for curve in speeds] + [_of(epochs, "fps")]),
         ),
         Chart(
             key="loss",
@@ -127,28 +139,16 @@ def training_charts(
             y=_of(epochs, "loss"),
         ),
         Chart(
-            key="accuracy",
-            title="Top-1 accuracy",
-            quantity="Top-1 accuracy (%)",
-            form=".3f",
-            explanation="After each epoch that was evaluated, on the evaluation images of the run.",
-            curves=_by_epoch(shown, "accuracy", 100.0),
+            key="learning-rate",
+            title="Learning rate",
+            quantity="Learning rate",
+            form=".2e",
+            explanation=f"The rate of every step; where a run has more than {SECTIONS}, the mean of each section of "
+            "them. The published log prints six decimals, so that a rate below 0.0000005 stands in it as 0.",
+            curves=_by_step(shown, "lr"),
             x=x,
-            y=100 * _of(epochs, "accuracy"),
-            level=published_level(_BEST, published.get("best_accuracy")),
-        ),
-        Chart(
-            key="throughput",
-            title="Throughput",
-            quantity="Throughput (images/s)",
-            form=",.2f",
-            explanation="Images per second of each epoch on all devices together, wall clock with the wait for data, "
-            "without evaluation.",
-            curves=(speeds := _by_epoch(shown, "fps", 1.0)),
-            x=x,
-            y=_of(epochs, "fps"),
-            level=published_level(f"published mean of the last {LAST_EPOCHS} epochs", published.get("fps")),
-            logarithmic=_are_far_apart([curve.y for curve in speeds] + [_of(epochs, "fps")]),
+            y=_of(epochs, "lr"),
+            level=_peak(published.values()),
         ),
     )
     return tuple(chart for chart in found if chart.curves)

@@ -17,18 +17,16 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from repro.report.charts.curves import SHARE, Chart, Level, Series, extremes
-from repro.report.charts.inline import COLORS, GRID, INK, MUTED, PAPER
+from repro.report.charts.inline import COLORS, DASHES, GRID, INK, MUTED, PAPER
 from repro.report.charts.step_times import Distribution, StepTimes
 
-DASHES: tuple[tuple[int, tuple[float, ...]], ...] = (
-    *((0, ()), (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.5, 1.4, 1.5)), (0, (9, 2.5)), (0, (3, 1, 1, 1, 1, 1))),
-)
 MARKS = ("o", "s", "^", "D", "v", "P")
 _MOST_MARKS = 40  # points of a curve that are marked one by one
 
-_WIDTH, _HEIGHT = 4.4, 2.5  # inches: one column of a paper, or the width of a phone
-_LINE, _ROW = 0.155, 0.62  # inches: a line of a legend, a run among the step times
-_SHORT = 26  # signs of a label, two of which stand side by side
+_WIDTH, _HEIGHT = 3.6, 2.5  # inches: one column of a paper; on a phone, 8 points are 11 pixels then
+_LINE, _ROW = 0.165, 0.62  # inches: a line of a legend, a run among the step times
+_SHORT = 20  # signs of a label, two of which stand side by side
+_INCH = 72  # points
 _BAND = 0.22  # opacity
 _DPI = 300
 _STYLE: dict[str, Any] = {
@@ -39,7 +37,7 @@ _STYLE: dict[str, Any] = {
     "axes.labelcolor": INK,
     "axes.edgecolor": MUTED,
     "axes.linewidth": 0.6,
-    "axes.titlesize": 9.0,
+    "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.spines.top": False,
@@ -55,22 +53,25 @@ _STYLE: dict[str, Any] = {
     "lines.linewidth": 1.3,
     "lines.markersize": 4.0,
     "legend.frameon": False,
-    "legend.fontsize": 7.5,
+    "legend.fontsize": 8.0,
     "figure.facecolor": PAPER,
     "axes.facecolor": PAPER,
     "svg.fonttype": "none",
 }
 _LEVEL: dict[str, Any] = {"color": INK, "linewidth": 0.7, "linestyle": (0, (4, 2))}
 _NOTE: dict[str, Any] = {
-    "fontsize": 7.0,
     "textcoords": "offset points",
     "annotation_clip": False,
-    "bbox": {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8, "alpha": 0.8},
+    "bbox": {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8},
 }
 
 
-def draw_chart(chart: Chart | Distribution, words: str) -> tuple[bytes, bytes]:
-    """Draw a chart as SVG and as PNG; `words` say what it shows to those who do not see it."""
+def draw_chart(chart: Chart | Distribution, words: str) -> tuple[bytes, bytes, float]:
+    """Draw a chart as SVG and as PNG; `words` say what it shows to those who do not see it.
+
+    Returns:
+        Both files, and how many points the legend at their lower end is high.
+    """
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a layout that is too narrow: nothing that a reader of a report can mend
         matplotlib.rcdefaults()
@@ -83,11 +84,12 @@ def draw_chart(chart: Chart | Distribution, words: str) -> tuple[bytes, bytes]:
         else:
             _step_times(figure, chart)
         ConstrainedLayoutEngine().execute(figure)  # once for both files; a figure with an engine does so for each
+        legend = max((found.get_window_extent().y1 / _DPI * _INCH for found in figure.legends), default=0.0)
         svg, png = io.BytesIO(), io.BytesIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(svg, format="svg", metadata={**nothing, "Title": chart.title, "Description": words})
         figure.savefig(png, format="png", metadata={"Software": None, "Title": chart.title})
-    return svg.getvalue(), png.getvalue()
+    return svg.getvalue(), png.getvalue(), legend
 
 
 # ------------------------------------------------------------------------------------------------- kinds of charts

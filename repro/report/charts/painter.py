@@ -82,8 +82,8 @@ def _draw(order: Order) -> Picture:
     from repro.report.charts.drawing import draw_chart
 
     chart, words = order
-    svg, png = draw_chart(chart, words)
-    return Picture(chart.key, svg, png, inline_svg(svg, chart.key, chart.title, words))
+    svg, png, legend = draw_chart(chart, words)
+    return Picture(chart.key, svg, png, inline_svg(svg, chart.key, chart.title, words, legend))
 
 
 def _load() -> None:

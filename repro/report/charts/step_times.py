@@ -56,7 +56,7 @@ def step_time_distribution(shown: Sequence[DrawnRun], figures: Iterable[Publishe
     kept = [found for found in kept if found[1].size]
     if not kept:
         return None
-    mean = published_level("published mean of an epoch, wait for data included", step_time)
+    mean = published_level("published mean", step_time)
     ends = np.concatenate([np.percentile(times, (0.5, 99.5)) for _, times, _ in kept])
     if mean:
         ends = np.append(ends, mean.value)
@@ -73,7 +73,8 @@ def step_time_distribution(shown: Sequence[DrawnRun], figures: Iterable[Publishe
         quantity="Time of a training step (ms)",
         explanation=f"Each step of the training, without its wait for data. The first {WARM_UP} steps after a start "
         "are left out, since caches fill in them and memory is laid out, and compilation is in no step's time; the "
-        "table names the slowest of them. The thick bar holds the middle half of the steps, the thin one 90 % of them.",
+        "table names the slowest of them. The thick bar holds the middle half of the steps, the thin one 90 % of them. "
+        "The published mean is that of an epoch, wait for data included.",
         runs=tuple(_step_times(one, times, first, edges) for one, times, first in kept),
         edges=edges,
         level=mean,

@@ -5,6 +5,7 @@ direction are left out, and so are values that are not finite, for which the act
 """
 
 import math
+import re
 from collections.abc import Iterable
 
 from repro.published.schema import Claim, Measured, Published
@@ -12,6 +13,8 @@ from repro.records.schema import Run
 from repro.report import phrases
 from repro.report.exports.csv_json import json_text
 from repro.report.run_values import config_name, tidy
+
+_PUBLISHED_SETTING = re.compile(r" on (GPU|Ascend)$|, batch \d+$")  # of a title; what was measured has its own
 
 
 def benchmark_text(claims: Iterable[Claim], better: str) -> str | None:
@@ -22,14 +25,15 @@ def benchmark_text(claims: Iterable[Claim], better: str) -> str | None:
         if claim.run and claim.measured and math.isfinite(claim.measured.value)
         if claim.figure.rule.kind != "unjudged" and claim.figure.rule.better == better
     ]
-    return json_text(entries) if entries else None
+    # Two published figures may be measured by one value, which is one line of a chart.
+    return json_text([*{entry["name"]: entry for entry in entries}.values()]) if entries else None
 
 
 def _entry(claim: Claim, run: Run, measured: Measured) -> dict[str, object]:
     figure = claim.figure
     on = f"{config_name(run) or 'recipe not recorded'}, {run.env.hardware}"
     entry: dict[str, object] = {
-        "name": " ".join(f"{figure.title} ({on})".split()),
+        "name": " ".join(f"{_PUBLISHED_SETTING.sub('', figure.title)} ({on})".split()),
         "unit": figure.unit,
         "value": tidy(measured.value),
         "extra": _extra(claim, run, measured),

@@ -98,7 +98,16 @@ def test_text_in_figures_is_large_enough_to_read(width: int, open_page: Open) ->
     page = open_page("kept", width)
     sizes = page.evaluate("""[...document.querySelectorAll('figure svg text')].map(one =>
       parseFloat(getComputedStyle(one).fontSize) * Math.hypot(one.getScreenCTM().a, one.getScreenCTM().b))""")
-    assert min(sizes) >= 7.5
+    assert min(sizes) >= 11
+
+
+def test_on_a_phone_what_was_measured_and_the_verdict_stand_beside_the_figure(open_page: Open) -> None:
+    region = open_page("kept", 390).get_by_role("region", name="Table of results", exact=True)
+    for row in region.get_by_role("row").all()[1:]:
+        box = row.get_by_role("cell").nth(1).locator(".verdict").bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 390
+    assert region.locator("caption span").bounding_box()["width"] <= 390  # type: ignore[index]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

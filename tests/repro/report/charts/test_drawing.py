@@ -15,12 +15,12 @@ import pytest
 from repro.records.schema import Run, Steps
 from repro.report.charts.build import PageCharts, build_charts
 from repro.report.charts.curves import newest_trainings, training_charts
-from repro.report.charts.drawing import DASHES, MARKS, draw_chart
-from repro.report.charts.inline import COLORS, CSS_NAMES, GRID, INK, MUTED, PAPER
+from repro.report.charts.drawing import MARKS, draw_chart
+from repro.report.charts.inline import COLORS, CSS_NAMES, DASHES, GRID, INK, MUTED, PAPER
 from tests.support.processes import run_command
 from tests.support.reports import FIGURES, LOGS, PUBLISHED
 
-KEYS = ["learning-rate", "loss", "accuracy", "throughput", "step-times"]
+KEYS = ["accuracy", "throughput", "loss", "learning-rate", "step-times"]
 Made = tuple[PageCharts, dict[str, bytes]]
 
 
@@ -61,7 +61,7 @@ def test_runs_are_told_apart_without_colors() -> None:
 
 def test_drawing_leaves_the_settings_of_others_alone_and_follows_none(run: Run) -> None:
     (chart, *_) = training_charts(newest_trainings([run])[0], FIGURES, LOGS)
-    _, plain = draw_chart(chart, "words")
+    _, plain, _ = draw_chart(chart, "words")
     with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 20, "axes.facecolor": "red"}):
         before = dict(matplotlib.rcParams)
         assert draw_chart(chart, "words")[1] == plain

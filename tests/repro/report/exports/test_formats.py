@@ -57,6 +57,7 @@ def benchmark(claims: list[Claim], better: str) -> dict[str, dict[str, Any]]:
 def test_an_entry_says_that_no_recipe_is_known_and_that_a_figure_matches(kept: list[Run], published: list[Run]) -> None:
     entry = benchmark(claims_of(*kept), "lower")["Time of a training step"]
     assert entry["name"] == "Time of a training step (recipe not recorded, 1 x CPU (AMD EPYC))"
+    assert "Top-1 accuracy, evaluation" in benchmark(claims_of(*kept), "higher")  # on no GPU
     assert "verdict: match\n" in benchmark(claims_of(*published), "lower")["Time of a training step"]["extra"]
 
 
