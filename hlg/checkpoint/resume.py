@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from hlg.checkpoint import store
+from hlg.checkpoint.state import State, read_state
 from hlg.config import KEYS, Affects, Config, keys_that_affect, load
 from hlg.data.classes import OutputClasses, label_images
 from hlg.data.index import ImageIndex
 from hlg.errors import UserError
-from hlg.files import follow_links
+from hlg.files import follow_links, sha256_of
 from hlg.record.run_folder import SEAL
 
 SHAPES = "class_num", "train_image_size"  # keys that the shapes of a checkpoint depend on
@@ -27,7 +28,7 @@ class Resumption:
 
     run: Path
     path: Path
-    state: store.State
+    state: State
     env: dict[str, Any]
     events: list[dict[str, Any]]
     changed: tuple[str, ...]
@@ -59,9 +60,8 @@ def find_resumption(
             f"resume: {run} is a finished run, there is nothing to go on with; to train further from its weights, "
             f"start a new run with pretrained={run}"
         )
-    state = store.read_state(path)
-    if not store.is_good(path):
-        store.read_checkpoint(path)  # says so, and offers the newest good one
+    store.require_good(path, sha256_of(path))
+    state = read_state(path)
     told = env.get("classes")
     classes = OutputClasses(f"the run {run}", None if told is None else tuple(told))
     label_images(train_index, classes, config.class_map)  # first, since it says more than a hash
@@ -117,7 +117,7 @@ def _check_changes(
     changed: Sequence[str],
     before: Config,
     now: Config,
-    state: store.State,
+    state: State,
     device: Mapping[str, Any],
     dataset: Mapping[str, Any],
 ) -> None:

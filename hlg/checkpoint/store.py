@@ -1,48 +1,30 @@
-"""Store checkpoints: atomic writes, a hash that is checked on reading, and retention by rule.
+"""Store checkpoints: atomic writes, hashes that are checked on reading, and retention by rule.
 
 A checkpoint is two files: ``hlg_mobile-0042.ckpt``, the parameters of network and optimizer in MindSpore's format, and
-``hlg_mobile-0042.json`` beside it, its :class:`State` and its SHA-256. ``last.ckpt`` and ``best.ckpt`` are links, or
-files that stand for links (:mod:`hlg.files`).
+``hlg_mobile-0042.json`` beside it (:mod:`hlg.checkpoint.state`). ``last.ckpt`` and ``best.ckpt`` are links, or files
+that stand for links (:mod:`hlg.files`).
 The class folders that the outputs mean lie inside the first file, so that they go wherever the weights go.
 """
 
 import contextlib
-import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import mindspore as ms
+import numpy as np
 from mindspore import Parameter, Tensor
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file
 
+from hlg.checkpoint.formats import parse_tensors, read_file
 from hlg.checkpoint.locate import BEST, LAST, check_file
+from hlg.checkpoint.state import State, read_state, state_file, verify_checkpoint, write_state
 from hlg.console import note_once
 from hlg.data.classes import classes_from_text, classes_to_text
 from hlg.errors import UserError
-from hlg.files import PARTIAL, flush_to_disk, follow_links, link_or_point, partial_name, sha256_of, write_atomic
+from hlg.files import PARTIAL, flush_to_disk, follow_links, link_or_point, partial_name, sha256_of
 
 CLASSES = "hlg.classes"  # the entry of a file that says what the outputs mean
-
-
-@dataclass(frozen=True)
-class State:
-    """What a run needs to resume, besides its parameters."""
-
-    step: int  # steps done
-    epoch: int  # epochs whose steps are all done; the last of them is not yet evaluated
-    steps_per_epoch: int
-    loss_scale: float
-    best_top1_pct: float | None
-    best_epoch: int | None
-    generator: dict[str, Any]  # every random number is a function of these and of the step
-    elapsed_s: float  # training time so far
-    log_bytes: int  # how much of the log and of metrics.jsonl belongs to the steps done
-    metrics_bytes: int
-    skipped: list[str]  # unreadable images left out so far
-    scheduled: bool  # stays as save_checkpoint_epochs and keep_checkpoint_max say
 
 
 # ------------------------------------------------------------------------------------------------- writing
@@ -65,11 +47,10 @@ def save_checkpoint(
         path.parent.mkdir(exist_ok=True)  # but not the run folder, should somebody have removed it
         _write_parameters(partial, parameters, classes)
         flush_to_disk(partial)
-        sidecar = {**asdict(state), "bytes": partial.stat().st_size, "sha256": sha256_of(partial)}
-        # First: a checkpoint without it would be taken for one from elsewhere.
-        write_atomic(_sidecar(path), json.dumps(sidecar, indent=1, ensure_ascii=False) + "\n")
+        # The state first: a checkpoint without it would be taken for one from elsewhere.
+        write_state(state_file(path), state, partial)
         with contextlib.suppress(PermissionError):  # MindSpore's files are their owner's alone; these are as others are
-            partial.chmod(_sidecar(path).stat().st_mode)
+            partial.chmod(state_file(path).stat().st_mode)
         partial.replace(path)
         flush_to_disk(path.parent)
     except (OSError, RuntimeError) as error:
@@ -135,7 +116,7 @@ def rewind(folder: Path, path: Path) -> None:
 
 def _delete(path: Path) -> None:
     path.unlink(missing_ok=True)
-    _sidecar(path).unlink(missing_ok=True)
+    state_file(path).unlink(missing_ok=True)
 
 
 # ------------------------------------------------------------------------------------------------- reading
@@ -144,36 +125,27 @@ def _delete(path: Path) -> None:
 class Stored(NamedTuple):
     """The content of a checkpoint file; ``classes`` as :class:`hlg.data.classes.OutputClasses` has them."""
 
-    parameters: dict[str, Parameter]
+    arrays: dict[str, np.ndarray]
     classes: tuple[str, ...] | str | None
+    sha256: str
 
 
 def read_checkpoint(path: str | Path) -> Stored:
-    """Read a checkpoint file; one of ours must have the hash that it was written with.
+    """Read a checkpoint file; one of ours must be what was written, with the state beside it.
 
     Raises:
         UserError: no such file, not a readable checkpoint, or altered since; the newest good one beside it is offered.
     """
     path = follow_links(Path(path))
     check_file(path)
-    if not is_good(path):
-        real = _real(path)
-        good = newest_good(real.parent)
-        raise UserError(
-            f"checkpoint {real}: altered or truncated since it was written (its SHA-256 is not the one in "
-            f"{_sidecar(real).name}); " + (f"the newest good one is {good}" if good else "no other is good")
-        )
+    content = read_file(path)
+    sha256 = hashlib.sha256(content).hexdigest()
+    require_good(path, sha256)
+    arrays, texts = parse_tensors(path, content)
     try:
-        if path.suffix == ".safetensors":
-            found = {name: Parameter(Tensor(array), name=name) for name, array in load_file(path).items()}
-            with safe_open(path, "np") as file:
-                told = (file.metadata() or {}).get(CLASSES)
-        else:
-            found = ms.load_checkpoint(str(path))
-            told = found.pop(CLASSES, None)
-        return Stored(found, None if told is None else classes_from_text(told))
-    except (ValueError, TypeError, RuntimeError, KeyError, SafetensorError) as error:
-        raise UserError(f"checkpoint {path}: damaged or not a MindSpore checkpoint ({_first_line(error)})") from error
+        return Stored(arrays, classes_from_text(texts[CLASSES]) if CLASSES in texts else None, sha256)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"checkpoint {path}: {CLASSES} in it is damaged ({_first_line(error)})") from None
 
 
 def restore_checkpoint(path: Path, parameters: Iterable[Parameter]) -> None:
@@ -182,48 +154,61 @@ def restore_checkpoint(path: Path, parameters: Iterable[Parameter]) -> None:
     Raises:
         UserError: an unreadable or altered file, or one that does not hold exactly these parameters.
     """
-    stored = read_checkpoint(path).parameters
+    stored = read_checkpoint(path).arrays
     own = {p.name: p for p in parameters}
     differ = sorted(own.keys() ^ stored.keys())
-    differ += sorted(n for n in own.keys() & stored.keys() if tuple(own[n].shape) != tuple(stored[n].shape))
+    differ += sorted(n for n in own.keys() & stored.keys() if stored[n].shape != own[n].shape)
     if differ:
         raise UserError(
             f"checkpoint {path}: it is of another network or version; these do not fit: {first_few(differ)}"
         )
-    for name, parameter in own.items():
-        parameter.set_data(Tensor(stored[name].asnumpy(), parameter.dtype))
+    set_from_arrays(path, stored, own)
 
 
-def read_state(path: Path) -> State:
-    """Read the state beside one of our own checkpoints.
+def set_from_arrays(path: str | Path, stored: Mapping[str, np.ndarray], own: Mapping[str, Parameter]) -> None:
+    """Set each parameter from the array of its name in the file ``path``, or none of them.
 
     Raises:
-        UserError: there is none, or it is damaged.
+        UserError: an array of anything but floats, or with values that are not finite.
     """
-    where = _sidecar(_real(path))
-    try:
-        found = json.loads(where.read_text(encoding="utf-8"))
-        return State(**{spec.name: found[spec.name] for spec in fields(State)})
-    except FileNotFoundError:
-        raise UserError(
-            f"checkpoint {path}: {where.name}, the state that belongs to it, is missing: it can't be resumed; its "
-            "weights alone can be used with pretrained"
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{where}: damaged ({_first_line(error)}): its checkpoint can't be resumed") from None
+    arrays, faults = {}, []
+    for name, parameter in own.items():
+        with np.errstate(over="ignore"):  # float64 may hold more than float32: that is infinite then
+            arrays[name] = stored[name].astype(ms.dtype_to_nptype(parameter.dtype))
+        count = arrays[name].size - np.count_nonzero(np.isfinite(arrays[name]))
+        if stored[name].dtype.kind != "f":
+            faults.append(f"{name} is of type {stored[name].dtype}, not float")
+        elif count:
+            faults.append(
+                f"{count:,} of {arrays[name].size:,} values of {name} are NaN or infinite, as after a diverged run"
+            )
+    if faults:
+        raise UserError(f"checkpoint {path}: no network can compute with it: {first_few(faults, '; ')}")
+    for name, parameter in own.items():
+        parameter.set_data(Tensor(arrays[name]))
 
 
 def is_good(path: Path) -> bool:
-    """Tell whether a checkpoint has the hash it was written with; one from elsewhere, without a state, passes."""
-    path = _real(path)
+    """Tell whether a checkpoint and its state are what was written; one from elsewhere, without a state, passes."""
     try:
-        beside = json.loads(_sidecar(path).read_text(encoding="utf-8"))
-        ours = isinstance(beside, dict) and "sha256" in beside
-        return beside["sha256"] == sha256_of(path) if ours else path.is_file()
-    except FileNotFoundError:
-        return path.is_file()
-    except (OSError, ValueError):
+        verify_checkpoint(path, sha256_of(_real(path)))
+    except (OSError, UserError):
         return False
+    return True
+
+
+def require_good(path: Path, sha256: str) -> None:
+    """Hold a checkpoint, whose hash is this one, and its state against what was written.
+
+    Raises:
+        UserError: they have been altered; the newest good checkpoint beside them is offered.
+    """
+    try:
+        verify_checkpoint(path, sha256)
+    except UserError as error:
+        good = newest_good(_real(path).parent)
+        offer = f"the newest good one is {good}" if good else "no other is good"
+        raise UserError(f"{error.args[0]}; {offer}") from None
 
 
 def _newest_first(folder: Path) -> list[tuple[Path, State]]:
@@ -243,7 +228,7 @@ def newest_good(folder: Path) -> Path | None:
     return next((path for path, _ in _newest_first(folder) if is_good(path)), None)
 
 
-def shape_of(parameter: Parameter) -> str:
+def shape_of(parameter: Parameter | np.ndarray) -> str:
     """Write a shape, such as 3x3."""
     return "x".join(map(str, parameter.shape)) or "a scalar"
 
@@ -256,10 +241,6 @@ def first_few(names: list[str], separator: str = ", ") -> str:
 def _real(path: Path) -> Path:
     """Return the file that a link, or what stands for one, leads to."""
     return follow_links(path).resolve()
-
-
-def _sidecar(path: Path) -> Path:
-    return path.with_suffix(".json")
 
 
 def _first_line(error: BaseException) -> str:

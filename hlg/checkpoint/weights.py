@@ -6,12 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mindspore import Tensor, nn
+from mindspore import nn
 
-from hlg.checkpoint.store import first_few, read_checkpoint, shape_of
+from hlg.checkpoint.store import first_few, read_checkpoint, set_from_arrays, shape_of
 from hlg.data.classes import IMAGENET_ORDER, IMAGENET_OUTPUTS, OutputClasses
 from hlg.errors import UserError
-from hlg.files import sha256_of
 from hlg.model.optimizer import STATE_PREFIX
 
 _LAYERS = {
@@ -86,10 +85,10 @@ def load_weights(path: str | Path, network: nn.Cell) -> LoadReport:
     One with the published names was trained on ImageNet, if it has as many outputs and says nothing else.
 
     Raises:
-        UserError: an unreadable file, or one in which a parameter is missing or has another shape: all are named, and
-            the network is left as it was.
+        UserError: an unreadable file, or one in which a parameter is missing, has another shape, or values that are
+            not finite: all are named, and the network is left as it was.
     """
-    stored, told = read_checkpoint(path)
+    stored, told, sha256 = read_checkpoint(path)
     own = {p.name: p for p in network.get_parameters()}
     prefix = _prefix(path, stored)
     ours = any(prefix + name in stored for name in own if published_name(name) != name)
@@ -98,21 +97,20 @@ def load_weights(path: str | Path, network: nn.Cell) -> LoadReport:
     wrong = [
         f"{source[name]} is {shape_of(stored[source[name]])} in the file, {shape_of(p)} in the network"
         for name, p in own.items()
-        if source[name] in stored and tuple(stored[source[name]].shape) != tuple(p.shape)
+        if source[name] in stored and stored[source[name]].shape != p.shape
     ]
     if missing or wrong:
         faults = [f"{len(missing)} parameters are missing: {first_few(missing)}"] if missing else []
         faults += [f"{len(wrong)} have another shape: {first_few(wrong, '; ')}"] if wrong else []
         hint = " (is class_num the checkpoint's?)" if any("head." in fault for fault in wrong) else ""
         raise UserError(f"checkpoint {path} does not fit the network: {'; '.join(faults)}{hint}")
-    for name, parameter in own.items():
-        parameter.set_data(Tensor(stored[source[name]].asnumpy(), parameter.dtype))
+    set_from_arrays(path, stored, {source[name]: parameter for name, parameter in own.items()})
     if told is None and not ours and own["head.bias"].shape[0] in IMAGENET_OUTPUTS:
         told = IMAGENET_ORDER
     used = set(source.values())
     return LoadReport(
         str(path),
-        sha256_of(Path(path)),
+        sha256,
         "hlg-repro" if ours else "published",
         prefix,
         source,

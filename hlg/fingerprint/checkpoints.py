@@ -8,6 +8,7 @@ import numpy as np
 from mindspore import Parameter, Tensor
 
 from hlg.checkpoint import store
+from hlg.checkpoint.state import State, read_state
 from hlg.checkpoint.weights import load_weights, published_name
 from hlg.fingerprint import synthetic
 from hlg.fingerprint.rows import FingerprintRow, exact_row
@@ -27,13 +28,13 @@ def check_checkpoints() -> Iterator[FingerprintRow]:
     for p in (*optimizer.moments1, *optimizer.moments2):
         p.set_data(Tensor(synthetic.draw_gradient(p.name, p.shape, 0)))
     before = {p.name: p.asnumpy().copy() for p in everything}
-    state = store.State(1, 0, 2, synthetic.LOSS_SCALE, None, None, {"seed": 1}, 0.0, 0, 0, [], True)
+    state = State(1, 0, 2, synthetic.LOSS_SCALE, None, None, {"seed": 1}, 0.0, 0, 0, [], True)
     with tempfile.TemporaryDirectory() as folder:
         path = store.save_checkpoint(Path(folder) / "hlg.ckpt", everything, state, _CLASSES)
         _clear(everything)
         store.restore_checkpoint(path, everything)
         wrong = _changed(everything, before)
-        wrong += [] if store.read_state(path) == state else ["the state beside it"]
+        wrong += [] if read_state(path) == state else ["the state beside it"]
         wrong += [] if store.read_checkpoint(path).classes == _CLASSES else ["its classes"]
         yield exact_row("checkpoint", "saved and loaded", wrong)
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from tqdm import tqdm
 
 from hlg.checkpoint import store
+from hlg.checkpoint.state import State
 from hlg.data.loader import Batch
 from hlg.errors import RESUME_ME, StoppedError, UserError
 from hlg.files import follow_links
@@ -106,7 +107,7 @@ class Trainer:
         epoch, left = divmod(step, steps)
         path = self.folder / f"{c.backbone}-{epoch:04d}{f'+{left:05d}' if left else ''}.ckpt"
         best = journal.best
-        state = store.State(
+        state = State(
             step=step,
             epoch=epoch,
             steps_per_epoch=steps,

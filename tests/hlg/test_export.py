@@ -101,8 +101,8 @@ def test_safetensors_are_read_back_bit_for_bit(exported: Export, weights: Path, 
     other = HLG(7, 112, STAGES)
     report = load_weights(tmp_path / "hlg.safetensors", other)
     assert (report.naming, report.classes.told) == ("hlg-repro", CLASSES)
-    for name, saved in store.read_checkpoint(weights).parameters.items():
-        np.testing.assert_array_equal(other.parameters_dict()[name].asnumpy(), saved.asnumpy(), err_msg=name)
+    for name, saved in store.read_checkpoint(weights).arrays.items():
+        np.testing.assert_array_equal(other.parameters_dict()[name].asnumpy(), saved, err_msg=name)
 
 
 def test_logits_that_are_not_the_networks_are_an_error_and_nothing_is_left(

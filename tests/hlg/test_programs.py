@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from hlg.checkpoint import store
+from hlg.checkpoint.state import read_state
 from hlg.config import Config
 from hlg.data.class_names import read_class_list
 from hlg.data.classes import OutputClasses, label_order
@@ -156,7 +157,7 @@ def test_names_that_are_no_utf_8_stop_neither_training_nor_evaluation(tiny_data:
         assert r"skipped, unreadable: n90000000/\udcbb\udcb5.JPEG" in done.stdout
         assert r"such as \udcb6\udcc1\udcce\udcd2.txt" in done.stdout
     trained, _ = map(read_run, _folders(tmp_path / "runs"))
-    assert store.read_state(trained.folder / "checkpoints/last.ckpt").skipped == [f"n90000000/{broken}"]
+    assert read_state(trained.folder / "checkpoints/last.ckpt").skipped == [f"n90000000/{broken}"]
 
 
 NAMES = {"n00000001": "one", "n00000002": "two", "n00000003": "three"}
