@@ -232,6 +232,7 @@ lint: setup ## Check style and types
 	  ruff check .; ruff format --check .; mypy hlg repro; \
 	  check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml; \
 	  check-jsonschema --quiet --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci .gitlab/*.yml; \
+	  check-jsonschema --quiet --builtin-schema vendor.citation-file-format CITATION.cff; \
 	  zizmor --quiet --offline --persona pedantic .github; \
 	  shellcheck --external-sources docker/*.sh docker/cluster/*.sh .ci/*; hadolint docker/*.Dockerfile
 

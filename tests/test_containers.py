@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
+from tests.support import ROOT, VERSION
 from tests.support.engines import DIGEST, DOCKER, PODMAN, Command, Machine, programs_without_engines, read_command
 from tests.support.processes import make_commit, run_git
 
@@ -175,7 +175,7 @@ def test_an_image_is_built_of_what_the_variables_say(machine: Machines) -> None:
     (build,) = told(here, "image-ascend CHIP=910b CANN=9.0.0 BASE_IMAGE=debian:12 CA_BUNDLE=/etc/ca.pem")
     assert build.options["--file"] == [f"{here.checkout}/docker/ascend.Dockerfile"]
     assert build.options["--build-arg"] == [
-        *("REVISION=unknown", "SOURCE=unknown", "VERSION=0.1.0", "MINDSPORE=2.10.0"),
+        *("REVISION=unknown", "SOURCE=unknown", f"VERSION={VERSION}", "MINDSPORE=2.10.0"),
         *("BASE_IMAGE=debian:12", "CANN=9.0.0", "CHIP=910b"),
     ]
     assert (build.options["--secret"], build.rest) == (["id=ca-bundle,src=/etc/ca.pem"], [str(here.checkout)])

@@ -1,6 +1,6 @@
 """Record how a recipe converges over many seeds, for `make check` to compare with.
 
-    python -m repro.check.convergence build/convergence --update README.md      # also: make convergence
+    python -m repro.check.convergence build/convergence --update repro/check/README.md      # also: make convergence
 
 Exit codes: 0 written, 2 the runs make no reference.
 """
@@ -14,7 +14,7 @@ from repro.errors import CommandParser, ReproError, tell, tell_error
 from repro.markdown import columns, grid, write_table
 from repro.records.run_folder import read_runs
 
-NAME = "convergence"  # of the table in the README
+NAME = "convergence"  # of the table between the markers of a page
 HEADER = ("Point", "Mean", "Deviation", "Least", "Largest", "A new run passes from", "to")
 
 

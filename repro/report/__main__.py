@@ -2,8 +2,8 @@
 
     python -m repro.report                       # results/runs -> results/report.md, .html and files in results/report/
     python -m repro.report RUN RUN               # these run folders only
-    python -m repro.report --update README.md    # also write the table between its markers
-    python -m repro.report --check README.md     # write nothing; exit 1 if that table is out of date
+    python -m repro.report --update FILE.md      # also write the table between its markers
+    python -m repro.report --check FILE.md       # write nothing; exit 1 if that table is out of date
 
 Everything is made before anything is written, and each file replaces an older one as a whole. A run that cannot be
 trusted is named, is in no table, and makes the exit code 2; 130 after Ctrl-C. The arithmetic is in repro.published and

@@ -1,4 +1,4 @@
-"""Write the report as Markdown: the table of results for the README, and the whole page."""
+"""Write the report as Markdown: the table of results for any page, and the whole page."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The README's tables of how fast it is and why, from the measurements kept in results/benchmarks."""
+"""The tables of how fast it is and why, from the measurements kept in results/benchmarks."""
 
 import json
 import statistics
@@ -153,7 +153,7 @@ def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(grid(header, rows)) + "\n"
 
 
-TABLES: dict[str, Callable[[], str]] = {  # by the name between the README's markers
+TABLES: dict[str, Callable[[], str]] = {  # by the name between a page's markers
     **{f"speeds_{machine}": partial(speeds, KEPT / machine) for machine in MACHINES},
     "step_time": partial(step_time, KEPT / MACHINES[0]),
     "full_size": partial(full_size, KEPT / MACHINES[0]),

@@ -1,4 +1,4 @@
-"""The tables of speeds say what the kept measurements hold; that the README has them is tested in test_readme.py."""
+"""The tables of speeds say what the kept measurements hold; that a page has them is tested in test_readme.py."""
 
 import json
 from typing import Any
@@ -6,24 +6,23 @@ from typing import Any
 import pytest
 
 from tests.benchmarks.speeds import KEPT, KINDS, MACHINES
-from tests.support import ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (KEPT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("machine", "repetitions"), [("epyc_26", 2), ("xeon", 2), ("epyc", 1)])
 @pytest.mark.parametrize("what", ["step", "forward"])
-def test_a_turn_has_as_many_repetitions_as_the_readme_says(what: str, machine: str, repetitions: int) -> None:
+def test_a_turn_has_as_many_repetitions_as_the_page_says(what: str, machine: str, repetitions: int) -> None:
     found = json.loads((KEPT / machine / f"{what}.json").read_text())
     ours = next(program for program in found["programs"] if program["name"] == "ours")
     assert found["ours"]["times_s"][repetitions - 1 :: repetitions] == ours["times_s"]
-    assert "in the last table, which is older, a turn was one repetition" in README
+    assert "in the last table, which is older, a turn was one repetition" in PAGE
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_images_are_of_the_size_that_the_readme_says(machine: str) -> None:
+def test_images_are_of_the_size_that_the_page_says(machine: str) -> None:
     (size,) = {found["mean_file_bytes"] for found in json.loads((KEPT / machine / "input.json").read_text())["ours"]}
-    assert f"JPEGs of {size / 1000:.0f} kB" in README
+    assert f"JPEGs of {size / 1000:.0f} kB" in PAGE
 
 
 def _machines(found: Any) -> set[tuple[str, str | None, int]]:

@@ -1,4 +1,4 @@
-"""The README's table of the published keys: what each published file says, and what the key means here."""
+"""The table of all keys: what each published file says, what is taken where none is given, and what the key means."""
 
 from dataclasses import Field
 from typing import Any
@@ -14,14 +14,13 @@ PUBLISHED = ROOT / "tests/hlg/fixtures" / "published"
 
 
 def table() -> str:
-    """A row a published key, in the order of ours."""
+    """A row a key, in the order of ours."""
     files = {file.stem: yaml.safe_load(file.read_text()) for file in sorted(PUBLISHED.glob("*.yml"))}
     rows = []
     for name, spec in KEYS.items():
         values = sorted({text(keys[name]) for keys in files.values() if name in keys})
-        if values:
-            rows.append((f"`{name}`", ", ".join(values), md(meaning(spec))))
-    return "\n".join(grid(("Key", "Published", "Here"), rows)) + "\n"
+        rows.append((f"`{name}`", ", ".join(values) or "–", text(spec.default), md(meaning(spec))))
+    return "\n".join(grid(("Key", "Published", "Default", "Meaning"), rows)) + "\n"
 
 
 def meaning(spec: Field[Any]) -> str:
@@ -31,8 +30,8 @@ def meaning(spec: Field[Any]) -> str:
 
 
 def text(value: object) -> str:
-    """A published value; 1e-5, which YAML 1.1 takes for text, as the number that it is."""
+    """A value; 1e-5, which YAML 1.1 takes for text, as the number that it is."""
     try:
-        return f"{float(str(value)):g}"
+        return f"{float(value if isinstance(value, bool) else str(value)):g}"
     except ValueError:
         return "nothing" if value in (None, "") else f"`{value}`"

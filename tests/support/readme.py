@@ -1,38 +1,83 @@
-"""The README's tables that are made from the tests.
+"""What is generated in the project's pages: text between markers, each by its name, and the picture of the front page.
 
-python -m tests.support.readme             # names those that are out of date
-python -m tests.support.readme --update    # writes them
+python -m tests.support.readme             # names what is out of date
+python -m tests.support.readme --update    # writes it
 """
 
+import ast
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
-from repro.markdown import read_table, write_table
+from repro.check.convergence import NAME as CONVERGENCE
+from repro.check.convergence import convergence_table
+from repro.check.references import read_reference
+from repro.markdown import grid, md, read_table, write_table
+from repro.published.compare import compare_runs
+from repro.published.figures import read_published
+from repro.records.run_folder import read_runs
+from repro.report import overview
+from repro.report.markdown_page import TABLE_NAME, results_table
 from tests.benchmarks import speeds
 from tests.drills.faults import drill
 from tests.drills.numerics import example, planted
 from tests.support import ROOT, migration, plan_check
 
-README = ROOT / "README.md"
-TABLES: dict[str, Callable[[], str]] = {  # by the name between the README's markers
+ROOMS = ("*", "configs/*", "docker/*", "hlg/**/*", "repro/**/*", "tests/**/*", "results/*", "results/[bp]*/*")
+PAGES = sorted({page for room in ROOMS for page in ROOT.glob(f"{room}.md") if page != ROOT / "results/report.md"})
+MODULES = "modules/"  # and a folder: the modules in it
+TABLES: dict[str, Callable[[], str]] = {  # by the name between a page's markers
+    TABLE_NAME: lambda: results_table(
+        compare_runs(read_published(), read_runs(ROOT / "results/kept")[0]), ROOT / "results/README.md"
+    ),
+    **{name: partial(make, ROOT / "results") for name, make in overview.TABLES.items()},
+    "fingerprint-excerpt": example.excerpt,
+    "faults-excerpt": drill.excerpt,
     drill.NAME: drill.table,
     migration.NAME: migration.table,
     planted.NAME: planted.table,
     example.NAME: example.text,
     "plan": plan_check.page,
     "plan-error": plan_check.kept_table,
+    CONVERGENCE: lambda: convergence_table(read_reference(*(ROOT / "results/convergence").glob("*.json"))),
     **speeds.TABLES,
 }
 
 
+def generated() -> Iterator[tuple[Path, str]]:
+    """Each page with the name of each text that is generated in it."""
+    for page in PAGES:
+        for name in re.findall(r"^<!-- table: (\S+) -->$", page.read_text(encoding="utf-8"), re.MULTILINE):
+            yield page, name
+
+
+def make_text(name: str) -> str:
+    """What belongs between the markers of this name."""
+    return modules(ROOT / name.removeprefix(MODULES)) if name.startswith(MODULES) else TABLES[name]()
+
+
+def modules(folder: Path) -> str:
+    """The first line of each module's docstring, or room's below the folder."""
+    rows = []
+    for path in sorted((*folder.glob("*.py"), *folder.glob("*/__init__.py"))):
+        shown = path.parent if path.name == "__init__.py" else path
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        if docstring and shown != folder:
+            link = shown.relative_to(folder).as_posix()
+            rows.append((f"[{md(link)}]({link})", md(docstring.splitlines()[0].rstrip(":.")).replace(r"\`\`", "`")))
+    return "\n".join(grid(("Where", "What"), rows)) + "\n"
+
+
 def main(update: bool) -> int:
-    """Write the tables, or compare them; returns the exit code."""
-    stale = {name: made for name, make in TABLES.items() if read_table(README, name) != (made := make())}
-    for name, made in stale.items() if update else ():
-        write_table(README, name, made)
-    for name in stale:
-        print(f"{name}: {'written' if update else 'out of date'}")
-    return int(bool(stale) and not update)
+    """Write what is generated, or compare it; returns the exit code."""
+    stale = [(page, name, made) for page, name in generated() if read_table(page, name) != (made := make_text(name))]
+    for page, name, made in stale:
+        if update:
+            write_table(page, name, made)
+        print(f"{page.relative_to(ROOT)}: {name}: {'written' if update else 'out of date'}")
+    return overview.main([]) if update else int(bool(stale))
 
 
 if __name__ == "__main__":

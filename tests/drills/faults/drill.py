@@ -1,4 +1,4 @@
-"""A drill: a fault in a running job, what must happen then, and what is lost. The README's table is made from them."""
+"""A drill: a fault in a running job, what must happen then, and what is lost. A page's table is made from them."""
 
 import importlib
 from collections.abc import Callable
@@ -8,7 +8,12 @@ from typing import TypeVar
 from repro.markdown import grid
 
 NAME = "faults"
+FIRST = (  # to be told on the front page
+    *("SIGKILL of a run, twice over", "SIGTERM, as a scheduler preempts", "SIGKILL of one rank"),
+    *("The disk is full", "The data set changes between start and resumption"),
+)
 Test = TypeVar("Test", bound=Callable[..., None])
+HEADER = ("Fault", "What happens", "What is lost")
 DRILLS: dict[str, tuple[str, str, str]] = {}  # the table's rows by the name of the test, in the order of the files
 
 
@@ -31,4 +36,10 @@ def drills() -> dict[str, tuple[str, str, str]]:
 
 def table() -> str:
     """The drills as Markdown."""
-    return "\n".join(grid(("Fault", "What happens", "What is lost"), drills().values())) + "\n"
+    return "\n".join(grid(HEADER, drills().values())) + "\n"
+
+
+def excerpt() -> str:
+    """The first ones to be told."""
+    rows = {row[0]: row for row in drills().values()}
+    return "\n".join(grid(HEADER, [rows[fault] for fault in FIRST])) + "\n"

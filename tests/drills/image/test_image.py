@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import ROOT
+from tests.support import ROOT, VERSION
 from tests.support.processes import run_command, start_command
 
 IMAGE = "hlg-repro:cpu"
@@ -65,7 +65,7 @@ def test_its_labels_say_what_it_is_made_of(facts: dict[str, Any]) -> None:
     assert [standard["revision"]] == built_from
     assert len(standard["revision"].removesuffix("-dirty")) == 40
     assert standard["licenses"] == "Apache-2.0"
-    assert standard["version"] == "0.1.0"
+    assert standard["version"] == VERSION
     assert standard["mindspore.version"] == "2.10.0"
     assert {"title", "description", "source", "base.name"} <= set(standard)
 

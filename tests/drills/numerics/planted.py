@@ -2,7 +2,7 @@
 
     python -m tests.drills.numerics.planted "Queries are scaled twice" [options of hlg.fingerprint]
 
-runs the program with one of :mod:`tests.drills.numerics.faults`, which also make a table of the README.
+runs the program with one of :mod:`tests.drills.numerics.faults`, which also make a table of its page.
 """
 
 import argparse

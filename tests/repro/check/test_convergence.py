@@ -156,12 +156,11 @@ def test_of_the_kept_seeds_about_as_many_fail_among_the_others_as_the_level_says
         losses, top1 = list(kept.losses), list(kept.top1_pct)
         own = losses.pop(at), top1.pop(at)
         failed += not passes(*own, replace(kept, losses=tuple(losses), top1_pct=tuple(top1)))
-    assert failed == 1  # as the README says; of 20 at 5 % one is to be expected
+    assert failed == 1  # as its page says; of 20 at 5 % one is to be expected
 
 
-def test_the_kept_runs_are_those_of_other_seeds_of_the_kept_baseline_and_of_the_readme() -> None:
+def test_the_kept_runs_are_those_of_other_seeds_of_the_kept_baseline() -> None:
     kept = read_reference(KEPT)
-    assert read_table(ROOT / "README.md", "convergence") == convergence_table(kept)
     (base,) = [found for found in read_baselines(ROOT / "results/baselines") if found.recipe == kept.recipe]
     assert {"batch_size", "train set", "parameters"} <= kept.workload.keys() <= base.workload.keys() - PLACE
     assert not differing_keys(kept.workload, base.workload)  # a key that came later changes nothing
