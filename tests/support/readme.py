@@ -5,11 +5,13 @@ python -m tests.support.readme --update    # writes it
 """
 
 import ast
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 from repro.check.convergence import NAME as CONVERGENCE
 from repro.check.convergence import convergence_table
@@ -54,8 +56,9 @@ def generated() -> Iterator[tuple[Path, str]]:
 
 
 def make_text(name: str) -> str:
-    """What belongs between the markers of this name."""
-    return modules(ROOT / name.removeprefix(MODULES)) if name.startswith(MODULES) else TABLES[name]()
+    """What belongs between the markers of this name, whatever the width of this terminal."""
+    with patch.dict(os.environ, COLUMNS="1000"):
+        return modules(ROOT / name.removeprefix(MODULES)) if name.startswith(MODULES) else TABLES[name]()
 
 
 def modules(folder: Path) -> str:
