@@ -49,6 +49,7 @@ def build(venv, lock):  # type: (Path, Path) -> bool
     if stamp.is_file() and stamp.read_text() == wanted and (venv / "bin" / "python").exists():
         return False
     stamp.unlink() if stamp.exists() else None
+    print("{}: being built from {}; this took two minutes where it was timed".format(venv, lock), flush=True)
     _run("make the virtual environment", sys.executable, "-m", "venv", "--clear", str(venv))
     python = str(venv.absolute() / "bin" / "python")
     _run(
@@ -76,6 +77,7 @@ HINTS = {
 
 def _run(what, *command, **options):  # type: (str, *str, object) -> None
     """Run a command. If it fails, end the program with its output and, where the cause is known, the way out."""
+    print("{}{} ...".format(what[0].upper(), what[1:]), flush=True)
     environment = dict(os.environ, GLOG_v="4") if options.get("quiet") else None
     done = subprocess.run(
         command,
@@ -107,7 +109,12 @@ def main():  # type: () -> None
     if reason:
         raise SystemExit("error: " + reason)
     start = time.time()
-    if build(options.venv, options.lock):
+    try:
+        built = build(options.venv, options.lock)
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C: {} is not whole; the next make setup builds it".format(options.venv), file=sys.stderr)
+        raise SystemExit(130) from None
+    if built:
         print("{}: ready after {:.0f} s".format(options.venv, time.time() - start))
 
 

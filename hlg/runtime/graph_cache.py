@@ -27,6 +27,7 @@ from mindspore import Parameter
 from mindspore.graph import api
 
 from hlg.config import Affects, Config, keys_that_affect
+from hlg.console import say
 from hlg.errors import UserError
 from hlg.files import flush_to_disk, sha256_of
 from hlg.runtime import fused_kernels
@@ -88,6 +89,8 @@ def cached_compilation(config: Config, on: Device, parameters: Iterable[Paramete
     """
     global _used
     use = CacheUse()
+    if config.context_mode == ms.GRAPH_MODE and on.rank == 0:
+        say("compiling the graphs, in silence: it took 4 to 60 s on the CPUs where it was timed", flush=True)
     keeps = config.context_mode == ms.GRAPH_MODE and not config.graph_kernel
     if not config.graph_cache or not keeps or on.count > 1 or _used:
         yield use

@@ -3,6 +3,7 @@
 import ast
 import re
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from repro import bootstrap
 from tests.support import ROOT
-from tests.support.processes import run_command
+from tests.support.processes import run_command, start_command
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_an_environment_is_built_once_and_again_where_it_was_cut_short_or_the_lo
     def check() -> str:
         monkeypatch.setattr(sys, "argv", ["bootstrap.py", "--venv", str(venv), "--check"])
         bootstrap.main()
-        return capsys.readouterr().out.strip()
+        return capsys.readouterr().out.splitlines()[-1]
 
     monkeypatch.setattr(bootstrap, "_run", step)
     lock.write_text("a==1\n")
@@ -67,6 +68,19 @@ def test_an_environment_is_built_once_and_again_where_it_was_cut_short_or_the_lo
     assert check() == "built"
     lock.write_text("a==2\n")
     assert bootstrap.build(venv, lock)
+
+
+def test_ctrl_c_is_one_line_and_what_is_half_built_is_built_again(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    with start_command(
+        sys.executable, bootstrap.__file__, "--venv", tmp_path / "venv", "--lock", "lock", cwd=tmp_path
+    ) as setup:
+        assert setup.stdout.readline().startswith(f"{tmp_path}/venv: being built from lock; this took")
+        assert setup.stdout.readline() == "Make the virtual environment ...\n"
+        setup.send_signal(signal.SIGINT)
+        assert setup.wait(10) == 130
+        assert setup.stderr.read().startswith("stopped by Ctrl-C: ")
+    assert not (tmp_path / "venv" / bootstrap.STAMP).exists()
 
 
 def test_the_setup_script_reads_on_any_python_3() -> None:
