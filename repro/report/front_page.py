@@ -7,15 +7,17 @@ from statistics import mean, stdev
 
 from repro.errors import ReproError
 from repro.files import field, read_json
-from repro.markdown import columns, grid
+from repro.markdown import grid
 from repro.published.compare import compare_runs
 from repro.published.figures import read_published
 from repro.records.run_folder import read_runs
 from repro.records.schema import Run
-from repro.report.phrases import figure_row, published_text, value_text
+from repro.report.markdown_page import terminal_table
+from repro.report.phrases import published_text
 from repro.statistics import prediction_interval
 
 CHOSEN = ("train_accuracy_best", "train_step_time", "train_time", "eval_gpu_accuracy")  # of the published figures
+PRINTED = CHOSEN[0], CHOSEN[1], CHOSEN[3]  # of what make report prints
 FINGERPRINT, NOISE, SPEEDS = "fingerprints/cpu_o0_graph.json", "noise.json", "benchmarks/epyc_26"  # in the results
 LEVEL = 0.05  # beyond the interval of a further run
 
@@ -117,14 +119,13 @@ def published_table() -> str:
 
 
 def report_excerpt(results: Path) -> str:
-    """Write what `make report` says of the chosen figures and the kept runs, without its reasons."""
-    claims = {claim.figure.key: claim for claim in compare_runs(read_published(), read_runs(results / "kept")[0])}
-    rows = [("figure", "published", "measured", "verdict")]
-    for row in (figure_row(claims[key]) for key in CHOSEN):
-        figure, found = row.claim.figure, row.claim.measured
-        measured = value_text(figure, found) if found else row.measured
-        rows.append((row.title, f"{figure.value:,} {figure.unit}", measured, row.verdict))
-    return f"```\n{columns(rows)}\n```\n"
+    """Write what `make report` prints of some figures and the kept runs, and the reasons for its verdicts."""
+    claims = compare_runs(read_published(), read_runs(results / "kept")[0])
+    lines = terminal_table(claims).splitlines()
+    told = ("figure ", *(claim.figure.title for claim in claims if claim.figure.key in PRINTED))
+    shown = [line for line in lines if line.startswith(told)]
+    notes = {line.rpartition(" ")[2] for line in shown}
+    return "\n".join(["```", *shown, *(line for line in lines if line.partition(" ")[0] in notes), "```"]) + "\n"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

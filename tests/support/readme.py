@@ -69,7 +69,7 @@ def modules(folder: Path) -> str:
         docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
         if docstring and shown != folder:
             link = shown.relative_to(folder).as_posix()
-            rows.append((f"[{md(link)}]({link})", md(docstring.splitlines()[0].rstrip(":.")).replace(r"\`\`", "`")))
+            rows.append((f"[{md(link)}]({link})", re.sub(r"(\\`)+", "`", md(docstring.splitlines()[0].rstrip(":.")))))
     return "\n".join(grid(("Where", "What"), rows)) + "\n"
 
 
