@@ -9,8 +9,8 @@ from repro.markdown import grid
 
 NAME = "faults"
 FIRST = (  # to be told on the front page
-    *("SIGKILL of a run, twice over", "SIGTERM, as a scheduler preempts", "SIGKILL of one rank"),
-    *("The disk is full", "The data set changes between start and resumption"),
+    *("SIGKILL of a run, twice", "SIGTERM, as a scheduler preempts", "SIGKILL of one rank"),
+    *("The disk is full", "The data set changes before a run is resumed"),
 )
 Test = TypeVar("Test", bound=Callable[..., None])
 HEADER = ("Fault", "What happens", "What is lost")

@@ -8,8 +8,8 @@ from tests.drills.faults.job import STEPS, NewJob, Recovers
 
 
 @drill(
-    "An image is deleted in mid-run",
-    "exit code 2 and a line that names the file; put it back and `RESUME`. `on_unreadable=skip`: left out, counted",
+    "An image is deleted during a run",
+    "exit code 2 and a line that names the file; put it back and `RESUME`, or skip it with `on_unreadable=skip`",
     "nothing on one device; on several, the steps since the last checkpoint",
 )
 def test_an_image_that_is_deleted_is_named_and_no_step_is_lost(new_job: NewJob, recovers: Recovers) -> None:
@@ -22,7 +22,7 @@ def test_an_image_that_is_deleted_is_named_and_no_step_is_lost(new_job: NewJob, 
     recovers(job, repeated=0)
 
 
-@drill("An image is truncated in mid-run", "the same", "the same")
+@drill("An image is truncated during a run", "the same", "the same")
 def test_a_truncated_image_is_named_and_can_be_skipped_by_a_recorded_choice(new_job: NewJob) -> None:
     job = new_job(own_data=True).start().until("compile time used")
     image = job.image_of(step=8)
@@ -38,8 +38,8 @@ def test_a_truncated_image_is_named_and_can_be_skipped_by_a_recorded_choice(new_
 
 
 @drill(
-    "The data set changes between start and resumption",
-    "refused, with the hash then and now; `resume_changed=1` goes on, and the report compares that run with nothing",
+    "The data set changes before a run is resumed",
+    "refused, with both hashes; `resume_changed=1` resumes anyway, and the report compares that run with nothing",
     "nothing",
 )
 def test_a_data_set_that_has_changed_is_refused(new_job: NewJob) -> None:

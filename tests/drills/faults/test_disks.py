@@ -37,7 +37,7 @@ def test_a_read_only_disk_is_a_clear_error(new_job: NewJob, small_disk: Path) ->
 
 @drill(
     "The storage has no symbolic links, locks or permissions, and flushes no folder (SMB, CIFS, Lustre, FUSE)",
-    "small files that name their target stand for the links; each lack is said once, and the run is as any other",
+    "small files that name their target replace the links; each lack is reported once; the run is not affected",
     "nothing; a power cut may cost the newest checkpoint",
 )
 def test_a_run_works_on_storage_that_lacks_what_posix_promises(new_job: NewJob, recovers: Recovers) -> None:

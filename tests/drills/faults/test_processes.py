@@ -15,8 +15,8 @@ from tests.support.small_runs import events
 
 
 @drill(
-    "SIGKILL of a run, twice over",
-    "`RESUME=<run>` goes on from its newest checkpoint, within an epoch too, to the bit-identical end",
+    "SIGKILL of a run, twice",
+    "`RESUME=<run>` resumes from its newest checkpoint, within an epoch too; the end is bit-identical",
     "the steps since that checkpoint: at most an epoch, or `save_checkpoint_steps`",
 )
 def test_a_run_that_is_killed_at_any_step_ends_as_if_nothing_had_been(new_job: NewJob, recovers: Recovers) -> None:
@@ -38,7 +38,7 @@ def test_a_run_that_is_killed_at_any_step_ends_as_if_nothing_had_been(new_job: N
 
 @drill(
     "SIGTERM, as a scheduler preempts",
-    "the step under way is finished and saved; exit code 75, which means *resume me*",
+    "the current step is finished and saved; exit code 75, which means *resume me*",
     "nothing",
 )
 def test_a_run_that_is_preempted_saves_and_exits_with_75(new_job: NewJob, recovers: Recovers) -> None:
@@ -65,7 +65,7 @@ def test_a_run_that_is_preempted_before_its_first_step_ends_at_once(new_job: New
 
 @drill(
     "Ctrl-C, and the terminal is closed",
-    "the step under way is finished and saved; exit code 130 and 75, and the line names the signal",
+    "the current step is finished and saved; exit code 130 or 75, and the line names the signal",
     "nothing",
 )
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 75)])
@@ -78,7 +78,7 @@ def test_a_user_stops_a_run_which_saves(number: signal.Signals, code: int, new_j
 
 @drill(
     "SIGKILL in the middle of writing a checkpoint",
-    "the half file never has a checkpoint's name; `RESUME` goes on from the one before",
+    "the half file never has a checkpoint's name; `RESUME` takes the one before",
     "the steps since that one",
 )
 def test_half_a_checkpoint_is_never_taken_for_one(new_job: NewJob, recovers: Recovers) -> None:
@@ -112,7 +112,7 @@ def test_a_clock_that_steps_back_changes_time_stamps_alone(new_job: NewJob, reco
 
 @drill(
     "A worker of the input pipeline is killed",
-    "can't happen alone: they are threads of the rank; its one child process watches for stalls, and is not missed",
+    "can't happen alone: workers are threads of the rank; its one child only watches for stalls",
     "–",
 )
 def test_a_run_has_no_worker_process_that_could_die_alone(new_job: NewJob, recovers: Recovers) -> None:

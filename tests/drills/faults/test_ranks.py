@@ -61,7 +61,7 @@ def test_ranks_do_not_outlive_their_launcher(new_job: NewJob) -> None:
 
 @drill(
     "A rank, or its machine, hangs",
-    "MindSpore's scheduler misses it within a minute, else the others after `stall_timeout`; the job ends and says so",
+    "MindSpore's scheduler notices within a minute, or the other ranks after `stall_timeout`; the job ends and says so",
     "the steps since the last checkpoint",
 )
 def test_a_rank_that_hangs_ends_the_job(new_job: NewJob, record_property: Callable[[str, object], None]) -> None:
