@@ -82,7 +82,7 @@ def _accuracy(results: Path) -> Iterator[tuple[str, str, str]]:
     )
     yield (
         f"The same, {len(each)} seeds on another processor",
-        f"{mean(each):.2f} %, s = {stdev(each):.2f}; a further run: {low:.1f} to {min(high, 100):.0f} % "
+        f"mean {mean(each):.2f} %, s = {stdev(each):.2f}; a further run: {low:.1f} to {min(high, 100):.0f} % "
         f"({100 * (1 - LEVEL):.0f} %)",
         "[seeds]({0}/seeds/report.md)",
     )
