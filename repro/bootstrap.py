@@ -49,7 +49,7 @@ def build(venv, lock):  # type: (Path, Path) -> bool
     if stamp.is_file() and stamp.read_text() == wanted and (venv / "bin" / "python").exists():
         return False
     stamp.unlink() if stamp.exists() else None
-    print("{}: being built from {}; this took two minutes where it was timed".format(venv, lock), flush=True)
+    print("{}: building from {} (two minutes when timed)".format(venv, lock), flush=True)
     _run("make the virtual environment", sys.executable, "-m", "venv", "--clear", str(venv))
     python = str(venv.absolute() / "bin" / "python")
     _run(

@@ -275,7 +275,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if name.endswith(".sh"):
                 with contextlib.suppress(PermissionError):  # a storage without permissions
                     path.chmod(path.stat().st_mode | (path.stat().st_mode & 0o444) >> 2)  # whoever may read may run it
-            tell(f"{path}: how to submit, watch, stop and go on stands at its head")
+            tell(f"{path}: its head says how to submit, watch, stop and resume it")
     except ReproError as error:
         tell_error(error)
         return 2

@@ -50,7 +50,7 @@ def json_object(where: str, text: str) -> dict[str, Any]:
     try:
         found, end = _JSON.raw_decode(text)  # twice as fast as decode, which does just what is done here
         if end < len(text):
-            raise ValueError(f"more behind character {end}")
+            raise ValueError(f"extra data after character {end}")
     except (ValueError, RecursionError) as error:
         raise ReproError(f"{where}: found {text[:100]!r}, expected one JSON object: {error}") from None
     if not isinstance(found, dict):

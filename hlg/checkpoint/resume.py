@@ -57,7 +57,7 @@ def find_resumption(
         raise UserError(f"resume: {run} is not the folder of a training run ({error})") from None
     if (run / SEAL).exists():
         raise UserError(
-            f"resume: {run} is a finished run, there is nothing to go on with; to train further from its weights, "
+            f"resume: {run} is a finished run, so there is nothing to resume; to train further from its weights, "
             f"start a new run with pretrained={run}"
         )
     store.require_good(path, sha256_of(path))

@@ -50,7 +50,7 @@ def _unpack_archive(archive: Path) -> None:
     size, free = sum(member.size for member in members), shutil.disk_usage(archive.parent).free
     if size > free:
         raise UserError(
-            f"{archive}: can't be unpacked, it has {size / 1e9:.1f} GB and the disk {free / 1e9:.1f} GB left; take a "
+            f"{archive}: can't be unpacked, it has {size / 1e9:.1f} GB and the disk {free / 1e9:.1f} GB left; use a "
             "node with a larger disk, or fewer images"
         )
     try:

@@ -68,7 +68,7 @@ def read_class_list(path: Path) -> ClassList:
     """
     try:
         if path.stat().st_size > LONGEST:
-            raise UserError(f"{path}: has more than {LONGEST:,} bytes, so it is no list of classes")
+            raise UserError(f"{path}: has more than {LONGEST:,} bytes, so it is not a list of classes")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: this list of classes can't be read ({error})") from None
@@ -98,7 +98,7 @@ def _read_json(path: Path, text: str) -> tuple[list[str] | None, list[str]]:
     try:
         found = json.loads(text, object_pairs_hook=_each_key_once)
     except ValueError as error:
-        raise UserError(f"{path}: is no JSON that can be read ({error})") from None
+        raise UserError(f"{path}: is not valid JSON ({error})") from None
     if not isinstance(found, dict):
         raise UserError(f"{path}: found {type(found).__name__}; expected {_FORMS}")
     if found.get("kind") in ("drawn", "carved") and isinstance(own := found.get("classes"), dict):

@@ -41,8 +41,8 @@ def detect_lost_ranks(rank: int, ranks: int) -> Generator[None, None, None]:
             raise
         reason = str(error).strip().splitlines()[0]
         raise LostRankError(
-            f"rank {rank} of {ranks} has lost another one ({reason}): that rank died, or its machine hangs, and "
-            "its own log may say why"
+            f"rank {rank} of {ranks} lost contact with another rank ({reason}): that rank died or its machine hangs; "
+            "its log may say why"
         ) from error
 
 

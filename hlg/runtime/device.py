@@ -77,11 +77,11 @@ def _join(started_by: Engine) -> tuple[int, int]:
         reason = str(error).strip().splitlines()[0].split(". ")[0]
         if os.environ.get("MS_ROLE") == "MS_SCHED" and "timed out node" in reason:
             raise LostRankError(
-                f"the scheduler has lost a rank that had joined ({reason}): it died, or its machine hangs"
+                f"the scheduler lost contact with a rank ({reason}): it died, or its machine hangs"
             ) from error
         raise UserError(
-            f"run_distribute: the {started_by.ranks} ranks did not come together ({reason}). Was every machine's part "
-            "of the job started, with the same address of the first one? The logs of the other ranks may say more"
+            f"run_distribute: the {started_by.ranks} ranks did not connect ({reason}). Check that every machine's "
+            "part of the job was started with the same --master; the logs of the other ranks may say more"
         ) from error
 
 

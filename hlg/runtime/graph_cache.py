@@ -90,7 +90,7 @@ def cached_compilation(config: Config, on: Device, parameters: Iterable[Paramete
     global _used
     use = CacheUse()
     if config.context_mode == ms.GRAPH_MODE and on.rank == 0:
-        say("compiling the graphs, in silence: it took 4 to 60 s on the CPUs where it was timed", flush=True)
+        say("compiling the graphs (4 to 60 s on the CPUs tested); no output meanwhile", flush=True)
     keeps = config.context_mode == ms.GRAPH_MODE and not config.graph_kernel
     if not config.graph_cache or not keeps or on.count > 1 or _used:
         yield use
@@ -102,8 +102,8 @@ def cached_compilation(config: Config, on: Device, parameters: Iterable[Paramete
         folder.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=FILLING, dir=folder))
     except OSError as error:
-        raise UserError(f"graph_cache {folder}: can't write in this folder ({error.strerror}); name another one, or "
-                        "none for no cache") from error  # fmt: skip
+        raise UserError(f"graph_cache {folder}: can't write in this folder ({error.strerror}); name another folder, "
+                        "or empty the key to switch the cache off") from error  # fmt: skip
     try:
         before = _copy(entry, made_from, work)
         # MindSpore reads the sources that the program's file imports, to judge the cache by, and dies where it takes

@@ -49,7 +49,7 @@ def write_operator_table(folder: Path) -> list[dict[str, str]]:
         for name, ms in sorted(times.items(), key=lambda item: -item[1])
     ]
     if not rows:
-        raise UserError(f"{folder}: MindSpore's profiler has left no times of operators there")
+        raise UserError(f"{folder}: MindSpore's profiler wrote no operator times there")
     with (folder / TABLE).open("w", encoding="utf-8", newline="") as out:
         writer = csv.DictWriter(out, rows[0], lineterminator="\n")
         writer.writeheader()

@@ -95,8 +95,8 @@ def _broadcast_parameters(job: Job) -> None:
     collective.broadcast(job.parameters(), job.on.count)
     if collective.sum_over_ranks([job.start], job.on.count)[0] != job.start * job.on.count:
         raise UserError(
-            f"resume: rank {job.on.rank} found a checkpoint at step {job.start}, others another one: the run folder "
-            "must be the same on all machines"
+            f"resume: rank {job.on.rank} found a checkpoint at step {job.start}, another rank a different one: "
+            "all machines must share the run folder"
         )
 
 

@@ -136,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tell_error(error)
         return 2
     except KeyboardInterrupt:
-        tell("stopped by Ctrl-C: no result, and the folders of the commits are gone", file=sys.stderr)
+        tell("stopped by Ctrl-C: no result; the checkouts of the commits are removed", file=sys.stderr)
         return 128 + signal.SIGINT
     return 0
 

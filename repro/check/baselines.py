@@ -75,7 +75,7 @@ def make_baseline(runs: Sequence[Run], folder: Path) -> Baseline:
         ReproError: they do not belong together, do not repeat each other, or are too noisy.
     """
     if not runs:
-        raise ReproError("no finished training run; make some: make baseline")
+        raise ReproError("no finished training run; record some: make baseline")
     for run in runs:
         _fit(run, runs[0])
     places = [json.dumps(environment_of(run)) for run in runs]
@@ -83,7 +83,7 @@ def make_baseline(runs: Sequence[Run], folder: Path) -> Baseline:
     repetitions = [run for run, place in zip(runs, places, strict=True) if place == usual]
     if len(repetitions) < REPEATS:
         raise ReproError(
-            f"found {len(repetitions)} run in one environment, expected {REPEATS} or more, which tell the noise"
+            f"found {len(repetitions)} run in one environment, expected {REPEATS} or more, to measure the noise"
         )
     first = repetitions[0]
     for run in repetitions[1:]:
@@ -107,8 +107,8 @@ def make_baseline(runs: Sequence[Run], folder: Path) -> Baseline:
     if baseline.slowest > NOISIEST * baseline.fastest:
         found = f"a step takes {baseline.fastest:.1f} to {baseline.slowest:.1f} calibrations"
         raise ReproError(
-            f"{first.folder.parent}: {found}, which is too much noise to find a slower step in; make the "
-            "runs again while the machine has nothing else to do"
+            f"{first.folder.parent}: {found}, which is too much noise to detect a slower step; "
+            "repeat the runs on an idle machine"
         )
     return baseline
 
@@ -118,7 +118,7 @@ def _fit(run: Run, first: Run) -> None:
     if run.kind != "train" or not run.steps.loss:
         raise ReproError(f"{run.folder}: found a run of kind {run.kind}, expected trainings")
     if reason := unfit(run):
-        raise ReproError(f"{run.folder}: {reason}; make the runs again from a commit, in one go")
+        raise ReproError(f"{run.folder}: {reason}; repeat the runs from a clean commit, without interruption")
     if run.env.commit != first.env.commit:
         raise ReproError(f"{run.folder}: its commit is not that of {first.folder}; take runs of one commit")
     for key, (expected, found) in differing_keys(workload_of(first), workload_of(run)).items():
@@ -140,8 +140,8 @@ def _repeats(run: Run, first: Run) -> None:
     what = f"loss of step {apart[0]}" if len(apart) else "accuracy"
     if len(apart) or (last_top1(run), run.eval_images) != (last_top1(first), first.eval_images):
         raise ReproError(
-            f"{run.folder}: its {what} is not that of {first.folder}: this stack does not repeat itself; find out why "
-            "before anything is compared with it"
+            f"{run.folder}: its {what} is not that of {first.folder}: the stack is not repeatable; find out why before "
+            "you compare anything with it"
         )
 
 

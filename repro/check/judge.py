@@ -70,7 +70,7 @@ def judge_run(run: Run, baselines: Sequence[Baseline], folder: Path, references:
     `folder` is named where there is no baseline.
     """
     unclean = [f"resumed with changed keys: {text}" for text in [run.changed_keys] if text]
-    unclean += [f"resumed on another footing: {text}" for text in run.env.resumed_on]
+    unclean += [f"resumed in a different environment: {text}" for text in run.env.resumed_on]
     unclean += [f"{run.skipped_images} unreadable images were skipped"] if run.skipped_images else []
     if unclean:
         return Judgment(run, None, tuple(_incomparable(NAMES, "; ".join(unclean))))
@@ -123,7 +123,7 @@ def _losses(run: Run, baseline: Baseline, apart: str) -> Finding:
     if len(now) != len(kept):
         return Finding("losses", Verdict.WORSE, f"{len(now)} steps, the baseline has {len(kept)}")
     if np.array_equal(now, kept):
-        return Finding("losses", Verdict.MATCH, f"all {len(now)} are the baseline's, bit for bit")
+        return Finding("losses", Verdict.MATCH, f"all {len(now)} match the baseline bit for bit")
     if not np.isfinite(now).all():
         step = int(np.flatnonzero(~np.isfinite(now))[0])
         return Finding("losses", Verdict.WORSE, f"step {step}: {now[step]}, baseline {kept[step]:.6f}")
@@ -150,7 +150,9 @@ def _accuracy(run: Run, baseline: Baseline, apart: str) -> Finding:
     now, kept, n = last_top1(run), baseline.top1_pct, run.eval_images
     if now is None or n != baseline.images:
         found = "no evaluation" if now is None else f"{n} images"
-        return Finding("accuracy", Verdict.NOT_MEASURED, f"found {found}, expected one of {baseline.images} images")
+        return Finding(
+            "accuracy", Verdict.NOT_MEASURED, f"found {found}, expected an accuracy on {baseline.images} images"
+        )
     numbers = f"{now:.3f} %, baseline {kept:.3f} % (one seed, {n} images)"
     if now == kept:
         return Finding("accuracy", Verdict.MATCH, f"{numbers}: the same")
@@ -171,7 +173,7 @@ def _convergence(run: Run, reference: Reference | None) -> Finding:
     """Judge whether another seed could have given this run, on whatever machine."""
     name = "convergence"
     if reference is None:
-        return Finding(name, Verdict.INCOMPARABLE, f"other seeds of {recipe_name(run)!r} are not kept; {MORE_SEEDS}")
+        return Finding(name, Verdict.INCOMPARABLE, f"no reference seeds for {recipe_name(run)!r}; {MORE_SEEDS}")
     top1, steps = last_top1(run), len(reference.losses[0])
     if top1 is None or (len(run.steps.loss), run.eval_images) != (steps, reference.images):
         expected = f"{steps} steps, and an evaluation of {reference.images} images"
@@ -182,11 +184,11 @@ def _convergence(run: Run, reference: Reference | None) -> Finding:
     if not outside:
         value, point = pairs[-2]
         last = f"{point.title}: {value:.3f}, {point.low:.3f} to {point.high:.3f}"
-        return Finding(name, Verdict.MATCH, f"all {len(pairs)} points lie where {probably} predict; {last}")
+        return Finding(name, Verdict.MATCH, f"all {len(pairs)} points are consistent with {probably}; {last}")
     # A value that is not a number is on no side, and worse.
     worse = [(v, p) for v, p in outside if not (v > p.mean if p.more_is_better else v < p.mean)]
     value, point = (worse or outside)[0]
-    reason = f"{point.title}: {value:.3f}, where {probably} predict {point.low:.3f} to {point.high:.3f}"
+    reason = f"{point.title}: {value:.3f}, but {probably} predict {point.low:.3f} to {point.high:.3f}"
     return Finding(name, Verdict.WORSE if worse else Verdict.BETTER, reason)
 
 

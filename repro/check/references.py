@@ -116,7 +116,7 @@ def make_reference(runs: Sequence[Run], folder: Path) -> Reference:
     """
     for run in runs:
         if reason := unfit(run):
-            raise ReproError(f"{run.folder}: {reason}; make the runs again from a commit, in one go")
+            raise ReproError(f"{run.folder}: {reason}; repeat the runs from a clean commit, without interruption")
         if last_top1(run) is None or not all(map(math.isfinite, run.steps.loss)):
             raise ReproError(f"{run.folder}: found no accuracy, or a loss that is not finite")
     groups = group_seeds(runs)

@@ -75,7 +75,7 @@ class _Reader:
             read_bench(path, what) if (path := getattr(options, what)) else None for what in _WHAT
         )
         if self.step and (options.step_ms or options.batch):
-            raise ReproError(f"--step-ms, --batch: {options.step} has measured both; leave out these, or the file")
+            raise ReproError(f"--step-ms, --batch: {options.step} has measured both; omit these options, or the file")
         self.figure = next(figure for figure in read_published() if figure.key == "train_step_time")
         self.data = self.figure.setting.data
         self.said = read_statements()

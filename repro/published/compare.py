@@ -45,7 +45,7 @@ def _claim(figure: Published, runs: Sequence[Run], groups: Sequence[SeedGroup]) 
     seeds = _seeds(figure, run, groups)
     reasons = tuple(dict.fromkeys(_reasons(figure, run, found)))
     if figure.rule.kind == "unjudged":
-        reasons += (Reason("another count", figure.rule.text),)
+        reasons += (Reason("counting", figure.rule.text),)
     if not reasons:
         return judge_figure(figure, run, found, seeds)
     evidence = tuple(_evidence(figure, run, found, seeds))

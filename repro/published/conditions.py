@@ -28,7 +28,7 @@ def why_incomparable(figure: Published, run: Run) -> Iterator[Reason]:
         if not _same(found, expected):
             yield Reason(_TOPICS.get(key, "recipe"), f"{key} {_text(found)}, published {_text(expected)}")
     if figure.recipe and not _same(run.config.get("max_epoch"), len(run.log.epochs)):
-        yield Reason("recipe", f"{len(run.log.epochs)} epochs in the log, max_epoch says otherwise")
+        yield Reason("recipe", f"{len(run.log.epochs)} epochs in the log, but max_epoch differs")
     if changed := run.changed_keys:
         yield Reason("recipe", f"resumed with changed keys: {changed}")
 

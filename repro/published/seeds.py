@@ -86,7 +86,7 @@ def unfit(run: Run) -> str:
     if not isinstance(run.config.get("seed"), int):
         return "the seed is not recorded"
     if run.env.resumed_on:
-        return f"resumed on another footing: {', '.join(run.env.resumed_on)}"
+        return f"resumed in a different environment: {', '.join(run.env.resumed_on)}"
     return f"resumed with changed keys: {changed}" if (changed := run.changed_keys) else ""
 
 

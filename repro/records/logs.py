@@ -111,8 +111,8 @@ def read_log(path: Path) -> Log:
                 whose.append(one)
         if len(whose) > 1:
             raise ReproError(
-                f"{where}: found a record behind {whose[1]!r} after one behind {whose[0]!r}, expected those of one "
-                f"rank; keep them by: {keep_only(whose[0], path)}"
+                f"{where}: found lines of two ranks, {whose[0]!r} and {whose[1]!r}, expected one; keep one by: "
+                f"{keep_only(whose[0], path)}"
             )
         if not kind:
             continue
@@ -217,7 +217,7 @@ def _record(where: str, text: str) -> tuple[str, dict[str, str | None]] | None:
         return None
     if any(piece in message for piece in _PIECES) or _nearly_a_record(message[:_START]):
         expected = "; or ".join(expected for _, expected in _KNOWN.values())
-        raise ReproError(f"{where}: found {message[:200]!r}, which is nearly a record, expected {expected}")
+        raise ReproError(f"{where}: found {message[:200]!r}, which resembles a record, expected {expected}")
     return None
 
 

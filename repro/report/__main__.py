@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tell_error(error)
         return 2
     except KeyboardInterrupt:
-        tell("stopped by Ctrl-C: every file of the report is the older one or the new one, as a whole", file=sys.stderr)
+        tell("stopped by Ctrl-C: each file of the report is complete, either the old or the new one", file=sys.stderr)
         return 128 + signal.SIGINT
 
 

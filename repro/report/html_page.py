@@ -159,7 +159,7 @@ def _outcome(claims: Sequence[Claim]) -> str:
     if judged:
         return f"{judged} of {len(claims)} published figures were measured in a way that can be compared with them."
     if found[Verdict.INCOMPARABLE]:
-        return "No run was made as what was published: nothing here confirms a published figure, or refutes one."
+        return "No run used the published setup, so nothing here confirms or refutes a published figure."
     return "No published figure was measured."
 
 
@@ -219,8 +219,8 @@ def _group(group: SeedGroup, target: Path) -> dict[str, Any]:
 
 def _classes(run: Run, target: Path) -> dict[str, Any]:
     tables = (
-        ("right least often", class_scores.HARDEST, class_scores.hardest_classes(run)),
-        ("confused most", class_scores.CONFUSED, class_scores.confused_pairs(run)),
+        ("Least accurate classes", class_scores.HARDEST, class_scores.hardest_classes(run)),
+        ("Most confused classes", class_scores.CONFUSED, class_scores.confused_pairs(run)),
     )
     return {"run": page_link(run.folder, target), "tables": tables}
 

@@ -84,7 +84,7 @@ def markdown_report(
 
 def _run_list(runs: Sequence[Run], unfinished: Sequence[Path], broken: Mapping[Path, str], target: Path) -> list[str]:
     """List the sealed runs, what could not be found out about them, the unfinished ones and the broken ones."""
-    header = ("Run", "Kind", "Devices", "Software", "Data", "Epochs", "Commit", "Foreign log lines", "Checkpoints")
+    header = ("Run", "Kind", "Devices", "Software", "Data", "Epochs", "Commit", "Unrecognized log lines", "Checkpoints")
     rows = [(folder_link(run.folder, target), *map(md, phrases.run_row(run).values())) for run in runs]
     lines = grid(header, rows) if rows else ["No finished run."]
     resumed = [run for run in runs if run.resumptions]
@@ -110,8 +110,8 @@ def _classes(runs: Sequence[Run], target: Path) -> list[str]:
     lines = ["## Classes", ""] if shown else []
     for run in shown:
         for title, header, rows in (
-            ("Right least often", class_scores.HARDEST, class_scores.hardest_classes(run)),
-            ("Confused most", class_scores.CONFUSED, class_scores.confused_pairs(run)),
+            ("Least accurate classes", class_scores.HARDEST, class_scores.hardest_classes(run)),
+            ("Most confused classes", class_scores.CONFUSED, class_scores.confused_pairs(run)),
         ):
             lines += [
                 f"{title}, of {folder_link(run.folder, target)}:",
@@ -128,13 +128,13 @@ def _resumptions(run: Run) -> str:
     for found in run.resumptions:
         changed = [f"**changed**: {md(', '.join(found.changed))}"] if found.changed else []
         parts.append(", ".join([*map(md, phrases.resumption_parts(found)), *changed]))
-    parts += [f"**on another footing**: {md(', '.join(run.env.resumed_on))}"] if run.env.resumed_on else []
+    parts += [f"**in a different environment**: {md(', '.join(run.env.resumed_on))}"] if run.env.resumed_on else []
     return "; ".join(parts)
 
 
 def _published_logs(logs: Mapping[str, Log]) -> list[str]:
     """List what each of the published logs holds."""
-    header = ("File", "Records", "Foreign lines")
+    header = ("File", "Records", "Unrecognized lines")
     rows = [tuple(map(md, phrases.log_row(name, log))) for name, log in sorted(logs.items())]
     return ["Every published value that stands in a log was read from it again and agrees.", "", *grid(header, rows)]
 

@@ -15,7 +15,7 @@ VERDICTS = {
     Verdict.WORSE: "comparable, and outside of what the rule allows. A measured value that is not finite is worse.",
     Verdict.INCOMPARABLE: (
         "other hardware, data, batch, image size, precision or recipe, or nothing but a warm-up, or a value that "
-        "scatters too much (noise); no difference is given, for it would suggest otherwise."
+        "scatters too much (noise); no difference is shown, because it would mislead."
     ),
     Verdict.NOT_MEASURED: "no finished run measures it.",
 }

@@ -83,7 +83,7 @@ def known_facts(run: Run) -> Iterator[tuple[str, str]]:
         if key not in _TOLD and (text := fact_text(value)):
             yield key.replace("_", " ").capitalize(), text
     if env.resumed_on:
-        yield "Resumed on another footing", ", ".join(env.resumed_on)
+        yield "Resumed in a different environment", ", ".join(env.resumed_on)
     yield "Not recorded", "; ".join(env.missing) or "nothing is missing"
 
 

@@ -75,7 +75,7 @@ def test_ctrl_c_is_one_line_and_what_is_half_built_is_built_again(tmp_path: Path
     with start_command(
         sys.executable, bootstrap.__file__, "--venv", tmp_path / "venv", "--lock", "lock", cwd=tmp_path
     ) as setup:
-        assert setup.stdout.readline().startswith(f"{tmp_path}/venv: being built from lock; this took")
+        assert setup.stdout.readline().startswith(f"{tmp_path}/venv: building from lock (")
         assert setup.stdout.readline() == "Make the virtual environment ...\n"
         setup.send_signal(signal.SIGINT)
         assert setup.wait(10) == 130

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say_error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        say("stopped by Ctrl-C: start it again to go on", file=sys.stderr)
+        say("stopped by Ctrl-C: type the same command to resume", file=sys.stderr)
         return 130
     return 0
 

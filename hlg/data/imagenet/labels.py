@@ -70,7 +70,7 @@ def _numbered(classes: Sequence[str]) -> dict[str, str]:
 def _read(path: Path) -> bytes:
     try:
         if path.stat().st_size > LARGEST:
-            raise UserError(f"{path}: has more than {LARGEST:,} bytes, so it is no list of classes")
+            raise UserError(f"{path}: has more than {LARGEST:,} bytes, so it is not a list of classes")
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror or error})") from None

@@ -48,7 +48,7 @@ def test_each_form_is_read_in_order_of_labels(tmp_path: Path, file: str, content
         ("x.json", ["tench"], "found list"),
         ("x.json", {}, "names no class"),
         ("x.json", '{"0": "tench", "0": "goldfish"}', "the key '0' is there twice"),
-        ("x.json", "{", "is no JSON that can be read"),
+        ("x.json", "{", "is not valid JSON"),
         ("x.json", {"0": [WNIDS[0], "tench"], "1": [WNIDS[0], "tench"]}, f"has the class {WNIDS[0]} twice"),
         ("x.txt", f"{WNIDS[0]} tench\n0: goldfish\n", ":2: found '0: goldfish'"),
         ("x.txt", f"{WNIDS[0]} tench\n{WNIDS[0]} goldfish\n", f"has the class {WNIDS[0]} twice"),

@@ -18,7 +18,7 @@ CLUSTER = "The state of the cluster is error, total nodes num: 2, abnormal nodes
 
 
 def test_a_collective_that_another_rank_has_left_is_an_error_that_says_so() -> None:
-    said = r"^rank 0 of 2 has lost another one \(The state .* num: 1\)"
+    said = r"^rank 0 of 2 lost contact with another rank \(The state .* num: 1\)"
     with pytest.raises(LostRankError, match=said) as error, detect_lost_ranks(0, 2):
         raise RuntimeError(CLUSTER)
     assert error.value.exit_code == 1

@@ -68,7 +68,7 @@ def test_a_repository_further_up_is_left_alone(repository: Path, monkeypatch: py
 def test_ctrl_c_is_one_line_and_leaves_no_folder(repository: Path, monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
     monkeypatch.setattr("repro.bench.compare.pace_programs", Mock(side_effect=KeyboardInterrupt))
     said = call(main, "main~1", "main", code=130).err
-    assert said == "stopped by Ctrl-C: no result, and the folders of the commits are gone\n"
+    assert said == "stopped by Ctrl-C: no result; the checkouts of the commits are removed\n"
     assert not list((repository / "build/compare").iterdir())
 
 

@@ -53,13 +53,13 @@ def test_a_speed_is_that_of_calm_moments_and_needs_calibrations_and_steps(tmp_pa
 @pytest.mark.parametrize(
     ("second", "message"),
     [
-        ({"losses": off(1e-9, since=7)}, "its loss of step 7 is not that of .*does not repeat itself"),
-        ({"env": {"dirty": True}}, "the code had uncommitted changes; make the runs again from a commit"),
+        ({"losses": off(1e-9, since=7)}, "its loss of step 7 is not that of .*is not repeatable"),
+        ({"env": {"dirty": True}}, "the code had uncommitted changes; repeat the runs from a clean commit"),
         ({"env": {"commit": None}}, "the commit of the code is not recorded"),
         ({"losses": LOSSES[:30]}, "found 30 steps, but 40 in"),
         ({"losses": (*LOSSES[:30], float("nan"), *LOSSES[31:])}, "a loss that is not finite"),
         ({"calibration_ms": None}, "found no speed: too few steps, or calibration_interval was 0"),
-        ({"top1_pct": 80.0}, "its accuracy is not that of .*does not repeat itself"),
+        ({"top1_pct": 80.0}, "its accuracy is not that of .*is not repeatable"),
         ({"step_ms": 1200.0}, "20.0 to 30.0 calibrations, which is too much noise"),
         ({"env": {"commit": "0" * 40}}, "its commit is not that of .*take runs of one commit"),
         ({"config": {"lr_max": 0.5}}, "lr_max: found 0.5, but 0.001 in"),

@@ -88,7 +88,7 @@ def test_the_summary_goes_to_the_page_of_the_job_and_a_page_that_cannot_be_writt
     check(env={"cpu": {"model": "<script>|", "cores": 2}})
     text = page.read_text()
     assert text == "before\n" + (tmp_path / "out" / "summary.md").read_text()
-    assert "| losses | **match** | all 40 are the baseline's, bit for bit |" in text
+    assert "| losses | **match** | all 40 match the baseline bit for bit |" in text
     assert "- cpu: Intel Xeon -&gt; &lt;script&gt;\\|" in text
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
     assert "GITHUB_STEP_SUMMARY" in check(2, code=1, losses=off(0.1)).err

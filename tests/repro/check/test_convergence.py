@@ -73,15 +73,15 @@ def test_a_point_is_the_mean_loss_of_a_quarter_or_the_accuracy(reference: Refere
         (
             {"env": OTHER_PLACE, "config": {"new_key": 0}},
             Verdict.MATCH,
-            "all 5 points lie where 12 seeds (one run, 95%) predict",
+            "all 5 points are consistent with 12 seeds (one run, 95%)",
         ),
         ({"losses": off(0.2, since=30)}, Verdict.WORSE, "loss, mean of steps 30 to 39: 2.1"),
         ({"losses": off(-0.2, since=30)}, Verdict.BETTER, "loss, mean of steps 30 to 39: 1.7"),
-        ({"top1_pct": 15.0}, Verdict.WORSE, "top-1 accuracy at the end, %: 15.000, where 12 seeds"),
+        ({"top1_pct": 15.0}, Verdict.WORSE, "top-1 accuracy at the end, %: 15.000, but 12 seeds"),
         ({"top1_pct": 45.0}, Verdict.BETTER, "top-1 accuracy at the end, %: 45.000"),
         ({"losses": off(math.nan, 5)}, Verdict.WORSE, "steps 0 to 9: nan"),
         ({"losses": LOSSES[:39]}, Verdict.NOT_MEASURED, "expected 40 steps, and an evaluation of 640 images"),
-        ({"config": {"lr_max": 0.5}}, Verdict.INCOMPARABLE, "other seeds of 'check' are not kept"),
+        ({"config": {"lr_max": 0.5}}, Verdict.INCOMPARABLE, "no reference seeds for 'check'"),
     ],
 )
 def test_another_seed_passes_on_any_device_and_what_is_none_is_found_by_its_first_point(

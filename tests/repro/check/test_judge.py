@@ -42,7 +42,7 @@ def reason(judgment: Judgment, name: str) -> str:
 @pytest.mark.parametrize(
     ("changes", "expected", "name", "said"),
     [
-        ({}, SAME, "losses", "all 40 are the baseline's, bit for bit"),
+        ({}, SAME, "losses", "all 40 match the baseline bit for bit"),
         # In the same environment the smallest difference is a regression.
         ({"losses": off(1e-12, 17)}, LOSSES_WORSE, "losses", "the first to differ is that of step 17: 2.13, baseline"),
         ({"losses": LOSSES[:39]}, LOSSES_WORSE, "losses", "39 steps, the baseline has 40"),
@@ -83,7 +83,12 @@ def reason(judgment: Judgment, name: str) -> str:
         ({"env": {"cpu": {"model": "Intel Xeon", "cores": 4}}}, NO_SPEED, "speed", "a step takes 20.0 calibrations"),
         # Nothing can be compared with another workload, and a run of two environments with nothing.
         ({"config": {"lr_max": 1}}, NOTHING, "speed", f"the nearest baseline has lr_max 0.001, this run 1; {ADVICE}"),
-        ({"env": {"resumed": [{"commit": "0" * 40}]}}, NOTHING, "losses", "resumed on another footing: commit "),
+        (
+            {"env": {"resumed": [{"commit": "0" * 40}]}},
+            NOTHING,
+            "losses",
+            "resumed in a different environment: commit ",
+        ),
     ],
 )
 def test_a_run_is_judged_by_its_losses_its_accuracy_and_its_speed(

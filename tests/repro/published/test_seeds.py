@@ -129,7 +129,7 @@ def test_the_cpu_of_an_accelerators_host_may_differ(run: Run) -> None:
         ({"dirty": True}, "the code had uncommitted changes"),
         ({"dirty": None}, "changes of the code are not recorded"),
         ({"commit": None, "dirty": None}, "the commit of the code is not recorded"),
-        ({"resumed_on": ("dirty False -> True",)}, "resumed on another footing: dirty False -> True"),
+        ({"resumed_on": ("dirty False -> True",)}, "resumed in a different environment: dirty False -> True"),
         ({"datasets": {}}, "the hash of the data is not recorded"),
         ({"data": {"eval": replace(OTHER_DATA, hash=None)}}, "the hash of the data is not recorded"),
         ({"config": {"seed": None}}, "the seed is not recorded"),

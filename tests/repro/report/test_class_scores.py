@@ -17,7 +17,7 @@ from tests.support.reports import claims_of
 def test_the_hardest_classes_come_first_and_one_without_a_name_has_none(tmp_path: Path) -> None:
     run = read_run(eval_run(tmp_path, counts=CLASSES))
     page = markdown_report(claims_of(run), [run], [], {}, {}, tmp_path / "report.md")
-    hardest, confused = page.split("## Classes")[1].split("Confused most")
+    hardest, confused = page.split("## Classes")[1].split("Most confused classes")
     assert hardest.splitlines()[-4:-1] == [
         "| --- | --- | --- | --- | --- |",
         "| n01443537 |  | 30000 | 66.67 | 99.00 |",

@@ -61,7 +61,7 @@ def test_resumptions_are_said_with_what_was_changed_in_full(runs: Path) -> None:
         "from hlg_mobile-0004.ckpt on 2026-11-23T09:00:00Z, steps run again: 3, compiled again in 25.10 s; resumed at "
         "step 6 (epoch 6) from hlg_mobile-0006.ckpt on 2026-11-23T09:00:00Z, steps run again: 3, compiled again in "
         "25.10 s, **changed**: max_epoch 8 -&gt; 10, lr_max 0.1 -&gt; 0.001; "
-        f"**on another footing**: commit 1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d -&gt; {'0' * 40}, dirty False"
+        f"**in a different environment**: commit 1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d -&gt; {'0' * 40}, dirty False"
     )
 
 

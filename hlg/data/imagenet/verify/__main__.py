@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.report:
             place.mkdir(parents=True, exist_ok=True)
         if not os.access(place, os.W_OK):  # before hours of work
-            raise UserError(f"{place}: can't be written, so say where the report is to go: --report=folder")
+            raise UserError(f"{place}: can't be written, so name a folder for the report: --report=folder")
         report = inspect_splits(options.imagenet, options.workers)
         digest = write_inspection(report, place)
     except UserError as error:

@@ -108,7 +108,7 @@ def test_a_report_can_go_elsewhere(data: Path, tmp_path: Path, monkeypatch: pyte
     writable = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != data and writable(path, mode))
     said = call(main, "--imagenet", data, code=2).err
-    assert "can't be written, so say where the report is to go: --report=folder" in said
+    assert "can't be written, so name a folder for the report: --report=folder" in said
     call(main, "--imagenet", data, "--report", tmp_path / "new")
     assert (tmp_path / "new" / REPORT).exists()
     assert not (data / REPORT).exists()

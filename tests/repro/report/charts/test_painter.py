@@ -98,7 +98,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(folder: Path, tmp_path: Path, asi
     aside.setattr(report, "build_charts", Mock(side_effect=KeyboardInterrupt))
     assert run_report(folder.parent, tmp_path / "out" / "r.md") == 130
     said = capfd.readouterr().err
-    assert said == "stopped by Ctrl-C: every file of the report is the older one or the new one, as a whole\n"
+    assert said == "stopped by Ctrl-C: each file of the report is complete, either the old or the new one\n"
     assert list(tmp_path.iterdir()) == []
     assert active_children() == []
 
