@@ -218,12 +218,16 @@ def _took(found: Speed) -> str:
 # ------------------------------------------------------------------------------------------------- changes
 
 
+def _told(value: object) -> str:
+    return "not set" if value is None else "empty" if value == "" else str(value)
+
+
 def _changes(run: Run, baseline: Baseline) -> Iterator[str]:
     """List what differs from when the baseline was made: packages, machine, new keys, commits."""
     for key, (was, now) in differing_keys(baseline.environment, environment_of(run)).items():
-        yield f"{key}: {was} -> {now}"
+        yield f"{key}: {_told(was)} -> {_told(now)}"
     for key in sorted(workload_of(run).keys() - baseline.workload.keys()):
-        yield f"{key}: new since the baseline, {workload_of(run)[key]}"
+        yield f"{key}: new since the baseline, {_told(workload_of(run)[key])}"
     commit = run.env.commit
     if commit is None:
         yield f"commit: {baseline.commit[:12]} -> not recorded"

@@ -148,12 +148,13 @@ def test_of_several_baselines_that_of_the_same_machine_is_taken_whatever_else_di
 def test_what_changed_since_the_baseline_is_named_and_a_new_key_changes_nothing(tmp_path: Path) -> None:
     assert held(tmp_path / "same").changes == ()
     env = {**NEWER, **OTHER_CPU, "commit": "0" * 40, "dirty": True, "patch": "code-1.patch"}
-    found = held(tmp_path, env=env, config={"brand_new": 3})
+    found = held(tmp_path, env=env, config={"brand_new": 3, "class_map": ""})
     assert found.verdict is MATCH
     assert found.changes == (
         "mindspore: 2.10.0 -> 2.11.0",
         "cpu: Intel Xeon -> AMD EPYC",
         "brand_new: new since the baseline, 3",
+        "class_map: new since the baseline, empty",
         "commits 1a2b3c4d5e6f..000000000000",
         "uncommitted changes, kept in code-1.patch",
     )
