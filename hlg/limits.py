@@ -1,4 +1,4 @@
-"""What this process may use of its machine: cores and memory, by its control groups and by what others use."""
+"""Cores and memory that this process may use, by its control groups and the machine's load."""
 
 import os
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True)
 class Memory:
-    """In bytes: what there is for this process at most, and what of it is free now, caches counted as free."""
+    """Memory in bytes: this process's limit, and how much of it is free now, caches counted as free."""
 
     total: int
     free: int
 
 
 def usable_cores() -> int:
-    """Return the cores that this process may use: those of its affinity, or as many whole ones as its quota grants."""
+    """Return the number of cores that this process may use, by its affinity and its CPU quota."""
     cores = float(len(os.sched_getaffinity(0)))
     for group in _groups("cpu"):
         quota, period = (

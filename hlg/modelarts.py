@@ -55,7 +55,7 @@ GRACE_S = 90.0  # for the run to end after SIGTERM; hlg.launch itself gives its 
 
 @dataclass(frozen=True)
 class NodeProcess:
-    """Which process of the job this is.
+    """This process's place in the job.
 
     ``node`` is the number of its machine; ``per_device`` says that the service starts one process a device, not one a
     node; the ``first`` of a node does the copying.

@@ -34,7 +34,7 @@ RECIPE_BYTES = 100_000
 
 
 class Form(NamedTuple):
-    """What a value must look like: a pattern that matches all of it, and the same in words."""
+    """The form of a value: a pattern for all of it, and the same in words."""
 
     pattern: str
     words: str

@@ -36,7 +36,7 @@ class KeptRow:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a fingerprint's file says."""
+    """The contents of a fingerprint's file."""
 
     path: Path
     title: str

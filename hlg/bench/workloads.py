@@ -1,4 +1,4 @@
-"""What can be measured: a repetition of each, the images in it and its arithmetic."""
+"""Workloads to measure: one repetition of each, its images and its arithmetic."""
 
 import sys
 import time
@@ -26,7 +26,7 @@ DECODING_S = 2.0  # how long decoding alone is measured
 
 @dataclass(frozen=True)
 class Workload:
-    """What is repeated, its number of images, the arithmetic of one image, and further facts for the result."""
+    """One workload: what to repeat, its images, the arithmetic of one image, and facts for the result."""
 
     repeat: Callable[[], object]
     images: int
@@ -67,7 +67,7 @@ def step_workload(config: Config, _: ExitStack) -> Workload:
 
 
 def input_workload(config: Config, closing: ExitStack) -> Workload:
-    """Batches of the training recipe: read, decoded, cropped, augmented by as many threads as are configured."""
+    """Measure the training input: read, decode, crop and augment on the configured threads."""
     c = config
     index = find_or_draw_images(c.dataset_path, c.class_num, closing)
     stream = build_train_loader(replace(c, on_unreadable=NEEDED), index, total_steps=sys.maxsize).stream()

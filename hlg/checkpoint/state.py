@@ -21,7 +21,7 @@ WEIGHTS_HASH, STATE_HASH = "sha256", "state_sha256"
 
 @dataclass(frozen=True)
 class State:
-    """What a run needs to resume, besides its parameters."""
+    """State that a run resumes from, besides its parameters."""
 
     step: int  # steps done
     epoch: int  # epochs whose steps are all done; the last of them is not yet evaluated

@@ -59,7 +59,7 @@ def published_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Which parameters of a checkpoint file were used; ``unused`` has the names of the others in the file."""
+    """The parameters that were loaded from a checkpoint file; ``unused`` names the others in it."""
 
     path: str
     sha256: str

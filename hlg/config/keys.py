@@ -8,7 +8,7 @@ WINDOWS = 7 * 16  # pixels: the network cuts its maps into 7 x 7 windows, at str
 
 
 class Affects(Enum):
-    """What another value of a key can change."""
+    """What a change of a key affects."""
 
     GRAPHS = "the compiled graphs, and with them the numbers of a run"
     NUMBERS = "the numbers of a run, but no graph: an input of the graphs, or how long and on what they run"

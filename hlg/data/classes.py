@@ -29,7 +29,7 @@ def label_order(classes: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class OutputClasses:
-    """What is known of the classes that a network's outputs mean.
+    """The classes that a network's outputs stand for, as far as they are known.
 
     ``told`` holds their class folders in label order, or only the hash of that list, or None where nothing is known;
     ``source`` says who tells it.
@@ -74,7 +74,7 @@ def classes_from_text(text: str) -> tuple[str, ...] | str:
 
 
 class Agreed(NamedTuple):
-    """What the labels mean now. ``how``: same, name, order or unknown; ``note``: what to tell the user, or nothing."""
+    """How labels were mapped to outputs. ``how``: same, name, order or unknown; ``note``: for the user, or empty."""
 
     classes: tuple[str, ...]
     how: str

@@ -1,4 +1,4 @@
-"""What a fingerprint says: a short table, the first row out of bounds, its probable cause, and the exit code."""
+"""Report a fingerprint: a short table, the first row out of bounds, its probable cause, the exit code."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -28,7 +28,7 @@ _CAUSES = _read_causes()
 
 
 def probable_cause(row: FingerprintRow) -> str:
-    """What is probably wrong where this row is the first one out of bounds, in a sentence or two."""
+    """Name the probable cause if this row is the first one out of bounds."""
     text = _CAUSES.get(row.area, {}).get(row.name) or "not known; run make fingerprint to look closer."
     if not row.note:
         return text
@@ -50,7 +50,7 @@ def fingerprint_table(title: str, rows: Sequence[FingerprintRow]) -> str:
 
 
 def conclusion(rows: Sequence[FingerprintRow]) -> str:
-    """What a reader is to know and do, in a few lines."""
+    """Conclude in a few lines what was found and what to do."""
     out = [row for row in rows if not row.ok]
     undone = [row for row in rows if not row.done]
     done = len(rows) - len(undone)

@@ -1,1 +1,1 @@
-"""What a checkpoint is used for: evaluation, prediction, export."""
+"""Use a checkpoint: evaluate, predict, export."""

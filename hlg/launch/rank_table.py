@@ -252,7 +252,7 @@ def _kind(value: Any) -> str:
 
 
 def _is_own_address(server_id: str) -> bool:
-    """Tell whether the text is an address of this machine: only to such a one can a socket be bound."""
+    """Tell whether the text is an address of this machine, to which a socket can be bound."""
     try:
         family = socket.AF_INET6 if ipaddress.ip_address(server_id).version == 6 else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as trial:

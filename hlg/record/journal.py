@@ -39,7 +39,7 @@ class Journal:
         self._start_epoch()
 
     def begin(self, elapsed_s: float = 0.0) -> None:
-        """Start the clock of the training time, of which ``elapsed_s`` passed before."""
+        """Start the training clock at ``elapsed_s``."""
         self.began = time.perf_counter() - elapsed_s
 
     @property

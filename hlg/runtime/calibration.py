@@ -17,7 +17,7 @@ DEVICE_SIZE = 4096
 
 
 def calibration_definition(target: str) -> str:
-    """Describe the calculation, as recorded with the run: times of another one can't be compared."""
+    """Describe the calculation, as recorded with the run; only times of the same one can be compared."""
     by, size, kind = ("NumPy", HOST_SIZE, "float32") if target == "CPU" else ("MindSpore", DEVICE_SIZE, "float16")
     return f"{REPEATS} products of {size} x {size} matrices, {by} {kind}"
 

@@ -1,4 +1,4 @@
-"""What started this process as one of several ranks, and whether a run can start as configured.
+"""Find the launcher of this rank, and check that the run can start as configured.
 
 Nothing here imports MindSpore, so that programs can report a mistake before they do.
 """
@@ -14,7 +14,7 @@ from hlg.runtime import fused_kernels
 
 @dataclass(frozen=True)
 class Engine:
-    """What started this process as one of several: its name, the number of ranks, and the device for this one."""
+    """The launcher of this rank: its name, the number of ranks, and the device of this one."""
 
     name: str
     ranks: int

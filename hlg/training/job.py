@@ -1,4 +1,4 @@
-"""What a training run works with: network, graphs, data and schedule."""
+"""A training job: network, graphs, data and schedule."""
 
 import gc
 import time
@@ -28,7 +28,7 @@ from hlg.training.step import EvalStep
 
 
 class Job:
-    """What a training run works with on this rank, from step ``start`` on.
+    """The training job of this rank, from step ``start`` on.
 
     ``classes`` says what the outputs of a resumed run mean; those of a new one mean what they do in ``pretrained``.
 

@@ -16,7 +16,7 @@ PRINTED = {"epoch_time_s": 2, "step_time_s": 4, "fps": 2, "lr": 6, "accuracy": 6
 
 
 class Agreement(StrEnum):
-    """Whether figures can all be true at once."""
+    """Check figures for internal consistency."""
 
     CONSISTENT = "consistent"
     CONTRADICTORY = "contradictory"
@@ -36,7 +36,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known besides the log; None if it is not."""
+    """Facts known besides the log; None where unknown."""
 
     global_batch: int | None = None
     train_images: int | None = None

@@ -28,7 +28,7 @@ AGAIN = "make it again: make baseline"
 
 @dataclass(frozen=True)
 class Band:
-    """How far losses part when nothing but rounding differs, as measured by the runs in `variants`.
+    """The band of losses that rounding alone explains, as measured by the runs in `variants`.
 
     `losses` is the largest difference up to each step, `top1_points` that of the accuracies.
     """
@@ -56,12 +56,12 @@ class Baseline:
 
     @property
     def slowest(self) -> float:
-        """Of the repetitions, in calibrations a step."""
+        """The slowest repetition, in calibrations a step."""
         return max(kept.ratio for kept in self.speeds)
 
     @property
     def fastest(self) -> float:
-        """Of the repetitions, in calibrations a step."""
+        """The fastest repetition, in calibrations a step."""
         return min(kept.ratio for kept in self.speeds)
 
 

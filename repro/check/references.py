@@ -93,7 +93,7 @@ def _point(title: str, values: Sequence[float], more_is_better: bool) -> Point:
 
 
 def reference_of(run: Run, references: Sequence[Reference]) -> Reference | None:
-    """Find the reference of which this run is another seed, be it on another device."""
+    """Find the reference whose recipe this run repeats with another seed, on any device."""
     trained = _trained(run)
     alike = (
         kept for kept in references if kept.recipe == recipe_name(run) and not differing_keys(kept.workload, trained)

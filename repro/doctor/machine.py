@@ -67,7 +67,7 @@ class Machine:
 
     @property
     def inside(self) -> bool:
-        """Whether this process runs inside one of the project's containers."""
+        """Tell whether this process runs inside one of the project's containers."""
         return bool(self.environment.get("HLG_COMMIT"))  # the image has it, however it was started
 
     def path(self, path: str | Path) -> Path:

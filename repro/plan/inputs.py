@@ -21,7 +21,7 @@ _WHAT = ("step", "input", "evaluate")  # what hlg.bench measures
 
 
 class Origin(StrEnum):
-    """Where a number is from."""
+    """The source of a number."""
 
     MEASURED = "measured"
     GIVEN = "given"

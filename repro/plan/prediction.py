@@ -33,7 +33,7 @@ ASSUMPTIONS = (
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """What a prediction is computed from.
+    """The inputs of a prediction.
 
     `step_s` is measured with `batch` images on each of `step_cards` cards whose images are at hand; with more than one
     it includes their all-reduce. `shared`: the device is the cores of the machine, which make the images as well.
@@ -120,7 +120,7 @@ class Prediction:
 
     @property
     def bound(self) -> str:
-        """What most of a step waits for: "input", "network" or "compute"."""
+        """The bottleneck of a step: "input", "network" or "compute"."""
         device = self.compute_s + self.all_reduce_s
         if self.input_s > device * (1 + _ROUNDING):
             return "input"
@@ -128,7 +128,7 @@ class Prediction:
 
     @property
     def factor(self) -> float:
-        """How many times as long the bound takes as its counterpart: input against device, or the reverse."""
+        """The bottleneck's time over its counterpart's: input over device, or the reverse."""
         device = self.compute_s + self.all_reduce_s
         one, other = (self.input_s, device) if self.bound == "input" else (device, self.input_s)
         return one / other

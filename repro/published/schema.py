@@ -9,7 +9,7 @@ from repro.records.schema import DataSet, Run
 
 
 class Verdict(StrEnum):
-    """What a run says about one published figure."""
+    """One published figure beside what a run measured."""
 
     MATCH = "match"
     BETTER = "better"
@@ -88,7 +88,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a run cannot be compared: `topic` in a word for a table, `text` in full."""
+    """A reason why a run cannot be compared: `topic` in a word for a table, `text` in full."""
 
     topic: str
     text: str

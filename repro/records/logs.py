@@ -223,7 +223,7 @@ def _record(where: str, text: str) -> tuple[str, dict[str, str | None]] | None:
 
 @lru_cache(maxsize=1024)
 def _exists(time: str) -> bool:
-    """Return whether there is such a day and time."""
+    """Tell whether this day and time exist."""
     try:
         return bool(datetime.fromisoformat(time))
     except ValueError:

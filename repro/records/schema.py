@@ -1,4 +1,4 @@
-"""What a run folder and its log say, as plain data."""
+"""The contents of a run folder and its log, as plain data."""
 
 from array import array
 from collections.abc import Mapping
@@ -139,7 +139,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """How many images of the class `key` were mistaken for the class `taken_for`."""
+    """The number of images of class `key` that were mistaken for class `taken_for`."""
 
     key: str
     taken_for: str

@@ -31,7 +31,7 @@ _JUDGED = (Verdict.MATCH, Verdict.BETTER, Verdict.WORSE)
 
 @dataclass(frozen=True)
 class _Note:
-    """Why one run cannot be compared, in full."""
+    """The reasons why one run cannot be compared, in full."""
 
     run: Link
     reasons: tuple[str, ...]

@@ -36,7 +36,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Deviation:
-    """Why runs cannot be compared with what was published on `beside`; no reason if they can."""
+    """The reasons why runs cannot be compared with the figures published on `beside`, if any."""
 
     runs: tuple[Link, ...]
     beside: str

@@ -38,7 +38,7 @@ TREES = ("", "data", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")
 
 
 class ImageTarget(NamedTuple):
-    """Where one image goes: class folder and file name, and the member that has its content."""
+    """One image to unpack: its class folder, its file name and its archive member."""
 
     folder: str
     name: str
@@ -47,7 +47,7 @@ class ImageTarget(NamedTuple):
 
 @dataclass(frozen=True)
 class UnpackJob:
-    """What a worker unpacks at once: a class that is an archive of its own, or some images of one that is not.
+    """One job of a worker: a class archive, or some images of a flat archive.
 
     The ``archive`` is a folder where the images lie unpacked.
     """

@@ -31,7 +31,7 @@ SPARE = 1.02  # room on the disk per byte of the images, since files end within 
 
 
 class _Unpacked(NamedTuple):
-    """What a job left in the split: images by class folder, and their bytes."""
+    """The result of a job: images and bytes by class folder."""
 
     images: Counter[str]
     size: int

@@ -28,7 +28,7 @@ WNID = "n9000000{}"  # beyond ImageNet's ids: a drawn class must not pass for on
 
 @dataclass(frozen=True)
 class TinyRequest:
-    """What a data set is to contain; equal requests give equal bytes."""
+    """Contents of a data set to make; equal requests give equal bytes."""
 
     classes: int = 10
     train: int = 128  # images per class

@@ -202,7 +202,7 @@ def _by_epoch(shown: Iterable[DrawnRun], name: str, factor: float) -> tuple[Curv
 
 
 def thinned(series: Series, x: Values, y: Values, most: int) -> Curve:
-    """Make a curve of at most `most` points, in the middle of as many sections of equal size.
+    """Make a curve of at most `most` points, the means of sections of equal size.
 
     Values that are not finite are left out, and so is a section that holds nothing else.
     """

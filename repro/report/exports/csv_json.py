@@ -51,7 +51,7 @@ def json_line(value: object) -> str:
 
 
 def _json_value(value: object) -> Any:
-    """Convert to what JSON can hold: "nan", "inf" or "-inf" for such a number, text for what only YAML has."""
+    """Convert to JSON's types: "nan", "inf" or "-inf" for such a number, text for what only YAML has."""
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if value is None or isinstance(value, str | int):

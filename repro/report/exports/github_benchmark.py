@@ -18,7 +18,7 @@ _PUBLISHED_SETTING = re.compile(r" on (GPU|Ascend)$|, batch \d+$")  # of a title
 
 
 def benchmark_text(claims: Iterable[Claim], better: str) -> str | None:
-    """Write the measured figures of which the "lower" or the "higher" is `better`; None without one."""
+    """Write the measured figures for which `better` is "lower" or "higher"; None without one."""
     entries = [
         _entry(claim, claim.run, claim.measured)
         for claim in claims

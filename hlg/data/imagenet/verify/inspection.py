@@ -31,7 +31,7 @@ AHEAD = 1000  # images under way at once
 
 @dataclass(frozen=True)
 class InspectedImage:
-    """What was found in one file."""
+    """The findings for one file."""
 
     digest: bytes  # SHA-256
     unreadable: str = ""  # why, or nothing
