@@ -42,7 +42,7 @@ def find_resumption(
 
     Args:
         device: facts of the device now (:meth:`hlg.runtime.device.Device.facts`).
-        dataset: facts of the data now, by split (:func:`hlg.data.index.split_facts`).
+        dataset: facts of the data now, by split (:func:`hlg.data.hashes.split_facts`).
         train_index: the images to train on now.
 
     Raises:
@@ -108,7 +108,12 @@ def _changes(
     matter = keys_that_affect(Affects.GRAPHS, Affects.NUMBERS)
     pairs = {key: (getattr(before, key), getattr(now, key)) for key in KEYS if key in matter}
     pairs |= {f"device {key}": (env["device"][key], device[key]) for key in ("target", "names", "count")}
-    pairs |= {f"hash of the {split} set": (env["dataset"][split]["hash"], dataset[split]["hash"]) for split in dataset}
+    for split, found in dataset.items():
+        known = env["dataset"][split]
+        older = known["hash"] == found["files_sizes"]  # of a run from before there was more than that in the hash
+        pairs[f"hash of the {split} set"] = known["hash"], known["hash"] if older else found["hash"]
+        verified = known.get("verified_content"), found.get("verified_content")
+        pairs[f"content of the {split} set, as imagenet-verify found it,"] = verified if all(verified) else ("", "")
     return [f"{name} {_text(old)} -> {_text(new)}" for name, (old, new) in pairs.items() if old != new]
 
 

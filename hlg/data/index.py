@@ -1,8 +1,5 @@
 """Index the images of an ImageNet-style folder, which has a folder of images for each class."""
 
-import hashlib
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,56 +87,3 @@ def scan(root: str | Path, class_num: int) -> ImageIndex:
         warnings.append(f"{root}: {len(inside)} ignored in class folders that are no images, such as {inside[0]}")
     labels = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
     return ImageIndex(root, tuple(classes), tuple(files), labels, tuple(warnings))
-
-
-def dataset_hash(index: ImageIndex) -> str:
-    """Hash a split; the prefix says what was hashed.
-
-    `content:sha256:...` comes from the manifest beside the split, whose list of files and sizes must fit what is on
-    disk. `files-sizes:sha256:...` covers relative paths and sizes only, since reading all of ImageNet takes hours.
-
-    Raises:
-        UserError: a file is gone or unreadable.
-    """
-    sizes, root = {}, str(index.root)  # a Path each would be slow for 1.28 million
-    for file in index.files:
-        try:  # asked of the disk every time: no folder knows of a file that was rewritten in place
-            sizes[file] = os.stat(f"{root}/{file}").st_size  # noqa: PTH116
-        except OSError as error:
-            raise UserError(f"{root}/{file}: cannot be read: {error.strerror}") from None
-    recorded = _recorded_hash(index, sizes)
-    if recorded:
-        return f"content:sha256:{recorded}"
-    lines = "".join([f"{size}  {file}\n" for file, size in sorted(sizes.items())])
-    return f"files-sizes:sha256:{hashlib.sha256(os.fsencode(lines)).hexdigest()}"
-
-
-def _recorded_hash(index: ImageIndex, sizes: dict[str, int]) -> str | None:
-    """The manifest's hash of this split; None where there is no manifest of ours, or it does not fit."""
-    root = index.root.resolve()
-    try:
-        manifest = json.loads((root.parent / MANIFEST).read_text(encoding="utf-8"))
-        prefix = f"{root.name}/"
-        recorded = {p.removeprefix(prefix): n for p, n in manifest["bytes"].items() if p.startswith(prefix)}
-        return manifest["splits"][root.name]["hash"] if recorded == sizes else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # not there, or some other tool's manifest
-
-
-def split_facts(index: ImageIndex) -> dict[str, str | int]:
-    """Describe a split for a run's ``env.json``; ``report`` is the hash of imagenet-verify's report on these files."""
-    own = dataset_hash(index)
-    found: dict[str, str | int] = {
-        "path": str(index.root),
-        "images": len(index.files),
-        "classes": len(index.classes),
-        "hash": own,
-    }
-    root = index.root.resolve()
-    try:
-        content = (root.parent / REPORT).read_bytes()
-        if json.loads(content)["splits"][root.name]["hash"] == own:
-            found["report"] = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there, or of other files
-    return found

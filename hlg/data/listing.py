@@ -9,7 +9,7 @@ and the time of last change that they had before they were listed. So these chan
 is added, removed, renamed, or replaced by renaming another one over it; a class folder that is touched, linked
 elsewhere or given other rights; another disk mounted in its place. These are not, since a folder keeps no trace of
 them: a file rewritten in place, and a change of the target of a link. Neither changes a name: sizes and contents never
-come from the cache (see `hlg.data.index.dataset_hash`), and a file that is gone is an error when it is opened.
+come from the cache (see `hlg.data.hashes`), and a file that is gone is an error when it is opened.
 """
 
 import contextlib

@@ -7,7 +7,8 @@ from hlg.config import Config, dump
 from hlg.console import printable, say
 from hlg.data.class_names import find_class_list
 from hlg.data.classes import label_images
-from hlg.data.index import scan, split_facts
+from hlg.data.hashes import split_facts
+from hlg.data.index import scan
 from hlg.model.layers import parameter_count
 from hlg.model.network import build_network
 from hlg.record.environment import environment_facts

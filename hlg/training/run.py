@@ -12,7 +12,8 @@ from hlg.checkpoint import resume, store
 from hlg.checkpoint.resume import Resumption
 from hlg.config import Config, dump
 from hlg.console import say
-from hlg.data.index import ImageIndex, scan, split_facts
+from hlg.data.hashes import split_facts
+from hlg.data.index import ImageIndex, scan
 from hlg.data.streams import shuffle_labels
 from hlg.errors import UserError
 from hlg.files import write_atomic

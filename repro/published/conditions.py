@@ -15,6 +15,8 @@ _TOPICS = {
     "eval_image_size": "image size",
     "amp_level": "precision",
 }
+# How hlg hashes a data set that is too large to read all of it at every start; the second in older runs.
+_LARGE = "files-sizes-sample", "files-sizes"
 
 
 def why_incomparable(figure: Published, run: Run) -> Iterator[Reason]:
@@ -58,9 +60,9 @@ def _data(split: str, published: DataSet, run: Run) -> Iterator[Reason]:
     if (images, found.classes) != (published.images, published.classes):
         here = f"{images:,} {name} images of {found.classes:,} classes"
         yield Reason("data", f"{here}, published {published.images:,} of {published.classes:,}")
-    elif found.hash_kind != published.hash_kind:
+    elif found.hash_kind not in _LARGE:
         here = f"a hash of kind {found.hash_kind}" if found.hash_kind else "no hash"
-        yield Reason("data", f"{name} set with {here}, {published.hash_kind} expected of ImageNet as distributed")
+        yield Reason("data", f"{name} set with {here}, {_LARGE[0]} expected of ImageNet as distributed")
     if run.skipped_images:
         yield Reason("data", f"{run.skipped_images:,} unreadable images were skipped")
 

@@ -9,14 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class DataSet:
-    """One split of a data set. `hash_kind`: the part of its hash before the first colon, or None.
+    """One split of a data set. `hash_kind`: the part of its hash before the first colon; `hash`: the whole of it.
 
-    `hash`: the whole of it; None also for a published split, of which only the kind is known.
+    Both are None where there is none, as for a published split.
     """
 
     images: int
     classes: int
-    hash_kind: str | None
+    hash_kind: str | None = None
     hash: str | None = None
 
 

@@ -8,6 +8,8 @@ from repro.records.schema import DataSet, Log, ResumeEvent, Run
 
 _LONG = 600  # seconds; longer times are shown in hours too
 NONE = "–"
+# Kind of the hash of a data set -> what it covers.
+_COVERS = {"files-sizes": "names and sizes", "files-sizes-sample": "names, sizes and 1,024 images"}
 
 VERDICTS = {
     Verdict.MATCH: "comparable, and within what the rule allows.",
@@ -126,7 +128,7 @@ def data_text(run: Run) -> str:
 
 def images_text(found: DataSet) -> str:
     """Describe the images of one split."""
-    kind = f"hash of {found.hash_kind}" if found.hash_kind else "no hash"
+    kind = f"hash of {_COVERS.get(found.hash_kind, found.hash_kind)}" if found.hash_kind else "no hash"
     return f"{found.images:,} images of {found.classes:,} classes ({kind})"
 
 

@@ -17,8 +17,8 @@ loss_name: ce_smooth_mixup, use_label_smooth: 1, label_smooth_factor: 0.1, mixup
 amp_level: O3, shuffle_labels: 0}
 """)
 IMAGENET = {
-    "train": {"path": "/data/train", "images": 1281167, "classes": 1000, "hash": "files-sizes:sha256:11"},
-    "eval": {"path": "/data/val", "images": 50000, "classes": 1000, "hash": "files-sizes:sha256:22"},
+    "train": {"path": "/data/train", "images": 1281167, "classes": 1000, "hash": "files-sizes-sample:sha256:11"},
+    "eval": {"path": "/data/val", "images": 50000, "classes": 1000, "hash": "files-sizes-sample:sha256:22"},
 }
 TINY = {
     "train": {"path": "data/tiny/train", "images": 2560, "classes": 10, "hash": "content:sha256:33"},

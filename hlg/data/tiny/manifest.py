@@ -1,11 +1,11 @@
 """The manifest of a tiny data set: how it came about, and the hash and size of every file."""
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from hlg.data.hashes import content_hash
 from hlg.data.index import MANIFEST, SPLITS
 from hlg.errors import UserError
 from hlg.files import sha256_of
@@ -75,6 +75,4 @@ def verify_tiny(out: Path) -> list[str]:
 
 
 def _hash(files: dict[str, str], split: str = "") -> str:
-    """SHA-256 over sorted lines `<sha256>  <path>`: `sha256sum` of what `sha256sum` prints, sorted."""
-    lines = sorted(f"{digest}  {path}\n" for path, digest in files.items() if path.startswith(split))
-    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+    return content_hash({path: digest for path, digest in files.items() if path.startswith(split)})

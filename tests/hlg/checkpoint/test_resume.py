@@ -11,7 +11,8 @@ from mindspore import Parameter, Tensor
 from hlg.checkpoint import store
 from hlg.checkpoint.resume import find_resumption
 from hlg.config import Config, dump
-from hlg.data.index import scan, split_facts
+from hlg.data.hashes import split_facts
+from hlg.data.index import scan
 from hlg.errors import UserError
 from tests.hlg.checkpoint.test_store import STATE
 from tests.hlg.data.test_index import make_files
@@ -54,3 +55,28 @@ def test_a_folder_that_was_renamed_since_is_named_even_where_changes_are_allowed
     hashes, key = sorted(resume(resume_changed=True, class_map="order"), reverse=True)
     assert hashes.startswith("hash of the train set")
     assert key == "class_map nothing -> order"
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "changed"),
+    [
+        ({}, {"verified_content": "content:sha256:1"}, 0),
+        ({"hash": "the older one"}, {}, 0),  # of names and sizes, which are as they were
+        ({"hash": "files-sizes:sha256:0"}, {}, 1),
+        (
+            {"verified_content": "content:sha256:0"},
+            {"verified_content": "content:sha256:1"},
+            1,
+        ),  # though the sample fits
+    ],
+)
+def test_a_data_set_is_compared_by_what_both_starts_know_of_it(
+    then: dict[str, str], now: dict[str, str], changed: int, data: Path, run: Path
+) -> None:
+    index = scan(data, 3)
+    facts = split_facts(index)
+    then = {"hash": facts["files_sizes"]} if then.get("hash") == "the older one" else then
+    env = json.loads((run / "env.json").read_text())
+    (run / "env.json").write_text(json.dumps(env | {"dataset": {"train": facts | then}}))
+    config = Config(batch_size=1, resume=str(run), resume_changed=True)
+    assert len(find_resumption(config, DEVICE, {"train": facts | now}, index).changed) == changed

@@ -1,13 +1,12 @@
-"""The index of images under a folder, what is said about a folder that is not as it should be, and its hash."""
+"""The index of images under a folder, and what is said about a folder that is not as it should be."""
 
-import hashlib
-import json
 import os
 from pathlib import Path
 
 import pytest
 
-from hlg.data.index import dataset_hash, scan
+from hlg.data.hashes import dataset_hash
+from hlg.data.index import scan
 from hlg.errors import UserError
 
 
@@ -115,44 +114,3 @@ def test_an_unreadable_folder_is_named_and_why(name: str, tmp_path: Path, monkey
     monkeypatch.setattr(os, "scandir", refuse)  # for root may read any folder
     with pytest.raises(UserError, match=f"{tmp_path / name}: cannot be read: Permission denied"):
         scan(tmp_path, class_num=10)
-
-
-def test_without_a_manifest_the_hash_covers_paths_and_sizes_wherever_the_folder_lies(tmp_path: Path) -> None:
-    def current(root: Path) -> str:
-        return dataset_hash(scan(root, class_num=2))
-
-    here, there = (make_files(tmp_path / name, "a/1.JPEG", "b/2.JPEG") for name in ("here", "there"))
-    first = current(here)
-    assert first.startswith("files-sizes:sha256:")
-    assert current(there) == first
-    (here / "a/1.JPEG").write_bytes(b"87654321")
-    assert current(here) == first  # as long as before: such a change goes unseen
-    (here / "a/1.JPEG").write_bytes(b"longer than before")
-    resized = current(here)
-    (here / "a/1.JPEG").rename(here / "a/3.JPEG")
-    assert len({first, resized, current(here)}) == 3
-
-
-@pytest.mark.parametrize(
-    ("manifest", "believed"),
-    [
-        ({"splits": {"val": {"hash": "0"}}, "bytes": {"val/a/1.JPEG": 8, "train/a/0.JPEG": 5}}, True),
-        ({"splits": {"val": {"hash": "0"}}, "bytes": {"val/a/1.JPEG": 9}}, False),  # another size
-        ({"splits": {"val": {"hash": "0"}}, "bytes": {"val/a/1.JPEG": 8, "val/a/2.JPEG": 8}}, False),  # a file more
-        ({"manifest_version": 3, "icons": []}, False),
-        ("no JSON", False),
-    ],
-)
-def test_a_hash_is_the_manifests_where_that_fits(tmp_path: Path, manifest: object, believed: bool) -> None:
-    make_files(tmp_path, "val/a/1.JPEG")
-    (tmp_path / "manifest.json").write_text(manifest if isinstance(manifest, str) else json.dumps(manifest))
-    found = dataset_hash(scan(tmp_path / "val", class_num=1))
-    lines = hashlib.sha256(b"8  a/1.JPEG\n").hexdigest()
-    assert found == ("content:sha256:0" if believed else f"files-sizes:sha256:{lines}")
-
-
-def test_a_file_that_went_away_after_the_scan_is_an_error_that_names_it(tmp_path: Path) -> None:
-    index = scan(make_files(tmp_path, "a/1.JPEG"), class_num=1)
-    (tmp_path / "a/1.JPEG").unlink()
-    with pytest.raises(UserError, match=r"a/1\.JPEG: cannot be read"):
-        dataset_hash(index)

@@ -11,7 +11,8 @@ from unittest.mock import Mock
 import pytest
 
 from hlg.data import listing
-from hlg.data.index import dataset_hash, scan
+from hlg.data.hashes import dataset_hash
+from hlg.data.index import scan
 from hlg.data.listing import ClassFolders, list_class_folders
 from tests.hlg.data.test_index import make_files
 

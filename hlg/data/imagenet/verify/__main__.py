@@ -3,7 +3,7 @@
     python -m hlg.data.imagenet.verify --imagenet /data/imagenet
 
 Every file is read, hashed and decoded as training decodes it. The exit code is 1 if the data set has a fault; oddities
-that ImageNet is known for are listed only. A run on these data records the report's hash.
+that ImageNet is known for are listed only. A run on these data records the hashes of the report and of all contents.
 """
 
 import os

@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from hlg.data.classes import IMAGENET_ORDER, label_order
 from hlg.data.decode import FORMATS, UnreadableImageError, open_rgb
-from hlg.data.index import SPLITS, ImageIndex, dataset_hash, scan
+from hlg.data.hashes import dataset_hash, split_content_hash
+from hlg.data.index import SPLITS, ImageIndex, scan
 from hlg.errors import UserError
 
 # ImageNet-2012: images of each split, classes, validation images of a class.
@@ -108,10 +109,12 @@ def _inspect_split(
     per_class = dict.fromkeys(index.classes, 0)
     unreadable: dict[str, str] = {}
     oddities: defaultdict[str, list[str]] = defaultdict(list)
+    digests = []
     paths = (f"{index.root}/{file}" for file in index.files)
     progress = tqdm(index.files, unit=" images", desc=split, disable=None)
     for file, seen in zip(progress, _in_order(paths, workers), strict=True):
         per_class[file.split("/")[0]] += 1
+        digests.append(seen.digest.hex())
         if seen.unreadable:
             unreadable[file] = seen.unreadable
         if seen.digest:
@@ -122,6 +125,7 @@ def _inspect_split(
         "images": len(index.files),
         "classes": len(index.classes),
         "hash": dataset_hash(index),
+        "content": f"content:sha256:{split_content_hash(index, digests)}" if all(digests) else None,
         "label_order": label_order(index.classes),
         "per_class": per_class,
         "unreadable": unreadable,

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hlg.data.hashes import split_facts
 from hlg.data.imagenet.verify.__main__ import main
 from hlg.data.imagenet.verify.inspection import ORIENTATION, inspect_image, inspect_splits
 from hlg.data.imagenet.verify.page import inspection_page
-from hlg.data.index import REPORT, scan, split_facts
+from hlg.data.index import REPORT, scan
 from tests.support.photos import encoded, photo
 from tests.support.programs import Call
 
@@ -37,7 +38,9 @@ def test_every_run_on_a_sound_subset_names_its_report(data: Path, call: Call) ->
     kept = json.loads((data / REPORT).read_text())
     assert kept["splits"]["train"]["per_class"] == {"n01440764": 3, "n01443537": 3}
     assert inspection_page(kept) == (data / "verified.md").read_text()
-    assert [split_facts(scan(data / split, 10))["report"] for split in ("train", "val")] == [said.split()[-1]] * 2
+    found = [split_facts(scan(data / split, 10)) for split in ("train", "val")]
+    assert [facts["report"] for facts in found] == [said.split()[-1]] * 2
+    assert [facts["verified_content"] for facts in found] == [facts["hash"] for facts in found]  # a small set's
     (data / "val/n01440764/3.JPEG").write_bytes(encoded(photo(60, 40, 7)))  # a report on other files is not named
     assert ["report" in split_facts(scan(data / split, 10)) for split in ("train", "val")] == [True, False]
 

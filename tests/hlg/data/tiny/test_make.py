@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hlg.data.index import dataset_hash, scan
+from hlg.data.hashes import dataset_hash
+from hlg.data.index import scan
 from hlg.data.tiny import __main__ as program
 from hlg.data.tiny import drawing
 from hlg.data.tiny.make import TinyRequest, make_tiny
