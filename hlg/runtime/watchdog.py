@@ -25,9 +25,14 @@ class Watchdog:
         self._command = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(limit_s), who]
 
     def __enter__(self) -> "Watchdog":
-        faulthandler.register(signal.SIGUSR2, file=sys.__stderr__ or 2)
+        self._stacks = os.memfd_create("stacks")
+        faulthandler.register(signal.SIGUSR2, file=self._stacks)
         self._guard = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+            [*self._command, str(self._stacks)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=[self._stacks],
         )
         assert self._guard.stdin is not None
         self._pipe = self._guard.stdin.fileno()
@@ -37,6 +42,7 @@ class Watchdog:
     def __exit__(self, *_: object) -> None:
         self._guard.communicate()
         faulthandler.unregister(signal.SIGUSR2)
+        os.close(self._stacks)
 
     def expect(self, what: str) -> None:
         """Begin the wait for ``what``."""
