@@ -72,8 +72,8 @@ def run_job(plan: RankPlan, program: Sequence[str], folder: Path, stop: StopSign
     finally:
         for child in end_all([*ranks, *([scheduler] if scheduler else [])]):
             say(f"{child} can't be ended, not even by SIGKILL: a call of its driver hangs", file=sys.stderr)
-    if ending.problem:
-        say(*_report(ending, ranks[0], folder, plan.ranks), file=sys.stderr, flush=True)
+    if ending.problem and (lines := _report(ending, ranks[0], folder, plan.ranks)):
+        say(*lines, file=sys.stderr)
     return ending.code
 
 
@@ -111,7 +111,7 @@ def run_jobs(options: argparse.Namespace, seeds: Sequence[int], stop: StopSignal
         return run_job(plan_ranks(options), program, folder, stop, options.grace)
     for i, seed in enumerate(seeds):
         plan = plan_ranks(options)  # anew, for another port
-        say(f"seed {seed} ({i + 1} of {len(seeds)})", flush=True)
+        say(f"seed {seed} ({i + 1} of {len(seeds)})")
         code = run_job(plan, [*program, f"--seed={seed}"], folder / f"seed_{seed}", stop, options.grace)
         done = i if code else i + 1
         if stop.received and done < len(seeds):

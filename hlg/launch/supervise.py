@@ -1,19 +1,23 @@
 """Start processes that work together, watch over them, and end them together, whatever happens to one of them.
 
 Each leads a process group of its own, so what it started ends with it, and the kernel kills each when its starter dies,
-even by SIGKILL.
+even by SIGKILL. What has left its group, as a daemon does, has still the variable MARK that it was started with.
 """
 
+import contextlib
 import ctypes
 import math
 import os
+import secrets
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hlg.console import say
 from hlg.errors import RESUME_ME
 from hlg.signals import INTERRUPTED, StopSignals
 
@@ -21,6 +25,7 @@ POLL_S = 0.2
 AFTER_FAILURE_S = 5.0  # for the others to end; most hang in a collective, which lets no signal through
 AFTER_STOP_S = 10.0  # for the others to end once one has stopped; they may wait for it in a collective
 AFTER_DONE_S = 300.0  # for the others to end once one is done: rank 0 still evaluates its last files, seals its run
+AFTER_SCHEDULER_S = 30.0  # for ranks to end after a scheduler that has; they would wait for it up to join_timeout
 SCHEDULER_S = 10.0  # for the scheduler to notice that all ranks are done
 REAP_S = 5.0  # for the kernel to end what was killed; it can't while a driver call hangs
 
@@ -28,6 +33,7 @@ EXPLAINED = (2, 3)  # exit codes of a process whose last line says what is wrong
 KEPT = (*EXPLAINED, RESUME_ME, INTERRUPTED)  # exit codes that the launcher ends with too; any other becomes 1
 
 TAIL_BYTES = 1 << 16
+MARK = "HLG_STARTED_BY", secrets.token_hex(8)
 
 _LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec it is too late
 _PR_SET_PDEATHSIG = 1
@@ -44,7 +50,7 @@ class Child:
         try:
             self._process = subprocess.Popen(
                 command,
-                env=environment,
+                env={**environment, MARK[0]: MARK[1]},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -172,6 +178,8 @@ class Supervisor:
             self._end_within(AFTER_STOP_S, f"not ended {AFTER_STOP_S:g} s after {stopped[0]} stopped")
         elif ended:
             self._end_within(AFTER_DONE_S, f"not ended {AFTER_DONE_S:g} s after {ended[0]} was done")
+        elif self._scheduler and self._scheduler.poll() is not None:
+            self._end_within(AFTER_SCHEDULER_S, f"not ended {AFTER_SCHEDULER_S:g} s after the {self._scheduler}")
 
     def _stopped(self) -> list[Child]:
         """Find the ranks that ended because a signal asked them to; one may have got it from elsewhere."""
@@ -179,7 +187,7 @@ class Supervisor:
         if self._passed_on:
             codes |= {-signal.SIGTERM, -signal.SIGINT}  # before they could handle it
         if self._passed_on and self._stop.received == signal.SIGINT:
-            codes.add(1)  # importing a C extension makes an ImportError of Ctrl-C
+            codes.add(1)  # Ctrl-C while the interpreter itself starts
         return [rank for rank in self._ranks if rank.code in codes]
 
     def _stop_code(self) -> int:
@@ -196,11 +204,25 @@ class Supervisor:
 
 
 def end_all(children: Sequence[Child]) -> list[Child]:
-    """Kill the processes that still run; returns those that even SIGKILL has not ended."""
+    """Kill what still runs of the processes, daemons too; returns those that even SIGKILL has not ended."""
     for child in children:
         child.kill()
     _wait(REAP_S, lambda: all(child.poll() is not None for child in children))
+    for pid, command in _daemons({child.pid for child in children}):
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+        if not any(child.code for child in children):  # or what watches a process still notices that it is gone
+            say(f"{command} (pid {pid}) ran on after the process that had started it: killed", file=sys.stderr)
     return [child for child in children if child.code is None]
+
+
+def _daemons(groups: set[int]) -> Iterator[tuple[int, str]]:
+    """Find what runs with our mark and is in none of these groups: pid and command."""
+    mark = os.fsencode("=".join(MARK))
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # another user's, or it has just ended
+            if mark in (process / "environ").read_bytes().split(b"\0") and os.getpgid(int(process.name)) not in groups:
+                yield int(process.name), os.fsdecode((process / "cmdline").read_bytes().replace(b"\0", b" ").strip())
 
 
 def _wait(seconds: float, done: Callable[[], bool]) -> None:

@@ -43,8 +43,9 @@ def wait_until(*files: str) -> None:
 if TODO != "unready":
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-if TODO == "parent":
-    (OUT / "grandchild.pid").write_text(str(subprocess.Popen(["sleep", "60"]).pid))
+if TODO in ("parent", "daemon"):
+    left = subprocess.Popen(["sleep", "60"], start_new_session=TODO == "daemon", stdout=-3, stderr=-3)
+    (OUT / "grandchild.pid").write_text(str(left.pid))
 if RANK == "0":
     (OUT / "run/checkpoints").mkdir(parents=True, exist_ok=True)
     (OUT / "run/checkpoints/last.ckpt").touch()
@@ -63,7 +64,7 @@ if TODO.isdigit():
     print(f"error: key {NAME}: found nothing", file=sys.stderr)
     print("a line of a library at its end")
     end(int(TODO))
-if TODO:
+if TODO not in ("", "daemon"):
     wait_until("never")
 if RANK == "s":
     wait_until(*(f"rank_{i}.over" for i in range(int(os.environ["RANK_SIZE"]))))

@@ -70,9 +70,11 @@ def job(tmp_path: Path) -> Iterator[Job]:
 
 
 def test_all_ranks_end_well_and_the_first_writes_to_the_console_and_the_others_to_files(job: Job) -> None:
-    assert job.start("--key=it", options=("--ranks", "3")).end() == (0, "rank_0 --key=it --run_distribute=1\n", "")
+    code, out, err = job.start("--key=it", "2:daemon", options=("--ranks", "3")).end()
+    assert (code, out) == (0, "rank_0 --key=it 2:daemon --run_distribute=1\n")
+    assert err == "sleep 60 (pid PID) ran on after the process that had started it: killed\n"
     for log in (job.folder / "logs").glob("*/*.log"):
-        assert log.read_text() == f"{log.stem} --key=it --run_distribute=1\n"
+        assert log.read_text() == f"{log.stem} --key=it 2:daemon --run_distribute=1\n"
     assert {path.stem for path in job.folder.glob("logs/*/*.log")} == {"rank_1", "rank_2", "scheduler"}
 
 
@@ -81,11 +83,11 @@ def test_one_rank_is_a_plain_process_whatever_the_shell_has(job: Job, monkeypatc
         monkeypatch.setenv(name, "7")
     code, out, err = job.start("0:2", options=()).end()
     assert (code, out.splitlines()[0]) == (2, "rank_0 0:2 --run_distribute=0")
-    assert err.splitlines()[0] == "error: key rank_0: found nothing"
-    assert "rank 0 of" not in err  # it has said itself what is wrong
+    assert err.startswith("error: key rank_0: found nothing\nresume: ")  # it has said itself what is wrong
 
 
 FIRST, SECOND = "rank 0 of node 0 (pid PID)", "rank 1 of node 0 (pid PID)"
+LATE = f"error: {FIRST}, {SECOND}: not ended 0.3 s after the scheduler (pid PID), killed\n"
 LOG, LAST = "; the end of its log:\n ", "  a library's last words\n"
 
 
@@ -106,6 +108,7 @@ LOG, LAST = "; the end of its log:\n ", "  a library's last words\n"
         ("0:75 1:deaf", "AFTER_STOP_S", None, 75, f"error: {SECOND}: not ended 0.3 s after {FIRST} stopped, killed"),
         ("0:deaf 1:2", "AFTER_FAILURE_S", None, 2, f"error: key rank_1: found nothing\n{SECOND}: exit code 2\n"),
         ("s:deaf", "SCHEDULER_S", None, 0, ""),
+        ("0:wait 1:wait s:0", "AFTER_SCHEDULER_S", None, 1, LATE),
     ],
 )  # fmt: skip
 def test_who_fails_or_hangs_is_named_and_ends_the_others_and_who_is_asked_to_stop_can_save(
