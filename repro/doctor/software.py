@@ -124,8 +124,11 @@ def _setup(mindspore: str, venv: str, state: str) -> Diagnosis:
 
 
 def packages(venv: str) -> list[Path]:
-    """List the folders in which an environment has its packages."""
-    return sorted(Path(venv).glob("lib/python3.*/site-packages"))
+    """List the folders in which an environment has its packages; one that can't be read has none."""
+    try:
+        return sorted(Path(venv).glob("lib/python3.*/site-packages"))
+    except OSError:
+        return []
 
 
 def mindspore_version(venv: str) -> tuple[str, bool]:

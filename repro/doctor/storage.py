@@ -159,12 +159,13 @@ _OTHER = {"train": "val", "val": "train"}
 
 
 def _unreadable(root: Path, part: str, error: OSError) -> Diagnosis:
-    archive = next((path for path in (root / ARCHIVES[part], root / part / ARCHIVES[part]) if path.is_file()), None)
-    if archive:
-        return _packed(archive)
     fix = "IMAGENET is the folder with train/ and val/, each with one folder a class"
-    if not (root / part).exists() and root.name in IMAGES and root.parent.is_dir():
-        fix += f"; it may be {root.parent}"
+    if isinstance(error, FileNotFoundError):
+        archive = next((path for path in (root / ARCHIVES[part], root / part / ARCHIVES[part]) if path.is_file()), None)
+        if archive:
+            return _packed(archive)
+        if not (root / part).exists() and root.name in IMAGES and root.parent.is_dir():
+            fix += f"; it may be {root.parent}"
     return failure(part, f"{error.filename or root / part}: {error.strerror}", fix)
 
 

@@ -185,10 +185,12 @@ def test_validation_images_without_class_folders_must_be_sorted(fake: FakeMachin
     assert "classes" not in said.levels
 
 
-def test_a_folder_too_deep_is_told(fake: FakeMachine, tmp_path: Path) -> None:
+def test_a_folder_too_deep_or_one_that_cannot_be_read_is_a_failure(fake: FakeMachine, tmp_path: Path) -> None:
     root = imagenet(tmp_path / "imagenet", classes=2)
     assert f"it may be {root}" in fake.diagnose("--imagenet", root / "train").text
     assert "No such file or directory" in fake.diagnose("--imagenet", tmp_path / "nowhere").text
+    said = fake.diagnose("--imagenet", "x" * 300)  # which root can't read either
+    assert (said.levels["train"], said.code) == ("failure", 1)
 
 
 @pytest.mark.parametrize(
