@@ -19,7 +19,7 @@ from hlg.inference import export, onnx_graph
 from hlg.model import operators
 from hlg.model.network import HLG
 from tests.hlg.checkpoint.test_store import CLASSES, STATE
-from tests.support.narrow import STAGES
+from tests.support.narrow.network import STAGES
 from tests.support.onnx_files import assert_same_logits
 
 Export = Callable[..., int]

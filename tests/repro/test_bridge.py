@@ -29,7 +29,7 @@ from repro.published.figures import read_published
 from repro.published.schema import Verdict
 from repro.published.seeds import CHANGES_NOTHING
 from repro.records.run_folder import read_run
-from tests.support.narrow import STAGES
+from tests.support.narrow.network import STAGES
 
 DEVICE = {"target": "CPU", "names": ["x86_64"], "count": 1}
 SPLIT = {"path": "data/tiny/val", "images": 3, "classes": 2, "hash": "content:sha256:00"}

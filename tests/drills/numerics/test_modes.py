@@ -13,7 +13,7 @@ from hlg.model.loss import build_loss
 from hlg.model.network import HLG, build_network
 from hlg.model.optimizer import AdamW
 from hlg.training.step import Update
-from tests.support.narrow import narrowed
+from tests.support.narrow.network import narrowed
 
 GRAPH, PYNATIVE = ms.GRAPH_MODE, ms.PYNATIVE_MODE
 pytestmark = pytest.mark.usefixtures("graph_mode")

@@ -15,7 +15,7 @@ from unittest.mock import patch
 from hlg import train
 from hlg.data import augment, loader
 from hlg.training.job import Job
-from tests.support.narrow import narrow
+from tests.support.narrow.network import narrow
 from tests.support.small_runs import SMALL, small_options
 
 KEYS = {"max_epoch": 4, "lr_max": 0.003, "mixup": 0, "autoaugment": 0, "use_label_smooth": 0, "crop_min": 0.7}

@@ -11,7 +11,7 @@ from mindspore import Tensor
 from hlg.errors import UserError
 from hlg.model.layers import parameter_count
 from hlg.model.network import HLG, build_network
-from tests.support.narrow import narrowed
+from tests.support.narrow.network import narrowed
 
 GRAPH, PYNATIVE = ms.GRAPH_MODE, ms.PYNATIVE_MODE
 pytestmark = pytest.mark.usefixtures("graph_mode")

@@ -17,7 +17,7 @@ from hlg.model.network import build_network
 from hlg.runtime.device import Device
 from hlg.training.job import Job
 from tests.hlg.checkpoint.test_store import STATE
-from tests.support.narrow import narrow
+from tests.support.narrow.network import narrow
 from tests.support.small_runs import SMALL
 
 IMAGES = 24

@@ -26,7 +26,8 @@ from hlg.training.evaluate import evaluate
 from hlg.training.step import EvalStep
 from tests.hlg.checkpoint.test_store import STATE
 from tests.support import ROOT
-from tests.support.narrow import STAGES, narrow, ranks
+from tests.support.narrow import ranks
+from tests.support.narrow.network import STAGES, narrow
 from tests.support.processes import run_command, run_module
 from tests.support.small_runs import small_options
 

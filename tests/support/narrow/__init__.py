@@ -1,34 +1,28 @@
-"""The programs with a network a tenth as wide and with few blocks, which starts in seconds; all else is the program.
+"""The programs with a narrow network.
 
 ``python -m tests.support.narrow hlg.predict ...`` takes what ``python -m hlg.predict ...`` takes; ``hlg.train`` is a
 module of its own too, for whoever starts a program by one name.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable
 
-from hlg.model import network
-from hlg.model.network import HLG, MOBILE
-
-STAGES = tuple(
-    replace(stage, dim=dim, heads=2, mlp_ratio=1, blocks=stage.blocks[:count])
-    for stage, dim, count in zip(MOBILE, (8, 8, 16, 16), (0, 0, 1, 1), strict=True)
-)
+from hlg.signals import StopRequest
 
 
-def narrow(**changes: float) -> None:
-    """From now on in this process, networks are built narrow, with these further ``changes``."""
-    network.HLG = partial(HLG, stages=STAGES, **changes)  # type: ignore[misc]
+def when_stoppable(prepare: Callable[[], None]) -> None:
+    """Prepare a program once signals can stop it: what imports MindSpore comes no sooner there either."""
+    enter = StopRequest.__enter__
+
+    def enter_prepared(stop: StopRequest) -> StopRequest:
+        enter(stop)
+        prepare()
+        return stop
+
+    StopRequest.__enter__ = enter_prepared  # type: ignore[method-assign]
 
 
-@contextmanager
-def narrowed(**changes: float) -> Iterator[None]:
-    """Networks are built narrow meanwhile."""
-    before = network.HLG
-    narrow(**changes)
-    try:
-        yield
-    finally:
-        network.HLG = before  # type: ignore[misc]
+def make_narrow() -> None:
+    """Build networks narrow from now on."""
+    from tests.support.narrow.network import narrow
+
+    narrow()

@@ -18,7 +18,7 @@ from hlg.model.normalize import Normalize
 from hlg.model.optimizer import AdamW
 from hlg.runtime import collective, device
 from hlg.training.step import Gradients, TrainStep
-from tests.support.narrow import narrow
+from tests.support.narrow.network import narrow
 
 IMAGES, CLASSES, SIZE, STEPS = 12, 3, 112, 4
 

@@ -1,10 +1,9 @@
 """``python -m hlg.train`` with the narrow network."""
 
-import sys
-
-from hlg import train
-from tests.support.narrow import narrow
+from hlg.signals import run_main
+from hlg.train import main
+from tests.support.narrow import make_narrow, when_stoppable
 
 if __name__ == "__main__":
-    narrow()
-    sys.exit(train.main())
+    when_stoppable(make_narrow)
+    run_main(main)
