@@ -5,6 +5,19 @@ while it loads is set here.
 """
 
 import os
+import signal
+import sys
+
+
+def _end(*_: object) -> None:
+    os.write(2, b"stopped by Ctrl-C before it began\n")
+    os._exit(128 + signal.SIGINT)
+
+
+# A program, of which `python -m` has not begun the imports: Ctrl-C would be an error of whatever is being imported.
+# hlg.signals takes over.
+if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _end)
 
 # The oneDNN inside MindSpore 2.10.0 has no fast kernel for plain-layout convolutions under AVX-512 and falls back
 # to a reference loop (1557 ms instead of 15 ms for one 32x32x3x3 convolution on 8x112x112): cap it at AVX2.

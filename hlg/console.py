@@ -1,5 +1,10 @@
-"""Print text that names files and devices: on any terminal, and with nothing in it that a terminal would act on."""
+"""Print text that names files and devices: on any terminal, and with nothing in it that a terminal would act on.
 
+A terminal that is closed, or a pipe that nobody reads any more, is no reason to fail: the work goes on unseen.
+"""
+
+import errno
+import os
 import re
 import sys
 from functools import cache
@@ -22,20 +27,25 @@ def printable(name: object) -> str:
     return escaped(_AMBIGUOUS.sub(r"\\\\", str(name)))
 
 
-def say(*texts: object, file: TextIO | None = None, flush: bool = False) -> None:
+def say(*texts: object, file: TextIO | None = None) -> None:
     """Print texts of one or more lines, below each other; characters that the stream does not have are escaped too."""
     file = file or sys.stdout
     encoding = getattr(file, "encoding", None) or "utf-8"
     lines = "\n".join(escaped(text, keep="\n") for text in texts)
-    print(lines.encode(encoding, "backslashreplace").decode(encoding), file=file, flush=flush)
+    try:
+        print(lines.encode(encoding, "backslashreplace").decode(encoding), file=file, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
+        if error.errno not in (errno.EPIPE, errno.EIO):  # somebody may miss it, for instance on a full disk
+            note_once(f"{file.name}: can't be written ({error.strerror}), so what is printed there is lost")
 
 
 def say_error(error: object) -> None:
     """Print what went wrong as one line on standard error."""
-    say(f"error: {escaped(error)}", file=sys.stderr, flush=True)
+    say(f"error: {escaped(error)}", file=sys.stderr)
 
 
 @cache
 def note_once(text: str) -> None:
     """Tell the user once in this process what goes differently here."""
-    say(f"note: {text}", file=sys.stderr, flush=True)
+    say(f"note: {text}", file=sys.stderr)

@@ -3,7 +3,9 @@
 import argparse
 import os
 import re
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from hlg.console import say
 
 
 def _in_typed_words(message: str) -> str:
@@ -52,7 +54,10 @@ RESUME_ME = 75  # the exit code of a run whose state is saved
 
 
 class OptionParser(argparse.ArgumentParser):
-    """A parser whose errors name what was typed, an option or a variable of make."""
+    """A parser whose errors name what was typed, an option or a variable of make, and whose words any console shows."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        say(message.removesuffix("\n"), file=file)
 
     def error(self, message: str) -> NoReturn:
         """End the program with the message."""

@@ -3,13 +3,13 @@
 Several ranks: ``python -m hlg.launch --ranks 8 hlg.eval ...``; the counts are summed exactly.
 """
 
-import sys
 from collections.abc import Sequence
 
 from hlg import cli
 from hlg.checkpoint.locate import find_checkpoint
 from hlg.config import Config
 from hlg.runtime.engine import check_start
+from hlg.signals import run_main
 
 
 def _work(config: Config, stem: str, *_: object) -> None:
@@ -26,4 +26,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -6,7 +6,6 @@ As published, an exported network takes normalized images, float32 (batch_size, 
 loaded again in a fresh process and compared with the network on images before it gets its name.
 """
 
-import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
@@ -15,6 +14,7 @@ from hlg.checkpoint.locate import find_checkpoint
 from hlg.config import Config
 from hlg.errors import UserError
 from hlg.runtime.engine import check_start
+from hlg.signals import run_main
 
 
 def _work(config: Config, *_: object) -> None:
@@ -34,4 +34,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

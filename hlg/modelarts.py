@@ -32,7 +32,6 @@ sys.path[:] = [str(HERE.parent), *(entry for entry in sys.path if Path(entry).re
 import argparse  # noqa: E402
 import contextlib  # noqa: E402
 import os  # noqa: E402
-import signal  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Iterator, Mapping, Sequence  # noqa: E402
@@ -45,7 +44,7 @@ from hlg.config import Config, load  # noqa: E402
 from hlg.console import say, say_error  # noqa: E402
 from hlg.errors import UserError  # noqa: E402
 from hlg.launch.supervise import Child, Supervisor, end_all  # noqa: E402
-from hlg.signals import StopSignals  # noqa: E402
+from hlg.signals import StopSignals, run_main  # noqa: E402, run_main
 
 SEND_EVERY_S = 600.0  # the published run had a new checkpoint every eight minutes
 PREPARE_S = 6 * 3600.0  # for a node's first process to copy and unpack 150 GB
@@ -168,7 +167,7 @@ def download_inputs(config: Config, storage: Storage) -> str:
 
 def log_line(what: str) -> None:
     """Write a line to the job's log."""
-    say(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {what}", flush=True)
+    say(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {what}")
 
 
 # ------------------------------------------------------------------------------------------------- the run
@@ -242,7 +241,7 @@ def send_results(outbox: Outbox, grade: str) -> bool:
     try:
         outbox.send()
     except (StorageError, OSError) as error:
-        say(f"{grade}: results not sent: {error}", file=sys.stderr, flush=True)
+        say(f"{grade}: results not sent: {error}", file=sys.stderr)
         return False
     return True
 
@@ -296,9 +295,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # a full disk, or one that can't be written to
         say_error(f"{error.filename or 'this node'}: {error.strerror or error}")
         return StorageError.exit_code
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -13,6 +13,7 @@ from hlg.checkpoint.locate import find_checkpoint
 from hlg.config import Config
 from hlg.errors import UserError
 from hlg.runtime.engine import check_start
+from hlg.signals import run_main
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,4 +34,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hlg.signals import run_main
+
 Run = Callable[[np.ndarray], np.ndarray]  # float32 (B, 3, S, S) -> logits (B, class_num)
 
 
@@ -60,4 +62,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

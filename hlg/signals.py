@@ -6,8 +6,11 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from hlg.console import say
 from hlg.errors import RESUME_ME, StoppedError
@@ -15,6 +18,36 @@ from hlg.errors import RESUME_ME, StoppedError
 ECHO_S = 2.0  # within it a second signal is the same wish: make and batch systems signal a launcher and its ranks alike
 INTERRUPTED = 128 + signal.SIGINT
 CHILDREN = str(Path(__file__).parent / "runtime" / "children")  # on the path of Pythons started by this one
+
+
+def run_main(main: Callable[[], int]) -> NoReturn:
+    """Run a program and end the process with its exit code; Ctrl-C ends it with one line and 130."""
+    asked = []
+
+    def stop(*_: object) -> None:
+        asked.append(True)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as behind the & of a script
+        signal.signal(signal.SIGINT, stop)
+    try:
+        code = main()
+    except (KeyboardInterrupt, ImportError):  # the import of a C extension makes the second of the first
+        if not asked:
+            raise
+        say("stopped by Ctrl-C", file=sys.stderr)
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+@contextmanager
+def deaf_children() -> Iterator[None]:
+    """Have processes that are started meanwhile leave Ctrl-C to this one; a terminal sends it to all of them."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def stop_signals() -> list[signal.Signals]:
@@ -64,8 +97,8 @@ class StopRequest(StopSignals):
 
     MindSpore puts handlers of its own in the place of ours whenever it runs a graph: one kills the process without a
     word, and Ctrl-C becomes SIGTERM. So the signals are blocked, for this thread and all that start after it, and one
-    thread waits for them, which needs no handler. Enter it before MindSpore is imported. Children, forked by Python or
-    started by MindSpore, are to end by SIGTERM all the same.
+    thread waits for them, which needs no handler. Enter it before MindSpore or NumPy is imported, which starts threads.
+    Children, forked by Python or started by MindSpore, are to end by SIGTERM all the same.
     """
 
     def __init__(self) -> None:
@@ -101,7 +134,7 @@ class StopRequest(StopSignals):
             self.note(number)
             if len(self.signals) > 1 or not self._held:
                 stopped = self.ending(number)
-                say(stopped, file=sys.stderr, flush=True)
+                say(stopped, file=sys.stderr)
                 os._exit(stopped.exit_code)
 
 

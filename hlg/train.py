@@ -3,7 +3,6 @@
 Several ranks: ``python -m hlg.launch --ranks 8 hlg.train ...``; every one of them runs this program.
 """
 
-import sys
 from collections.abc import Sequence
 
 from hlg import cli
@@ -12,7 +11,7 @@ from hlg.config import Config
 from hlg.errors import UserError
 from hlg.runtime.engine import check_start
 from hlg.runtime.memory import check_training_memory
-from hlg.signals import StopRequest, before_first_step
+from hlg.signals import StopRequest, before_first_step, run_main
 
 
 def _work(config: Config, stem: str, stop: StopRequest) -> None:
@@ -25,9 +24,9 @@ def _work(config: Config, stem: str, stop: StopRequest) -> None:
         find_checkpoint(config.pretrained)
     check_start(config)
     check_training_memory(config)
+    stop.ending = before_first_step
     from hlg.training.run import run_training  # here, because MindSpore takes seconds to import
 
-    stop.ending = before_first_step
     run_training(config, stem, stop)
 
 
@@ -37,4 +36,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

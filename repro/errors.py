@@ -1,15 +1,19 @@
-"""The one error that programs report to their user, and how they print it and all else: so that no terminal acts on it.
+"""How programs run: the one error that they report to their user, and how they print it and all else.
 
+No terminal acts on what is printed. One that is closed, or a pipe that nobody reads any more, is no reason to fail.
 `make doctor` uses it too, with whatever Python 3.8 or newer a machine has.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
+import signal
 import sys
-from typing import NoReturn, TextIO
+from collections.abc import Callable
+from typing import Any, NoReturn, TextIO
 
 # A backslash that stands where an escape could begin, so that what was escaped can be told from what looks like it.
 _AMBIGUOUS = re.compile(r"\\(?=[\\xuUnrt]|[^ -~]|$)")
@@ -33,7 +37,10 @@ class ReproError(Exception):
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser whose errors name what was typed, an option or a variable of make."""
+    """A parser whose errors name what was typed, an option or a variable of make, and whose words any console shows."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        tell(message.removesuffix("\n"), file=file)
 
     def error(self, message: str) -> NoReturn:
         """End the program with the message."""
@@ -53,14 +60,43 @@ def shown_name(text: object) -> str:
     return shown(_AMBIGUOUS.sub(r"\\\\", " ".join(str(text).split())))
 
 
-def tell(*texts: object, file: TextIO | None = None) -> None:
-    """Print texts of one or more lines, below each other; characters that the stream does not have are escaped too."""
+def put(lines: str, file: TextIO | None = None) -> None:
+    """Print lines as they are, but for characters that the stream does not have."""
     file = file or sys.stdout
     encoding = getattr(file, "encoding", None) or "utf-8"
-    lines = "\n".join(shown(text, keep="\n") for text in texts)
-    print(lines.encode(encoding, "backslashreplace").decode(encoding), file=file)
+    try:
+        print(lines.encode(encoding, "backslashreplace").decode(encoding), file=file, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
+        if error.errno not in (errno.EPIPE, errno.EIO):  # somebody may miss it, for instance on a full disk
+            tell_error(f"{file.name}: can't be written ({error.strerror}), so what is printed there is lost")
+
+
+def tell(*texts: object, file: TextIO | None = None) -> None:
+    """Print texts of one or more lines, below each other."""
+    put("\n".join(shown(text, keep="\n") for text in texts), file)
 
 
 def tell_error(error: object) -> None:
     """Print what went wrong as one line on standard error."""
     tell(f"error: {shown(error)}", file=sys.stderr)
+
+
+def run_tool(main: Callable[[], int]) -> NoReturn:
+    """Run a program and end the process with its exit code; Ctrl-C ends it with one line and 130."""
+    asked = []
+
+    def stop(*_: object) -> None:
+        asked.append(True)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as behind the & of a script
+        signal.signal(signal.SIGINT, stop)
+    try:
+        code = main()
+    except (KeyboardInterrupt, ImportError):  # the import of a C extension makes the second of the first
+        if not asked:
+            raise
+        tell("stopped by Ctrl-C", file=sys.stderr)
+        code = 128 + signal.SIGINT
+    sys.exit(code)

@@ -8,13 +8,12 @@ Exit codes: 0 the same verdict in every row, 1 not, 2 a file that is no fingerpr
 """
 
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.errors import CommandParser, ReproError, tell, tell_error
+from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.files import field, read_json
 from repro.markdown import columns
 
@@ -159,4 +158,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

@@ -39,7 +39,7 @@ def grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def columns(rows: Sequence[Sequence[str]]) -> str:
     """Format a table for a terminal: its widest columns are folded until it fits. A file or pipe takes any width."""
     rows = [[shown(cell) for cell in row] for row in rows]
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    widths = [max(1, *map(len, cells)) for cells in zip(*rows, strict=True)]
     room = shutil.get_terminal_size((sys.maxsize, 0)).columns - 2 * (len(widths) - 1)
     while sum(widths) > room and max(widths) > _NARROWEST:
         widths[widths.index(max(widths))] -= 1

@@ -23,6 +23,7 @@ from hlg import cli
 from hlg.config import Config
 from hlg.errors import OptionParser
 from hlg.runtime.engine import check_start
+from hlg.signals import run_main
 
 READS = {"input": "dataset_path", "evaluate": "eval_path"}  # which images a measurement takes, if any
 
@@ -67,4 +68,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

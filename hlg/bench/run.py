@@ -78,10 +78,10 @@ def time_on_demand(workload: Workload) -> list[float]:
     """Seconds of a repetition for each line that comes in, each answered at once."""
     times = []
     time_repetitions(workload, WARM_UP, warm_up=0)
-    say("ready", flush=True)
+    say("ready")
     for _ in sys.stdin:
         times += time_repetitions(workload, 1, warm_up=0)
-        say(times[-1], flush=True)
+        say(times[-1])
     return times
 
 

@@ -27,7 +27,7 @@ def unpack_archives(folder: Path) -> int:
             _unpack_archive(archive)
             count += 1
     if count:
-        say(f"{folder}: {count} archives unpacked in {time.monotonic() - start:.1f}s", flush=True)
+        say(f"{folder}: {count} archives unpacked in {time.monotonic() - start:.1f}s")
     return count
 
 

@@ -14,7 +14,6 @@ Exit codes: 0 all within bounds, 1 not, 2 a mistake in what was asked, 3 this de
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,13 +22,12 @@ from hlg.config import Config
 from hlg.console import say, say_error
 from hlg.errors import OptionParser, UserError
 from hlg.files import write_result
-from hlg.fingerprint.golden import read_golden
 from hlg.fingerprint.report import conclusion, exit_code, fingerprint_table
 from hlg.fingerprint.rows import AREAS
-from hlg.fingerprint.synthetic import SALT
-from hlg.signals import StopRequest
+from hlg.signals import StopRequest, run_main
 
-# What imports MindSpore is imported in the functions that need it: mistakes and --help are answered at once.
+# What imports MindSpore is imported in the functions that need it: mistakes and --help are answered at once. So is what
+# imports NumPy, whose threads would take the signals that StopRequest waits for, had they begun before.
 
 
 def fingerprint(options: argparse.Namespace) -> int:
@@ -78,12 +76,15 @@ def fingerprint(options: argparse.Namespace) -> int:
 
 def compare_with_published(options: argparse.Namespace) -> int:
     """Compare the network with a golden file; return the exit code."""
+    from hlg.fingerprint.golden import read_golden
+    from hlg.fingerprint.synthetic import SALT
+
     golden = read_golden(options.golden)
     from hlg.fingerprint.against_golden import compare_with_golden
     from hlg.runtime import device
 
     device.start(Config(device_target=options.device_target, context_mode=options.context_mode))
-    rows = list(compare_with_golden(golden, options.salt))
+    rows = list(compare_with_golden(golden, SALT if options.salt is None else options.salt))
     say(fingerprint_table(f"HLG-Mobile against {options.golden}", rows), conclusion(rows))
     return exit_code(rows)
 
@@ -101,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("results/fingerprint"), help="folder of the JSON file")
     parser.add_argument("--only", nargs="+", choices=AREAS, metavar="AREA", help=f"these alone: {', '.join(AREAS)}")
     parser.add_argument("--golden", help="golden file (.npz) of the published implementation")
-    parser.add_argument("--salt", default=SALT, help="salt of the golden file's synthetic weights")
+    parser.add_argument("--salt", help="salt of the golden file's synthetic weights")
     options = parser.parse_args(argv)
     try:
         with StopRequest():
@@ -112,4 +113,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -25,14 +25,13 @@ and 3 as a rank ended; 1 any other failure.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from hlg.console import say_error
 from hlg.errors import OptionParser, UserError
 from hlg.launch.jobs import read_seeds, run_jobs
 from hlg.launch.placement import MASTER_PORT
-from hlg.signals import StopSignals
+from hlg.signals import StopSignals, run_main
 
 
 def read_launch_options(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -67,4 +66,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

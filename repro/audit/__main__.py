@@ -13,7 +13,7 @@ from pathlib import Path
 
 from repro.audit.consistency import Agreement, Check, Known, audit_log, known_of
 from repro.audit.published_text import audit_published
-from repro.errors import CommandParser, ReproError, tell, tell_error
+from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.files import pointed_path, replace_file
 from repro.markdown import columns, grid, md
 from repro.published.document import read_statements
@@ -100,4 +100,4 @@ def _summary(checks: Sequence[Check]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

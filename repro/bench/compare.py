@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.bench.pacing import pace_programs, summarize_turns, turns_table
-from repro.errors import CommandParser, ReproError, tell, tell_error
+from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.markdown import columns
 
 CHECKOUTS = Path("build/compare")
@@ -142,4 +142,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

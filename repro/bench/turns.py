@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro.bench.pacing import pace_programs, summarize_turns, turns_table
-from repro.errors import CommandParser, ReproError, tell, tell_error
+from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.files import replace_file
 from repro.markdown import columns
 
@@ -60,4 +60,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

@@ -16,7 +16,7 @@ from repro.check.baselines import read_baselines
 from repro.check.formats import as_json, as_junit, as_markdown, as_text
 from repro.check.judge import judge_run
 from repro.check.references import read_references
-from repro.errors import CommandParser, ReproError, tell, tell_error
+from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.files import replace_file
 from repro.published.schema import Verdict
 from repro.records.run_folder import read_folders
@@ -67,4 +67,4 @@ def _tell_github(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

@@ -5,12 +5,11 @@
 Exit codes: 0 written, 2 the runs make no baseline.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from repro.check.baselines import Baseline, make_baseline, write_baseline
-from repro.errors import CommandParser, ReproError, tell, tell_error
+from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.files import pointed_path
 from repro.records.run_folder import read_folders, read_runs
 
@@ -54,4 +53,4 @@ def _describe(baseline: Baseline) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

@@ -5,12 +5,11 @@
 Exit codes: 0 written, 2 the runs make no reference.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from repro.check.references import Reference, make_reference, write_reference
-from repro.errors import CommandParser, ReproError, tell, tell_error
+from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.markdown import columns, grid, write_table
 from repro.records.run_folder import read_runs
 
@@ -58,4 +57,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

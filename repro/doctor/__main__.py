@@ -9,10 +9,8 @@ the other does not. Exit codes: 0 ready, 1 do not start, 2 a wrong option.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +30,7 @@ from repro.doctor.host import (
 from repro.doctor.machine import FAILURE, OK, WARNING, Diagnosis, Machine, warning
 from repro.doctor.software import check_container, check_engine, check_python, mindspore_version
 from repro.doctor.storage import check_data, check_disks, run_demands, software_demands
-from repro.errors import CommandParser, shown
+from repro.errors import CommandParser, put, run_tool, shown
 
 _COLORS = {OK: "32", WARNING: "33", FAILURE: "31"}
 
@@ -136,14 +134,10 @@ def main(argv: Sequence[str] | None = None, machine: Machine | None = None) -> i
     for finding in _examine(options, machine or Machine()):
         findings.append(finding)
         if not options.json:
-            print(_shown(finding, color), flush=True)
-    print(json.dumps([finding._asdict() for finding in findings], indent=1) if options.json else _summary(findings))
+            put(_shown(finding, color))
+    put(json.dumps([finding._asdict() for finding in findings], indent=1) if options.json else _summary(findings))
     return int(any(finding.level == FAILURE for finding in findings))
 
 
 if __name__ == "__main__":
-    for number in (signal.SIGINT, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL)  # Ctrl-C, and a pager that was closed, end it without a trace
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # whatever the names of files and the terminal
-    sys.exit(main())
+    run_tool(main)

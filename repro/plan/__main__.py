@@ -10,11 +10,10 @@ option or file.
 import argparse
 import json
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.errors import CommandParser, ReproError, tell, tell_error
+from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.files import replace_file
 from repro.plan.inputs import LATENCY_US, LINK_GBPS, read_inputs
 from repro.plan.page import plan_page
@@ -82,4 +81,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

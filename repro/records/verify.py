@@ -7,11 +7,10 @@ the folder again. Exit codes: 0 all are what they were, 1 one is unfinished, 2 o
 """
 
 import hashlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.errors import CommandParser, ReproError, tell, tell_error
+from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.markdown import columns
 from repro.records.run_folder import read_folders
 from repro.records.seal import SEAL
@@ -43,4 +42,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

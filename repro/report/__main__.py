@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from repro.errors import CommandParser, ReproError, tell, tell_error
+from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.files import replace_file
 from repro.markdown import read_table, write_table
 from repro.published.compare import compare_runs
@@ -107,4 +107,4 @@ def _check_table(path: Path, expected: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

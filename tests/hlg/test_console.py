@@ -1,7 +1,10 @@
 """What is printed: readable on any terminal, without what one acts on, and names can be read back."""
 
 import io
+import os
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -42,6 +45,20 @@ def test_any_text_can_be_printed_in_any_encoding(tell: object, encoding: str) ->
     said = stream.read()
     assert said.splitlines()[1:] == [r"a\x1b[2J\u202eb\udcc4", r"\x1b @all <img> https://x.org"]
     assert ("–" in said) == (encoding == "utf-8")
+
+
+@pytest.mark.parametrize("tell", [say, of_reports.tell])
+@pytest.mark.parametrize("closed", [True, False])
+def test_what_nobody_reads_any_more_is_dropped_and_a_full_disk_is_told(
+    tell: Any, closed: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe, Path("/dev/full").open("w") as full:
+        for _ in range(2):
+            tell("text", file=pipe if closed else full)
+    told = "" if closed else "/dev/full: can't be written (No space left on device), so what is printed there is lost\n"
+    assert capsys.readouterr().err.partition(": ")[2] == told
 
 
 @pytest.mark.parametrize("tell", [say_error, of_reports.tell_error])

@@ -11,6 +11,7 @@ from hlg.console import say, say_error
 from hlg.data.imagenet.unpack import unpack_imagenet
 from hlg.errors import OptionParser, UserError
 from hlg.limits import usable_cores
+from hlg.signals import run_main
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,4 +40,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from hlg.data.class_names import read_class_list
 from hlg.data.imagenet.archives import CLASS, read_files
 from hlg.errors import UserError
+from hlg.signals import deaf_children
 
 KIT = "ILSVRC2012_devkit_t12.tar.gz"
 TRUTH, META = "ILSVRC2012_validation_ground_truth.txt", "meta.mat"  # of the kit, in its folder data
@@ -128,7 +129,9 @@ def _read_meta(path: Path, content: bytes) -> dict[int, tuple[str, str]]:
     """Read the kit's table: ILSVRC2012_ID -> class folder and name."""
     try:  # in a process of its own, for scipy's reader can be brought down by one wrong byte
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            classes = pool.submit(_load_meta, content).result()
+            with deaf_children():
+                table = pool.submit(_load_meta, content)
+            classes = table.result()
     except Exception as error:  # whatever its reader stumbles over
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: data/{META} is not the kit's table of classes ({reason})") from None

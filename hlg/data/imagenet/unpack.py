@@ -134,7 +134,7 @@ def _unpack_split(
         if identity.items() <= record.items() or (record and sources == [folder]):
             return {**record, "new": False}
         raise UserError(f"{folder}: is there already, and was not made of {title}: move it away, or give another OUT")
-    say(f"{title}: reading what is in it", flush=True)
+    say(f"{title}: reading what is in it")
     jobs = plan_jobs(sources, *known)
     total = sum(job.size for job in jobs)
     growing.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ python -m hlg.data.tiny --out data/tiny --imagenet /path  # a fixed-seed subset 
 python -m hlg.data.tiny --out data/tiny --verify          # compare every byte with the manifest
 """
 
-import sys
 from pathlib import Path
 
 from hlg.console import printable, say, say_error
@@ -14,6 +13,7 @@ from hlg.data.tiny.make import TinyRequest, make_tiny
 from hlg.data.tiny.manifest import verify_tiny
 from hlg.errors import OptionParser, UserError
 from hlg.limits import usable_cores
+from hlg.signals import run_main
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,4 +48,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

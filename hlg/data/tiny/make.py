@@ -22,6 +22,7 @@ from hlg.data.tiny import drawing
 from hlg.data.tiny.manifest import Manifest, Written, build_manifest, file_sizes, read_manifest
 from hlg.errors import UserError
 from hlg.files import sha256_of
+from hlg.signals import deaf_children
 
 WNID = "n9000000{}"  # beyond ImageNet's ids: a drawn class must not pass for one of its classes
 
@@ -109,7 +110,9 @@ def _draw(building: Path, request: TinyRequest, workers: int) -> list[Written]:
         return [image for job in jobs for image in _draw_class(*job)]
     # Spawned, since a fork copies whatever threads the caller has.
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        return [image for done in pool.map(_draw_class, *zip(*jobs, strict=True)) for image in done]
+        with deaf_children():
+            drawn = pool.map(_draw_class, *zip(*jobs, strict=True))
+        return [image for done in drawn for image in done]
 
 
 def _draw_class(building: Path, request: TinyRequest, split: str, label: int) -> list[Written]:

@@ -18,6 +18,7 @@ from hlg.data.imagenet.verify.page import inspection_page, write_inspection
 from hlg.data.index import REPORT
 from hlg.errors import OptionParser, UserError
 from hlg.limits import usable_cores
+from hlg.signals import run_main
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,4 +52,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)
