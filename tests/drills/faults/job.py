@@ -1,9 +1,11 @@
 """A training job in processes of its own, to be broken."""
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +32,17 @@ class Job:
         self.runs = self.keys.pop("save_checkpoint_path", folder / "runs")
         self.starts = 0
 
-    def start(self, **keys: Any) -> "Job":
-        """Start it; ``keys`` override those of the job."""
+    def start(self, console: int | None = None, **keys: Any) -> "Job":
+        """Start it, on a terminal or pipe of the test's own if one is given; ``keys`` override those of the job."""
         self.starts += 1
         self.output = self.folder / f"output-{self.starts}.txt"
         launch = ("hlg.launch", f"--ranks={self.ranks}", f"--logs={self.folder}/ranks") if self.ranks > 1 else ()
         options = small_options(self.data, self.runs, **{**self.keys, **keys})
         command = [sys.executable, "-m", *launch, *self.program.split(), *options]
         with self.output.open("w") as file:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+            out: Any = file if console is None else console
+            on = partial(os.login_tty, console) if console and os.isatty(console) else None
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, preexec_fn=on)
         return self
 
     def until(self, said: str | int) -> "Job":

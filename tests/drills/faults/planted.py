@@ -1,6 +1,6 @@
 """A training with a fault planted in its process.
 
-python -m tests.drills.faults.planted clock_back|killed_in_save|less_than_posix [options of hlg.train]
+python -m tests.drills.faults.planted clock_back|killed_in_save|killed_in_seal|less_than_posix [options of hlg.train]
 """
 
 import os
@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from datetime import datetime
+from pathlib import Path
 from unittest.mock import Mock
 
 import mindspore as ms
@@ -16,7 +17,7 @@ from hlg import train
 from hlg.checkpoint import store
 from hlg.record import run_folder
 from tests.support.disks import storage_without
-from tests.support.narrow import narrow
+from tests.support.narrow.network import narrow
 
 fault = sys.argv.pop(1)
 now, gmtime, save = time.time, time.gmtime, ms.save_checkpoint
@@ -41,6 +42,9 @@ def counted_save(parameters: object, name: str, **more: object) -> None:
 if __name__ == "__main__":
     narrow()
     store.ms.save_checkpoint = counted_save
+    if fault == "killed_in_seal":
+        replace = Path.replace
+        Path.replace = lambda path, to: os.kill(os.getpid(), 9) if to.name == run_folder.SEAL else replace(path, to)  # type: ignore
     if fault == "less_than_posix":
         storage_without(setattr)
     if fault == "clock_back":

@@ -1,5 +1,6 @@
 """Drills on the disk that a run writes to: full, read-only, or with damaged files on it."""
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -35,6 +36,19 @@ def test_a_read_only_disk_is_a_clear_error(new_job: NewJob, small_disk: Path) ->
     remount(small_disk, "ro")
     last = new_job(save_checkpoint_path=small_disk / "runs").start().ends_with(2).splitlines()[-1]
     assert last.startswith(f"error: save_checkpoint_path {small_disk}/runs: can't make a run folder here (Read-only")
+
+
+@drill(
+    "The run folder is removed in mid-run",
+    "exit code 2 and a line that names what can't be written; nothing is made anew",
+    "the run",
+)
+def test_a_run_whose_folder_is_removed_ends_and_makes_none(new_job: NewJob) -> None:
+    job = new_job().start().until(6)
+    shutil.rmtree(run := job.run)
+    last = job.ends_with(2).splitlines()[-1]
+    assert last.startswith(f"error: checkpoint {run}/checkpoints/hlg_mobile-0001.ckpt: can't be written (No such file")
+    assert not run.exists()
 
 
 @drill(

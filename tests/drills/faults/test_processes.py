@@ -1,6 +1,7 @@
 """Drills on one process: killed, asked to stop, killed while it saves, with a clock that steps back."""
 
 import os
+import pty
 import signal
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hlg.checkpoint import store
+from hlg.files import PARTIAL
 from repro.records.run_folder import read_run
 from tests.drills.faults.drill import drill
 from tests.drills.faults.job import STEPS, NewJob, Recovers
@@ -77,6 +79,24 @@ def test_a_user_stops_a_run_which_saves(number: signal.Signals, code: int, new_j
 
 
 @drill(
+    "The console goes away: a pipe to `head` ends, or ssh loses the terminal",
+    "what is printed is dropped, and the run goes on; without its terminal (SIGHUP) it saves, exit code 75",
+    "nothing",
+)
+@pytest.mark.parametrize("code", [0, 75])
+def test_a_console_that_goes_away_ends_no_run(code: int, new_job: NewJob, recovers: Recovers) -> None:
+    ours, its = pty.openpty() if code else os.pipe()
+    said = b""
+    job = new_job(program="hlg.launch tests.support.narrow.train").start(console=its)
+    os.close(its)
+    while b"step_num[11]" not in said:
+        said += os.read(ours, 1 << 12)
+    os.close(ours)
+    job.ends_with(code)
+    recovers(job, repeated=0)
+
+
+@drill(
     "SIGKILL in the middle of writing a checkpoint",
     "the half file never has a checkpoint's name; `RESUME` takes the one before",
     "the steps since that one",
@@ -90,6 +110,20 @@ def test_half_a_checkpoint_is_never_taken_for_one(new_job: NewJob, recovers: Rec
     job.program = "tests.support.narrow.train"
     recovers(job)
     assert not list(folder.glob(f"{store.PARTIAL}*"))
+
+
+@drill(
+    "SIGKILL in the middle of sealing a finished run",
+    "half a seal never has its name; `RESUME` ends and seals the run",
+    "nothing",
+)
+def test_half_a_seal_is_never_taken_for_one(new_job: NewJob, recovers: Recovers) -> None:
+    job = new_job(program="tests.drills.faults.planted killed_in_seal").start()
+    job.ends_with(-signal.SIGKILL)
+    assert len(list(job.run.glob(f"{PARTIAL}*"))) == 1
+    job.program = "tests.support.narrow.train"
+    recovers(job, repeated=0)
+    assert read_run(job.run)
 
 
 @drill(
