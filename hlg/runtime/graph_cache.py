@@ -90,7 +90,7 @@ def cached_compilation(config: Config, on: Device, parameters: Iterable[Paramete
     global _used
     use = CacheUse()
     if config.context_mode == ms.GRAPH_MODE and on.rank == 0:
-        say("compiling the graphs (4 to 60 s on the CPUs tested); no output meanwhile", flush=True)
+        say("compiling the graphs (4 to 60 s on the CPUs tested); no output meanwhile")
     keeps = config.context_mode == ms.GRAPH_MODE and not config.graph_kernel
     if not config.graph_cache or not keeps or on.count > 1 or _used:
         yield use
