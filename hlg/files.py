@@ -1,5 +1,6 @@
-"""Write files and links atomically, flush them to the disk, lock them, and identify them by their SHA-256.
+"""Write files and links atomically, flush and lock them, and read files that anybody may have made.
 
+What is read is a plain file of a bounded size: a pipe or a device in its place is an error, for it might never end.
 Not every storage has all that POSIX promises. Where it has no symbolic links, a small file that names the target stands
 in the place of each; where it can't flush a folder or lock a file, the work goes on without. The user is told once.
 """
@@ -7,9 +8,15 @@ in the place of each; where it can't flush a folder or lock a file, the work goe
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import secrets
+import stat
+from collections.abc import Sequence
+from io import BufferedReader
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from hlg.console import note_once
 from hlg.errors import UserError
@@ -17,6 +24,8 @@ from hlg.errors import UserError
 PARTIAL = ".partial-"  # how the name of a file begins that is not complete yet
 POINTER = b"hlg-link: "  # how a file begins that stands for a link; then come the target's name and a line break
 LONGEST = 300  # bytes of such a file: a file system takes 255 for a name
+MOST = 64 << 20  # bytes of a file that is read as a whole, where its reader says nothing else
+DEEPEST = 50  # levels of JSON; nothing that is read here has ten
 # How a storage says that it can't do something at all: CIFS, vboxsf, NFS, Lustre, FUSE.
 _CANNOT = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY, errno.EBADF, errno.ENOLCK}
 _CANNOT |= {errno.EPERM, errno.EACCES, errno.EISDIR}
@@ -109,10 +118,8 @@ def follow_links(path: Path) -> Path:
 
 def _pointed_name(path: Path) -> str | None:
     try:
-        if not path.is_file() or path.stat().st_size > LONGEST:
-            return None
-        content = path.read_bytes()
-    except (OSError, ValueError):
+        content = read_plain(path, LONGEST)
+    except (OSError, ValueError):  # the second: a name with a zero byte
         return None
     name = os.fsdecode(content.removeprefix(POINTER).removesuffix(b"\n"))
     return name if content.startswith(POINTER) and name.strip(".") and "/" not in name else None
@@ -151,7 +158,89 @@ def lock_alone(file: int) -> None:
         note_once(f"this storage has no locks ({error.strerror}): never let two processes write to the same folder")
 
 
+def open_plain(path: str | Path) -> BufferedReader:
+    """Open a file to read its bytes; never wait for a pipe, or open a device.
+
+    Raises:
+        OSError: it can't be opened, or is no plain file.
+    """
+    return open(path, "rb", opener=_only_plain)
+
+
+def _only_plain(path: str, flags: int) -> int:
+    file = os.open(path, flags | os.O_NONBLOCK)
+    mode = os.fstat(file).st_mode
+    if stat.S_ISREG(mode):
+        return file
+    os.close(file)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "a pipe or a device, expected a plain file", path)
+
+
+def read_plain(path: str | Path, most: int = MOST) -> bytes:
+    """Read the whole of a plain file.
+
+    Raises:
+        OSError: it can't be read, is no plain file, or has more than ``most`` bytes; ``strerror`` says which.
+    """
+    with open_plain(path) as file:
+        if os.fstat(file.fileno()).st_size <= most and len(content := file.read(most + 1)) <= most:
+            return content
+    raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
+
+
+def load_json(path: Path, most: int = MOST) -> Any:
+    """Read a JSON file in UTF-8.
+
+    Raises:
+        OSError: see :func:`read_plain`.
+        ValueError: see :func:`parse_json`.
+    """
+    return parse_json(read_plain(path, most).decode("utf-8-sig"))
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON that anybody may have written.
+
+    Raises:
+        ValueError: it is none, has a key twice, or is nested more than DEEPEST levels deep.
+    """
+    too_deep = ValueError(f"it is nested more than {DEEPEST} levels deep")
+    try:
+        found = _JSON.decode(text)
+    except RecursionError:
+        raise too_deep from None
+    level, levels = _inner([found]), 0
+    while level:
+        level, levels = [part for whole in level for part in _inner(whole)], levels + 1
+        if levels > DEEPEST:
+            raise too_deep
+    return found
+
+
+def _inner(whole: dict[str, Any] | list[Any]) -> list[Any]:
+    """List the objects and lists right inside of one."""
+    return [part for part in (whole.values() if isinstance(whole, dict) else whole) if isinstance(part, _CONTAINERS)]
+
+
+def _each_key_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = sorted(key for key, _ in pairs)
+        raise ValueError(f"the key {next(key for key, other in pairwise(keys) if key == other)!r} is there twice")
+    return found
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_each_key_once, parse_constant=_refuse)
+_CONTAINERS = dict, list
+
+
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a plain file, in hexadecimal."""
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,5 +1,6 @@
 """Read text, JSON and the fields of records, with errors that name file, line and key; write files atomically.
 
+A file that is read as a whole is a plain one of a bounded size: a pipe or a device in its place might never end.
 Where a storage has no symbolic links, hlg writes a small file in the place of each, which names its target.
 `make cluster-files` writes files too, with whatever Python 3.8 or newer a machine has.
 """
@@ -7,11 +8,14 @@ Where a storage has no symbolic links, hlg writes a small file in the place of e
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import json
 import math
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +23,10 @@ from typing import Any
 from repro.errors import ReproError
 
 BEYOND = 2.0**1000  # no number of a record is so large, and not every int is a float from there on
+COUNTED = 10**15  # nothing that is counted here has so many
 LONGEST = 1_000_000  # characters of a line; no event has a thousandth of them
+MOST = 64 << 20  # bytes of a file that is read as a whole, where its reader says nothing else
+DEEPEST = 50  # levels of JSON; nothing that is read here has ten
 _POINTER = b"hlg-link: "  # how a file begins that stands for a link; then come the target's name and a line break
 _LONGEST_POINTER = 300  # bytes of such a file
 
@@ -29,9 +36,10 @@ def _refuse(constant: str) -> None:
 
 
 _JSON = json.JSONDecoder(parse_constant=_refuse)
+_CONTAINERS = dict, list
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _MISSING = "missing, expected in a sealed run folder"
-_TYPES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+_TYPES = {int: "a whole number from 0 to 10^15", float: "a number", str: "text", bool: "true or false"}
 _TYPES.update({dict: "an object", list: "a list"})
 
 
@@ -51,11 +59,55 @@ def json_object(where: str, text: str) -> dict[str, Any]:
         found, end = _JSON.raw_decode(text)  # twice as fast as decode, which does just what is done here
         if end < len(text):
             raise ValueError(f"extra data after character {end}")
-    except (ValueError, RecursionError) as error:
+        level, levels = _inner([found]), 0
+        while level:
+            level, levels = [part for whole in level for part in _inner(whole)], levels + 1
+            if levels > DEEPEST:
+                raise RecursionError
+    except RecursionError:
+        raise ReproError(f"{where}: found more than {DEEPEST} levels of JSON, expected one flat object") from None
+    except ValueError as error:
         raise ReproError(f"{where}: found {text[:100]!r}, expected one JSON object: {error}") from None
     if not isinstance(found, dict):
         raise ReproError(f"{where}: found {text[:100]!r}, expected one JSON object")
     return found
+
+
+def _inner(whole: dict[str, Any] | list[Any]) -> list[Any]:
+    """List the objects and lists right inside of one."""
+    return [part for part in (whole.values() if isinstance(whole, dict) else whole) if isinstance(part, _CONTAINERS)]
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """Open a file to read its bytes; never wait for a pipe, or open a device.
+
+    Raises:
+        OSError: it can't be opened, or is no plain file.
+    """
+    return open(path, "rb", opener=_only_regular)
+
+
+def _only_regular(path: str, flags: int) -> int:
+    file = os.open(path, flags | os.O_NONBLOCK)
+    mode = os.fstat(file).st_mode
+    if stat.S_ISREG(mode):
+        return file
+    os.close(file)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "a pipe or a device, expected a plain file", path)
+
+
+def read_regular(path: Path, most: int = MOST) -> bytes:
+    """Read the whole of a plain file.
+
+    Raises:
+        OSError: it can't be read, is no plain file, or has more than `most` bytes; ``strerror`` says which.
+    """
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size <= most and len(content := file.read(most + 1)) <= most:
+            return content
+    raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -75,17 +127,21 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     except FileNotFoundError:
         raise ReproError(f"{path}: {_MISSING}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ReproError(f"{path}: cannot be read: {error}") from None
+        raise _unreadable(path, error) from None
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most: int = MOST) -> str:
     """Read the text of a file of a run folder. Raises ReproError naming the file."""
     try:
-        return path.read_text(encoding="utf-8")
+        return read_regular(path, most).decode("utf-8")
     except FileNotFoundError:
         raise ReproError(f"{path}: {_MISSING}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ReproError(f"{path}: cannot be read: {error}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> ReproError:
+    return ReproError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 def field(where: str, record: Mapping[str, Any], key: str, kind: type, *, optional: bool = False) -> Any:
@@ -99,9 +155,9 @@ def field(where: str, record: Mapping[str, Any], key: str, kind: type, *, option
         return None
     if kind is float and isinstance(value, str) and value in _NON_FINITE:
         return _NON_FINITE[value]
-    if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < BEYOND:
-        return float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+    if kind is float and _is_number(value):
+        return float(value)  # type: ignore[arg-type]
+    if kind is float or type(value) is not kind or (isinstance(value, int) and not 0 <= value <= COUNTED):
         found = repr(value)[:100] if key in record else "nothing"
         raise ReproError(f"{where}: {key}: found {found}, expected {_TYPES[kind]}")
     return value
@@ -109,9 +165,14 @@ def field(where: str, record: Mapping[str, Any], key: str, kind: type, *, option
 
 def number_list(where: str, values: object, advice: str) -> tuple[float, ...]:
     """Return a list of numbers, one or more. Raises ReproError with `where` and `advice` if it is none."""
-    if not isinstance(values, list) or not values or not all(type(value) in (int, float) for value in values):
+    if not isinstance(values, list) or not values or not all(map(_is_number, values)):
         raise ReproError(f"{where}: expected a list of numbers; {advice}")
     return tuple(map(float, values))
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether it is a finite number of JSON, where 1e999 is infinite."""
+    return type(value) in (int, float) and abs(value) < BEYOND
 
 
 def replace_file(path: Path, content: str | bytes) -> None:
@@ -143,9 +204,8 @@ def pointed_path(path: Path) -> Path:
     for part in path.parts:
         found /= part
         with contextlib.suppress(OSError):
-            if found.is_file() and found.stat().st_size <= _LONGEST_POINTER:
-                content = found.read_bytes()
-                name = os.fsdecode(content.removeprefix(_POINTER).removesuffix(b"\n"))
-                if content.startswith(_POINTER) and name.strip(".") and "/" not in name:
-                    found = found.resolve().with_name(name)
+            content = read_regular(found, _LONGEST_POINTER)
+            name = os.fsdecode(content.removeprefix(_POINTER).removesuffix(b"\n"))
+            if content.startswith(_POINTER) and name.strip(".") and "/" not in name:
+                found = found.resolve().with_name(name)
     return found

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hlg.errors import UserError
+from hlg.files import read_plain
 
 LARGEST = 2**31 - 1  # bytes of a file: a protobuf message has no more
 MOST = 20_000  # tensors of a file, or pieces of them; the network and its optimizer have a thousand
@@ -59,9 +60,7 @@ def read_file(path: Path) -> bytes:
         UserError: it can't be read, or is larger than any checkpoint.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise UserError(f"checkpoint {path}: has more than 2 GiB, as no checkpoint of this network")
-        return path.read_bytes()
+        return read_plain(path, LARGEST)
     except OSError as error:
         raise UserError(f"checkpoint {path}: can't be read: {error.strerror}") from None
 

@@ -1,6 +1,5 @@
 """Find the checkpoint that an unfinished run resumes from, and what has changed since the run started."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,10 @@ from hlg.config import KEYS, Affects, Config, keys_that_affect, load
 from hlg.data.classes import OutputClasses, label_images
 from hlg.data.index import ImageIndex
 from hlg.errors import UserError
-from hlg.files import follow_links, sha256_of
+from hlg.files import follow_links, load_json, parse_json, read_plain, sha256_of
 from hlg.record.run_folder import SEAL
 
+METRICS = 1 << 32  # bytes of metrics.jsonl: 300 epochs of ImageNet on one device have a fiftieth
 SHAPES = "class_num", "train_image_size"  # keys that the shapes of a checkpoint depend on
 
 
@@ -51,8 +51,9 @@ def find_resumption(
     """
     run, path = _locate(Path(config.resume))
     try:
-        env = json.loads((run / "env.json").read_text(encoding="utf-8"))
+        env = load_json(run / "env.json")
         before, _ = load(["--config_path", str(run / "config.yml")])
+        classes = OutputClasses(f"the run {run}", _classes(env))
     except (OSError, ValueError) as error:
         raise UserError(f"resume: {run} is not the folder of a training run ({error})") from None
     if (run / SEAL).exists():
@@ -62,8 +63,6 @@ def find_resumption(
         )
     store.require_good(path, sha256_of(path))
     state = read_state(path)
-    told = env.get("classes")
-    classes = OutputClasses(f"the run {run}", None if told is None else tuple(told))
     label_images(train_index, classes, config.class_map)  # first, since it says more than a hash
     try:
         changed = _changes(before, config, env, device, dataset)
@@ -72,6 +71,16 @@ def find_resumption(
     if changed:
         _check_changes(run, changed, before, config, state, device, dataset)
     return Resumption(run, path.resolve(), state, env, _events(run, state.metrics_bytes), tuple(changed), classes)
+
+
+def _classes(env: object) -> tuple[str, ...] | None:
+    """Return the class folders that env.json lists; None where it has none. Raises ValueError if it is damaged."""
+    if not isinstance(env, dict) or not isinstance(env.get("recipe"), str):
+        raise ValueError("its env.json names no recipe")
+    told = env.get("classes")
+    if told is not None and not (isinstance(told, list) and all(isinstance(name, str) for name in told)):
+        raise ValueError("the classes in its env.json are no list of names")
+    return None if told is None else tuple(told)
 
 
 def _locate(named: Path) -> tuple[Path, Path]:
@@ -93,10 +102,10 @@ def _events(run: Path, size: int) -> list[dict[str, Any]]:
     """Read the events in the first ``size`` bytes of the metrics."""
     path = run / "metrics.jsonl"
     try:
-        content = path.read_bytes()
+        content = read_plain(path, METRICS)
         if len(content) < size:
             raise ValueError(f"{len(content)} bytes, {size} when the checkpoint was written")
-        return [json.loads(line) for line in content[:size].splitlines()]
+        return [parse_json(line.decode()) for line in content[:size].splitlines()]
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: is not what it was when the checkpoint was written ({error})") from None
 

@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin
 
 from hlg.errors import UserError
-from hlg.files import follow_links, sha256_of, write_atomic
+from hlg.files import follow_links, load_json, sha256_of, write_atomic
 
 LARGEST_STATE = 256 * 2**20  # bytes; every image of ImageNet could have been skipped
 WEIGHTS_HASH, STATE_HASH = "sha256", "state_sha256"
@@ -92,9 +92,7 @@ def _read(where: Path) -> dict[str, Any] | None:
         UserError: it is damaged or altered.
     """
     try:
-        if where.stat().st_size > LARGEST_STATE or not where.is_file():
-            raise ValueError("it is no file of a state")
-        kept = json.loads(where.read_text(encoding="utf-8"))
+        kept = load_json(where, LARGEST_STATE)
         if not isinstance(kept, dict) or not kept.keys() & {STATE_HASH, "steps_per_epoch"}:
             return None
         told = kept.pop(STATE_HASH, None)
@@ -109,7 +107,7 @@ def _read(where: Path) -> dict[str, Any] | None:
         return kept
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{where}: damaged or altered ({error})") from None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hlg.errors import LostRankError
-from hlg.files import write_atomic
+from hlg.files import load_json, write_atomic
 
 START_WINDOW_S = 60.0  # within which the processes of a job are started on a node
 POLL_S = 0.2
@@ -63,7 +63,7 @@ class Handover:
 
     def _read(self) -> dict[str, Any]:
         try:
-            word: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
+            word: dict[str, Any] = load_json(self._path)
         except FileNotFoundError:
             return {}
         return word

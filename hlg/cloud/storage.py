@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hlg.errors import UserError
-from hlg.files import link_or_point, link_target
+from hlg.files import link_or_point, link_target, load_json
 
 WHEELS = "/home/ma-user/modelarts/package/moxing_framework-*.whl"
 
@@ -159,11 +159,15 @@ def fetch_run(storage: Storage, url: str, folder: Path, run: str) -> None:
     if not storage.exists(links):
         return
     with tempfile.TemporaryDirectory() as place:
-        text = storage.download(links, Path(place)).read_text(encoding="utf-8")
-    for name, target in json.loads(text).items():
+        kept = storage.download(links, Path(place))
+        try:
+            found = [(PurePosixPath(name), PurePosixPath(target)) for name, target in load_json(kept).items()]
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise StorageError(f"{links}: found no names and targets of links ({error}); copy the run again") from None
+    for name, target in found:
         link = folder / run / name
-        if ".." not in PurePosixPath(name).parts and "/" not in target and link.parent.is_dir():
-            link_or_point(link, target)
+        if ".." not in name.parts and len(target.parts) == 1 and link.parent.is_dir():
+            link_or_point(link, target.name)
 
 
 def _is_a_checkpoint(name: str) -> bool:

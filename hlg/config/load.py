@@ -16,7 +16,9 @@ from hlg.config.keys import KEYS, Config
 from hlg.config.text import allowed_values, expand_variables, help_text, parse_value, show_value
 from hlg.console import say
 from hlg.errors import UserError
-from hlg.files import follow_links
+from hlg.files import follow_links, read_plain
+
+LONGEST = 1 << 17  # bytes of a config file; one with every key has a thirtieth
 
 
 class Written(NamedTuple):
@@ -103,9 +105,11 @@ def _read_command_line(argv: Sequence[str]) -> dict[str, Written]:
 def _read_file(path: Path) -> dict[str, Written]:
     """Read one flat YAML mapping: its nodes, not its values, for they keep the text and the line."""
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
+        root = yaml.compose(read_plain(path, LONGEST).decode("utf-8-sig"), Loader=yaml.SafeLoader)
     except OSError as error:
         raise UserError(f"{path}: this config file cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise UserError(f"{path}: found lists in lists without end; allowed: lines of `key: value`") from None
     except (ValueError, OverflowError, yaml.YAMLError) as error:  # the first two: no UTF-8, no such character
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""

@@ -17,6 +17,7 @@ import yaml
 from hlg.config.keys import KEYS, Config
 from hlg.errors import UserError
 
+LONGEST = 80  # characters of a value in a message
 COMPARE = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 BOOLEANS = {"0": False, "1": True, "false": False, "true": True}
 INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})", re.ASCII)
@@ -37,8 +38,12 @@ def parse_value(spec: Field[Any], text: str, where: str) -> Any:
         or (rules["bounds"] and not _within(value, rules["bounds"]))
         or (rules["multiple_of"] > 1 and value % rules["multiple_of"])
     ):
-        raise UserError(f"{where}: found {text!r}; allowed: {allowed_values(spec)}")
+        raise UserError(f"{where}: found {_shortened(text)}; allowed: {allowed_values(spec)}")
     return value
+
+
+def _shortened(text: str) -> str:
+    return repr(text) if len(text) <= LONGEST else f"{text[:LONGEST]!r} and {len(text) - LONGEST:,} more characters"
 
 
 def expand_variables(text: str, where: str, spec: Field[Any]) -> str:
@@ -82,7 +87,7 @@ def allowed_values(spec: Field[Any]) -> str:
         return " | ".join(map(show_value, rules["choices"]))
     if rules["multiple_of"] > 1:
         sizes = ", ".join(str(n * rules["multiple_of"]) for n in range(1, 5))
-        return f"a multiple of {rules['multiple_of']} ({sizes}, ...)"
+        return f"a multiple of {rules['multiple_of']} ({sizes}, ...) {rules['bounds'].rpartition(', ')[2]}"
     text = f"a {rules['path']}" if rules["path"] else "text"
     kinds = {bool: "0 or 1", int: "a whole number", float: "a number", str: text}
     return f"{kinds[spec.type]} {rules['bounds']}".rstrip()  # type: ignore[index]

@@ -5,11 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from hlg.data.index import MANIFEST
 from hlg.errors import UserError
-from hlg.files import write_atomic
+from hlg.files import parse_json, read_plain, write_atomic
 
 NAMES_FILE = "classes.txt"  # beside train/ and val/
 LONGEST = 32 << 20  # bytes of such a list at most: WordNet's 82,115 names take 3 MB
@@ -67,11 +66,10 @@ def read_class_list(path: Path) -> ClassList:
         UserError: the file can't be read, or is none of these.
     """
     try:
-        if path.stat().st_size > LONGEST:
-            raise UserError(f"{path}: has more than {LONGEST:,} bytes, so it is not a list of classes")
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_plain(path, LONGEST).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: this list of classes can't be read ({error})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: this list of classes can't be read ({reason})") from None
     folders, names = _read_json(path, text) if path.suffix == ".json" else _read_lines(path, text)
     if not names:
         raise UserError(f"{path}: names no class; expected {_FORMS}")
@@ -96,7 +94,7 @@ def _read_lines(path: Path, text: str) -> tuple[list[str], list[str]]:
 
 def _read_json(path: Path, text: str) -> tuple[list[str] | None, list[str]]:
     try:
-        found = json.loads(text, object_pairs_hook=_each_key_once)
+        found = parse_json(text)
     except ValueError as error:
         raise UserError(f"{path}: is not valid JSON ({error})") from None
     if not isinstance(found, dict):
@@ -114,14 +112,6 @@ def _read_json(path: Path, text: str) -> tuple[list[str] | None, list[str]]:
         if not pair or not re.fullmatch(r"n\d{8}", row[0]):
             raise UserError(f'{path}: "{label}": found {json.dumps(row)[:60]}; expected {_FORMS}')
     return [row[0] for row in rows], [row[1] for row in rows]
-
-
-def _each_key_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
-    return found
 
 
 def find_class_list(named: str, root: Path | None = None) -> ClassList:

@@ -17,6 +17,7 @@ import numpy as np
 
 from hlg.data.index import ImageIndex
 from hlg.errors import UserError
+from hlg.files import parse_json
 
 IMAGENET_ORDER = "sha256:70002b0ff5de60a3a17a82dbfcff291931f96225ddf941ad2e182fc39e183d15"  # of its 1000 class folders
 IMAGENET_OUTPUTS = (1000, 1001)  # of a network for them; the published one has a last output that means nothing
@@ -65,7 +66,7 @@ def classes_from_text(text: str) -> tuple[str, ...] | str:
     Raises:
         ValueError: it is none.
     """
-    found = json.loads(text)
+    found = parse_json(text)
     if isinstance(found, str):
         return found
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):

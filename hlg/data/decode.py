@@ -5,7 +5,6 @@ there. Decoding releases the interpreter lock and needs no MindSpore.
 """
 
 import io
-import math
 import warnings
 from pathlib import Path
 
@@ -13,11 +12,17 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
+from hlg.files import read_plain
+
 # MindSpore's decoder reads these too; Pillow would also open GIF and WebP, which MindSpore doesn't know.
 FORMATS = ("JPEG", "PNG", "BMP")
 
+MOST_PIXELS = 90_000_000  # of an image, for which a worker takes 1 GB; ImageNet's largest has half of that
+LARGEST = 512 << 20  # bytes of a file; as many pixels have less even where they are not compressed
+
 # Some ImageNet photographs hold broken EXIF. It says nothing about their pixels.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MOST_PIXELS is the bound here
 
 
 class UnreadableImageError(Exception):
@@ -31,10 +36,10 @@ def open_rgb(source: str | Path | bytes) -> np.ndarray:
     transparency and EXIF orientation are ignored.
 
     Raises:
-        UnreadableImageError: it is no such image, or truncated.
+        UnreadableImageError: it is no such image, truncated, or has more than MOST_PIXELS.
     """
     try:
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        data = source if isinstance(source, bytes) else read_plain(source, LARGEST)
     except OSError as error:
         raise UnreadableImageError(error.strerror or str(error)) from error
     pixels = _plain_jpeg(data)
@@ -49,7 +54,7 @@ def _plain_jpeg(data: bytes) -> np.ndarray | None:
     """
     try:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
-        if colors == "YCbCr" and height * width <= (Image.MAX_IMAGE_PIXELS or math.inf):
+        if colors == "YCbCr" and height * width <= MOST_PIXELS:
             return simplejpeg.decode_jpeg(data)
     except ValueError:
         pass
@@ -59,10 +64,12 @@ def _plain_jpeg(data: bytes) -> np.ndarray | None:
 def _any_image(data: bytes) -> np.ndarray:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > MOST_PIXELS:
+            raise UnreadableImageError(f"{image.width} x {image.height} pixels, of which {MOST_PIXELS:,} are allowed")
         image.info.pop("transparency", None)  # or Pillow warns of it at the conversion
         image.load()
         pixels = np.asarray(image.convert("RGB"))
-    except MemoryError:
+    except (MemoryError, UnreadableImageError):
         raise
     except UnidentifiedImageError as error:
         raise UnreadableImageError("no JPEG, PNG or BMP image") from error

@@ -15,13 +15,13 @@ A run records that hash as `verified_content` while the report is of the hash th
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from hlg.data.index import REPORT, SPLITS, ImageIndex
 from hlg.errors import UserError
+from hlg.files import parse_json, read_plain
 
 SAMPLE = 1024  # images
 WHOLE_BYTES, WHOLE_FILES = 2**30, 20_000  # a split of at most so much is hashed whole: within a second, once in memory
@@ -123,11 +123,11 @@ def _report_facts(index: ImageIndex, own: str) -> dict[str, str]:
     """The hash of imagenet-verify's report beside the split, and the hash of all content in it, if it fits."""
     root = index.root.resolve()
     try:
-        content = (root.parent / REPORT).read_bytes()
-        told = json.loads(content)["splits"][root.name]
+        content = read_plain(root.parent / REPORT)
+        told = parse_json(content.decode())["splits"][root.name]
         if told["hash"] != own:
             return {}  # of other images, or by an older version
         report = f"sha256:{hashlib.sha256(content).hexdigest()}"
         return {"report": report, **({"verified_content": told["content"]} if told["content"] else {})}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return {}  # not there, or damaged

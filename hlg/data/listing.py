@@ -22,11 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hlg.errors import UserError
+from hlg.files import read_plain
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")  # compared in lower case: .JPEG, .Jpg and .PNG count too
 WORTH_CACHING = 20_000  # files; fewer are listed in no time
 SETTLED_S = 2  # the clock of a file system may stand still so long: a second change would leave the time as it is
 FORMAT = 2
+LONGEST_LIST = 1 << 30  # bytes; that of ImageNet has a thirtieth
 
 Stamp = list[int]  # inode, ns of last modification, ns of last change
 
@@ -118,14 +120,14 @@ def _stamp(folder: Path) -> Stamp | None:
 def _recall(cache: Path, root: Path) -> ClassFolders | None:
     """Read the cached list; None if there is none, if it is damaged, or if the folder has changed since."""
     try:
-        digest, _, body = cache.read_bytes().partition(b"\n")
+        digest, _, body = read_plain(cache, LONGEST_LIST).partition(b"\n")
         if hashlib.sha256(body).hexdigest().encode() != digest:
             return None
-        kept = json.loads(body)
+        kept = json.loads(body)  # as fast as can be, for it is ours by its hash
         if kept["format"] != FORMAT or any(_stamp(root / name) != stamp for name, stamp in kept["stamps"].items()):
             return None
         return ClassFolders({name: (images, other) for name, (images, other) in kept["folders"].items()}, kept["stray"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

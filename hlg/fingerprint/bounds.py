@@ -6,7 +6,6 @@ norm of its layer's weight gradient. The bound is the rounding noise of this pre
 (``reference/bounds.json`` says where), times a factor, and never below one rounding of float32 times that factor.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from hlg.errors import UserError
+from hlg.files import load_json
 from hlg.fingerprint import synthetic
+from hlg.fingerprint.arrays import read_arrays
 from hlg.fingerprint.count_sketch import count_sketch, sketch_distance, sketch_ratio
 from hlg.fingerprint.rows import LABELS, MEASURED, FingerprintRow, row_label
 
@@ -84,11 +85,11 @@ def read_sketches(*paths: Path) -> tuple[dict[str, Expected], str]:
     salt = synthetic.SALT
     for path in paths:
         try:
-            with np.load(path, allow_pickle=False) as file:
-                salt = str(file["salt"])
-                for key, kept, scale in zip(file["keys"], file["sketches"], file["scales"], strict=True):
-                    found[str(key)] = Expected(kept, float(scale))
-        except (OSError, EOFError, ValueError, KeyError) as error:
+            file = read_arrays(path)
+            salt = str(file["salt"])
+            for key, kept, scale in zip(file["keys"], file["sketches"], file["scales"], strict=True):
+                found[str(key)] = Expected(kept, float(scale))
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"reference {path}: not a file of python -m tests.support.reference.network ({error})"
             ) from error
@@ -104,7 +105,7 @@ def load_reference(precision: str) -> ReferenceTensors:
     tensors, salt = read_sketches(REFERENCE_FOLDER / "images.npz", REFERENCE_FOLDER / "network.npz")
     path = REFERENCE_FOLDER / "bounds.json"
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = load_json(path)
         noise, factor = kept["noise"][precision], kept["factor"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from hlg.errors import UserError
+from hlg.files import load_json
 
 VERSIONS = ("1.0", "1.2")
-WHOLE = re.compile(r"0|[1-9]\d*", re.ASCII)
+WHOLE = re.compile(r"0|[1-9]\d{0,5}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,15 @@ def read_rank_table(path: Path) -> RankTable:
             itself.
     """
     try:
-        table = json.loads(path.read_text(encoding="utf-8-sig"))
+        table = load_json(path)
     except OSError as error:
         raise UserError(f"{path}: this rank table cannot be read: {error.strerror}") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: this rank table is not JSON: {error.msg}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: this rank table is not text in UTF-8: {error.reason}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: this rank table is not JSON: {error}") from None
     try:
         return RankTable(path, _servers(table))
     except UserError as error:
@@ -230,7 +233,9 @@ def _list(parent: dict[str, Any], key: str, where: str) -> list[Any]:
 def _whole(parent: dict[str, Any], key: str, where: str) -> int:
     text = parent.get(key)
     if not isinstance(text, str) or not WHOLE.fullmatch(text):
-        raise UserError(f'{where}: {_found(parent, key)}; allowed: a whole number as text, such as "0"')
+        raise UserError(
+            f'{where}: {_found(parent, key)}; allowed: a whole number of up to 6 digits as text, such as "0"'
+        )
     return int(text)
 
 

@@ -29,7 +29,7 @@ from mindspore.graph import api
 from hlg.config import Affects, Config, keys_that_affect
 from hlg.console import say
 from hlg.errors import UserError
-from hlg.files import flush_to_disk, sha256_of
+from hlg.files import flush_to_disk, load_json, sha256_of
 from hlg.runtime import fused_kernels
 from hlg.runtime.device import Device
 
@@ -140,7 +140,7 @@ def _copy(entry: Path, made_from: dict[str, Any], work: Path) -> dict[str, str]:
     if not entry.exists():
         return {}
     try:
-        known = json.loads((entry / ENTRY).read_bytes())
+        known = load_json(entry / ENTRY)
         found = {name: (entry / name).read_bytes() for name in known["files"]}
         whole = known == {
             "made_from": made_from,

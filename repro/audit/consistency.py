@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from repro.files import field
 from repro.records.schema import Epoch, EvalLine, Log, Run
 from repro.statistics import Interval, intersection, interval_sum
 
@@ -46,15 +47,19 @@ class Known:
 
 
 def known_of(run: Run) -> Known:
-    """Return what is known from a run folder's configuration and data."""
-    devices, data = run.env.device_count, run.env.datasets
+    """Return what is known from a run folder's configuration and data.
+
+    Raises:
+        ReproError: a key is missing, or no whole number; file and key are named.
+    """
+    devices, data, where = run.env.device_count, run.env.datasets, str(run.folder / "config.yml")
     return Known(
-        global_batch=run.config["batch_size"] * devices if run.kind == "train" else None,
+        global_batch=field(where, run.config, "batch_size", int) * devices if run.kind == "train" else None,
         train_images=data["train"].images if "train" in data else None,
         # Which of its two data sets lacks the images that a training skipped is not known.
         eval_images=None if run.kind == "train" and run.skipped_images else run.eval_images,
-        eval_batch=run.config["eval_batch_size"] * devices,
-        epochs=run.config["max_epoch"],
+        eval_batch=field(where, run.config, "eval_batch_size", int) * devices,
+        epochs=field(where, run.config, "max_epoch", int),
     )
 
 
@@ -152,7 +157,7 @@ def _mean_fps(log: Log) -> Check:
     rest = (log.mean_fps * all_epochs - sum(epoch.fps for epoch in log.epochs)) / (all_epochs - count)
     numbers = f"{log.mean_fps:,.2f}; the {count} lines here have {shown / Interval.exactly(count):,.2f}, so the "
     numbers += f"{all_epochs - count} others {rest:,.2f} in the mean"
-    return Check(claim, check, numbers, Agreement.CONSISTENT if rest > 0 else Agreement.CONTRADICTORY)
+    return held(claim, check, numbers, rest if math.isnan(rest) else max(0.0, -rest), "images/s")
 
 
 def _training_time(log: Log) -> Check:

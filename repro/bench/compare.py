@@ -8,7 +8,6 @@ Files were measured at different times: they are only set side by side, with wha
 codes: 0 done, 2 a mistake or a program that fails.
 """
 
-import json
 import shlex
 import signal
 import statistics
@@ -21,6 +20,7 @@ from typing import Any
 
 from repro.bench.pacing import pace_programs, summarize_turns, turns_table
 from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
+from repro.files import field, number_list, read_json
 from repro.markdown import columns
 
 CHECKOUTS = Path("build/compare")
@@ -58,12 +58,14 @@ def _by_turns(a: str, b: str, what: str, rounds: int, keys: Sequence[str]) -> li
 
 def _read_bench(path: Path) -> dict[str, Any]:
     """Read a file of ``hlg.bench --json``. Raises ReproError unless it is one."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ReproError(f"{path}: can't be read as JSON ({error})") from None
-    if not isinstance(found, dict) or not {"what", "median_s", "times_s", "environment"} <= found.keys():
-        raise ReproError(f"{path}: is no file of python -m hlg.bench --json")
+    found, where = read_json(path), str(path)
+    field(where, found, "what", str)
+    times = field(where, found, "times_s", list)
+    if min(number_list(f"{where}: times_s", times, "give a file of python -m hlg.bench --json")) <= 0:
+        raise ReproError(f"{where}: times_s: found {min(times)}, expected times above 0")
+    field(where, found, "environment", dict)
+    for name in NUMBERS:
+        field(where, found, name, float, optional=name != "median_s")
     return found
 
 

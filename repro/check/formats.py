@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 from xml.etree import ElementTree
 
 from repro.check.judge import Judgment
@@ -10,6 +11,9 @@ from repro.check.workload import environment_of
 from repro.errors import shown_name
 from repro.markdown import columns, grid, md
 from repro.published.schema import Verdict
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+_NEVER = "1970-01-01T00:00:00Z"  # where a run does not say when it was started
 
 
 def _headline(judgment: Judgment) -> str:
@@ -42,10 +46,11 @@ def as_junit(judgment: Judgment) -> str:
     """
     run = judgment.run
     verdicts = [found.verdict for found in judgment.findings]
+    started = str(run.env.facts.get("started"))
     suite = ElementTree.Element(
         "testsuite",
         name=shown_name(f"check {run.folder.name}"),
-        timestamp=str(run.env.facts.get("started", "1970-01-01T00:00:00Z")).removesuffix("Z"),
+        timestamp=(started if _TIME.fullmatch(started) else _NEVER).removesuffix("Z"),
         hostname=shown_name(platform.node()) or "localhost",
         time=f"{run.log.training_time_s or 0:.3f}",
         tests=str(len(verdicts)),

@@ -1,5 +1,6 @@
 """Judge a short run by the baselines: are its losses, its accuracy and its speed still what they were?"""
 
+import math
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -203,6 +204,8 @@ def _speed(run: Run, baseline: Baseline) -> Finding:
         return Finding("speed", Verdict.INCOMPARABLE, f"{_took(now)}, but calibrated differently: {in_words(other)}")
     text = f"{_took(now)}; baseline {baseline.fastest:.1f} to {baseline.slowest:.1f} (n = {len(baseline.speeds)} runs)"
     text += f", and {SLOWER:.0%} beyond is noise"
+    if not math.isfinite(now.ratio):
+        return Finding("speed", Verdict.WORSE, f"{text}: a step time that is no finite number is worse")
     if now.ratio > baseline.slowest * (1 + SLOWER):
         return Finding("speed", Verdict.WORSE, f"{text}: slower by {now.ratio / baseline.slowest - 1:.0%}")
     if now.ratio < baseline.fastest / (1 + SLOWER):

@@ -1,5 +1,6 @@
 """Read logs in the published format. A malformed record is an error; `nan` stays `nan`."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -14,7 +15,7 @@ from repro.records.schema import Epoch, EvalLine, Log
 
 
 def _number(name: str, digits: int) -> str:
-    return rf"(?P<{name}>-?\d+\.\d{{{digits}}}|nan|-?inf)"
+    return rf"(?P<{name}>-?\d{{1,309}}\.\d{{{digits}}}|nan|-?inf)"
 
 
 # The console has no milliseconds, the log file of the published code has ",mmm".
@@ -255,7 +256,10 @@ def _epoch(where: str, line: int, found: Mapping[str, str | None]) -> Epoch:
 def _floats(where: str, found: Mapping[str, str | None]) -> dict[str, float]:
     """Return the numbers of a record, without the parts that it does not have."""
     numbers = {name: float(text) for name, text in found.items() if text is not None}
+    for name, number in numbers.items():
+        if (number < 0 and name != "loss") or (math.isinf(number) and "inf" not in (found[name] or "")):
+            raise ReproError(f"{where}: {name}: found {number}, expected a number from 0 to 1e308")
     accuracy = numbers.get("accuracy", 0.0)
-    if accuracy < 0 or accuracy > 1:
+    if accuracy > 1:
         raise ReproError(f"{where}: found accuracy={accuracy}, expected a share from 0 to 1")
     return numbers

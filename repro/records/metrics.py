@@ -1,5 +1,6 @@
 """Read metrics.jsonl, the events of a run."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from repro.errors import ReproError
-from repro.files import BEYOND, field, json_object, read_lines
+from repro.files import BEYOND, COUNTED, field, json_object, read_lines
 from repro.records.schema import Calibration, ResumeEvent, Steps
 
+MOST_EVENTS = 300_000  # but for steps and calibrations; they are kept as objects, and no run has a hundredth
 # What is read of each event: what must be there, and what may.
 _EVENTS: dict[str, dict[str, type]] = {
     "start": {"eval_images": int},
@@ -32,7 +34,7 @@ _OPTIONAL: dict[str, dict[str, type]] = {
 # All but a few lines are steps just as a run writes them, and msgspec reads these many times as fast. It takes a line
 # that is as described here or none, so no line that `json_object` and `field` would refuse or read as other numbers.
 # They read every other line: a step with nan, with a key that is unknown, or with a mistake in it.
-_Count = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=COUNTED)]
 _Positive = Annotated[float, msgspec.Meta(gt=0, lt=BEYOND)]  # the int -0, which is the float 0.0, is not -0.0
 
 
@@ -104,13 +106,16 @@ def read_events(path: Path) -> Events:
         if values.get("step", len(steps.loss)) != len(steps.loss):
             raise _disorder(where, values["step"], steps)
         if name == "calibration":
-            if not values["calibration_ms"] > 0:
-                raise ReproError(f"{where}: calibration_ms: found {values['calibration_ms']}, expected more than 0")
+            if not 0 < values["calibration_ms"] < math.inf:
+                found = values["calibration_ms"]
+                raise ReproError(f"{where}: calibration_ms: found {found}, expected a finite number above 0")
             calibrations.append(Calibration(values["step"], values["calibration_ms"]))
         elif name == "resume":
             others.append({"event": name, "resumption": (resumed := _resumption(where, values))})
         else:
             others.append({"event": name, **values})
+        if len(others) > MOST_EVENTS:
+            raise ReproError(f"{where}: found more than {MOST_EVENTS:,} events that are no steps, expected one run")
     return Events(steps, tuple(calibrations), tuple(others))
 
 
@@ -121,7 +126,12 @@ def _values(where: str, event: Mapping[str, Any]) -> dict[str, Any]:
         raise ReproError(f"{where}: event: found {name!r}, expected one of {', '.join(_EVENTS)}")
     values = {key: field(where, event, key, kind) for key, kind in _EVENTS[name].items()}
     optional = _OPTIONAL.get(name, {}).items()
-    return values | {key: field(where, event, key, kind, optional=True) for key, kind in optional}
+    values |= {key: field(where, event, key, kind, optional=True) for key, kind in optional}
+    for key, value in values.items():
+        most = 100 if key.endswith("_pct") else math.inf
+        if isinstance(value, float) and key != "loss" and (value < 0 or value > most):  # nan is neither
+            raise ReproError(f"{where}: {key}: found {value}, expected a number from 0 to {most:g}")
+    return values
 
 
 def _disorder(where: str, step: int, steps: Steps) -> ReproError:
@@ -132,6 +142,4 @@ def _resumption(where: str, values: Mapping[str, Any]) -> ResumeEvent:
     for text in values["changed"]:
         if not isinstance(text, str):
             raise ReproError(f"{where}: changed: found {text!r}, expected texts such as 'max_epoch 6 -> 8'")
-    if values["repeated_steps"] < 0:
-        raise ReproError(f"{where}: repeated_steps: found {values['repeated_steps']}, expected 0 or more")
     return ResumeEvent(**{**values, "changed": tuple(values["changed"])})

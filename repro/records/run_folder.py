@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from repro.errors import ReproError
-from repro.files import field, pointed_path, read_json, read_text
+from repro.files import field, pointed_path, read_json
+from repro.records.config import read_config
 from repro.records.logs import read_log
 from repro.records.metrics import Events, read_events
 from repro.records.schema import ClassScore, ConfusedPair, DataSet, Environment, Log, Run
@@ -101,7 +100,7 @@ def read_run(folder: Path) -> Run:
     kind = field(str(folder / "env.json"), found, "kind", str)
     if kind not in ("train", "eval"):
         raise ReproError(f"{folder / 'env.json'}: kind: found {kind!r}, expected 'train' or 'eval'")
-    config = _read_config(folder / "config.yml")
+    config = read_config(folder / "config.yml")
     log = read_log(folder / f"{kind}.log")
     metrics = folder / "metrics.jsonl"
     events = read_events(metrics)
@@ -219,6 +218,9 @@ def _environment(where: str, found: dict[str, Any]) -> Environment:
         full = field(at, data, "hash", str, optional=True)
         images, classes = field(at, data, "images", int), field(at, data, "classes", int)
         datasets[split] = DataSet(images, classes, full.split(":")[0] if full else None, full)
+    count = field(f"{where}: device", device, "count", int)
+    if count < 1:
+        raise ReproError(f"{where}: device: count: found {count}, expected a whole number from 1 on")
     packages = field(where, found, "packages", dict)
     cpu = field(where, found, "cpu", dict)
     return Environment(
@@ -227,7 +229,7 @@ def _environment(where: str, found: dict[str, Any]) -> Environment:
         software=f"MindSpore {packages.get('mindspore') or 'of unknown version'}",
         target=field(f"{where}: device", device, "target", str),
         device_names=tuple(str(name) for name in field(f"{where}: device", device, "names", list)),
-        device_count=field(f"{where}: device", device, "count", int),
+        device_count=count,
         cpu=cpu_name(f"{where}: cpu", cpu),
         datasets=datasets,
         parameters=field(where, found, "parameters", int, optional=True),
@@ -254,16 +256,6 @@ def _resumed_on(where: str, found: dict[str, Any]) -> Iterator[str]:
         for key in ("commit", "source_sha256", "dirty", "packages", "cpu", "device"):
             if now.get(key) != found.get(key):
                 yield f"{key} {found.get(key)} -> {now.get(key)}"
-
-
-def _read_config(path: Path) -> Mapping[str, Any]:
-    try:
-        config = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise ReproError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(config, dict):
-        raise ReproError(f"{path}: found {type(config).__name__}, expected lines of `key: value`")
-    return config
 
 
 # ------------------------------------------------------------------------------------------------- agreement

@@ -1,5 +1,6 @@
 """The bridges between the two packages are files: run folders and measurements, which hlg writes and repro reads."""
 
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,13 +16,13 @@ from hlg.bench import run, workloads
 from hlg.config import Affects, Config, dump, keys_that_affect
 from hlg.console import escaped
 from hlg.data import throughput
-from hlg.files import POINTER, follow_links, write_atomic
+from hlg.files import POINTER, follow_links, load_json, read_plain, write_atomic
 from hlg.model import network
 from hlg.record.environment import environment_facts
 from hlg.record.run_folder import RunFolder, epoch_line, eval_line, step_line
 from hlg.runtime.device import Device
-from repro.errors import shown
-from repro.files import pointed_path
+from repro.errors import ReproError, shown
+from repro.files import pointed_path, read_json, read_regular
 from repro.plan.__main__ import plan_options
 from repro.plan.inputs import Origin, read_inputs
 from repro.published.compare import compare_runs
@@ -90,6 +91,26 @@ def test_both_packages_escape_alike_and_follow_the_same_files_in_the_place_of_li
     with TemporaryDirectory() as folder:
         write_atomic(Path(folder, "latest"), POINTER + name.encode() + b"\n")
         assert pointed_path(Path(folder, "latest")) == follow_links(Path(folder, "latest")) == Path(folder, name)
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "1", "[" * 99, '{"a": ' * 49 + "{}" + "}" * 49, '{"a": NaN}', "\ufeff{}"])
+def test_both_packages_read_the_same_json_and_no_pipe_and_no_more_than_they_are_told(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "file.json"
+    path.write_text(text)
+    try:
+        told: object = load_json(path)
+    except ValueError:
+        told = None
+    try:
+        assert read_json(path) == told
+    except ReproError:
+        assert not isinstance(told, dict) or text.startswith("\ufeff")
+    os.mkfifo(tmp_path / "pipe")
+    for read in (read_plain, read_regular):
+        assert read(path, len(text.encode())) == text.encode()
+        for other in (tmp_path / "pipe", Path("/dev/zero"), tmp_path, path):
+            with pytest.raises(OSError, match=r"pipe or a device|Is a directory|more than 0 bytes"):
+                read(other, 0)
 
 
 @pytest.mark.usefixtures("graph_mode")

@@ -39,7 +39,7 @@ def check_run(
         took, calibration = (ms[step] if isinstance(ms, Sequence) else ms for ms in (step_ms, calibration_ms))
         if calibration is not None:
             events.append({"event": "calibration", "step": step, "calibration_ms": load * calibration})
-        times = {"step_time_ms": load * took, "data_wait_ms": 0.1}
+        times = {"step_time_ms": number(load * took), "data_wait_ms": 0.1}
         events.append({"event": "step", "epoch": 0, "step": step, "loss": number(loss), "lr": 0.001, **times})
     time, speed, share = 32.0, 20.0, top1_pct / 100
     summary = {"epoch_time_s": time, "images_per_s": speed, "top1_pct": top1_pct}

@@ -26,7 +26,7 @@ def hostile_runs(root: Path) -> None:
     """Three trainings and an evaluation under `root`, sealed, and one unfinished."""
     changed = [ALL, f"max_epoch {IMG}"]
     for seed, name in enumerate(NAMES, 1):
-        config = {"batch_size": IMG, "backbone": ALL, "max_epoch": 10, "mixup": [1, {IMG: IMG}]}
+        config = {"batch_size": IMG, "backbone": ALL, "max_epoch": 10, "mixup": IMG}
         resumed = [resume(4, checkpoint=IMG, time=ATTACKS[1], changed=changed)] if seed == 1 else []
         own = {"name": name.replace("/", "_"), "seed": seed, "config": config, "resumed": resumed}
         tiny_train_run(root, devices=(ALL,), env=environment(), skipped_images=3, extra_lines=[IMG], **own)

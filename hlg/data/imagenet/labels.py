@@ -11,6 +11,7 @@ from typing import NamedTuple
 from hlg.data.class_names import read_class_list
 from hlg.data.imagenet.archives import CLASS, read_files
 from hlg.errors import UserError
+from hlg.files import read_plain
 from hlg.signals import deaf_children
 
 KIT = "ILSVRC2012_devkit_t12.tar.gz"
@@ -70,9 +71,7 @@ def _numbered(classes: Sequence[str]) -> dict[str, str]:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > LARGEST:
-            raise UserError(f"{path}: has more than {LARGEST:,} bytes, so it is not a list of classes")
-        return path.read_bytes()
+        return read_plain(path, LARGEST)
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror or error})") from None
 

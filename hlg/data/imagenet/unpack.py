@@ -25,7 +25,7 @@ from hlg.data.imagenet.labels import KIT, SOLUTION, WNIDS, ValidationLabels, rea
 from hlg.data.imagenet.layout import ARCHIVES, TREES, ImageTarget, UnpackJob, find_sources, known_order, plan_jobs
 from hlg.data.listing import IMAGE_SUFFIXES
 from hlg.errors import UserError
-from hlg.files import PARTIAL, link_atomic, lock_alone, partial_name, write_atomic
+from hlg.files import PARTIAL, link_atomic, load_json, lock_alone, partial_name, write_atomic
 
 SPARE = 1.02  # room on the disk per byte of the images, since files end within a block
 
@@ -180,7 +180,7 @@ def _all_unpacked(jobs: list[UnpackJob], split: Path, workers: int, title: str, 
 
 def _record(folder: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads((folder / RECORD).read_text(encoding="utf-8")))
+        return dict(load_json(folder / RECORD))
     except (OSError, ValueError, TypeError):
         return {}
 

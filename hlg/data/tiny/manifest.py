@@ -1,6 +1,5 @@
 """The manifest of a tiny data set: how it came about, and the hash and size of every file."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from hlg.data.hashes import content_hash
 from hlg.data.index import MANIFEST, SPLITS
 from hlg.errors import UserError
-from hlg.files import sha256_of
+from hlg.files import load_json, sha256_of
 
 Manifest = dict[str, Any]
 Written = tuple[str, str, int]  # path relative to the data set, SHA-256, bytes
@@ -35,7 +34,7 @@ def build_manifest(identity: Manifest, names: dict[str, str], written: Iterable[
 def read_manifest(out: Path) -> Manifest | None:
     """Read the manifest in a folder; None where there is none or another tool wrote it."""
     try:
-        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+        manifest = load_json(out / MANIFEST)
         return manifest if manifest["kind"] in ("drawn", "carved") and manifest["bytes"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

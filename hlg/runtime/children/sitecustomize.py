@@ -12,6 +12,7 @@ from pathlib import Path
 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 # The interpreter may bring along a module of this name, which is to run as well.
 sys.path[:] = [folder for folder in sys.path if Path(folder) != Path(__file__).parent]
-del sys.modules["sitecustomize"]
+ours = sys.modules.pop("sitecustomize")
 with suppress(ModuleNotFoundError):
     import sitecustomize  # noqa: F401
+sys.modules.setdefault("sitecustomize", ours)  # or Python says that it lost it

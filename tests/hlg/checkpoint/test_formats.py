@@ -140,5 +140,5 @@ def test_a_file_that_is_larger_than_any_checkpoint_is_not_read(tmp_path: Path) -
     path = tmp_path / "x.ckpt"
     with path.open("wb") as file:
         file.truncate(2**31)
-    with pytest.raises(UserError, match="more than 2 GiB"):
+    with pytest.raises(UserError, match="more than 2,147,483,647 bytes"):
         formats.read_file(path)

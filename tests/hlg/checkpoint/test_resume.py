@@ -31,7 +31,7 @@ def run(data: Path, tmp_path: Path) -> Path:
     run, index = tmp_path / "run", scan(data, 3)
     (run / "checkpoints").mkdir(parents=True)
     (run / "config.yml").write_text(dump(Config(batch_size=1)))
-    env = {"device": DEVICE, "dataset": {"train": split_facts(index)}, "classes": list(index.classes)}
+    env = {"recipe": "tiny", "device": DEVICE, "dataset": {"train": split_facts(index)}, "classes": list(index.classes)}
     (run / "env.json").write_text(json.dumps(env))
     (run / "metrics.jsonl").write_text("")
     state = replace(STATE, steps_per_epoch=3)

@@ -52,6 +52,7 @@ UNREADABLE = {
     "half a progressive jpeg": READABLE["progressive jpeg"][: len(READABLE["progressive jpeg"]) // 2],
     "half a png": READABLE["png"][: len(READABLE["png"]) // 2],
     "gif": encoded(PHOTO, "GIF"),
+    "more pixels than a worker has room for": encoded(Image.new("1", (9000, 10_001)), "PNG"),
     "16-bit png": encoded(Image.fromarray(np.asarray(PHOTO.convert("L")) * np.uint16(257)), "PNG"),
 }
 

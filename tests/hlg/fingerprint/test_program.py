@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -89,12 +90,21 @@ def test_a_comparison_with_a_golden_file_has_a_row_a_quantity_and_exits_1_when_o
         ("lr", "holds trajectory, but no lr of its length"),
         (b"", "not a readable .npz"),
         (b"not an archive", "not a readable .npz"),
+        ((FIXTURES / "golden.npz").read_bytes()[:9000], "not a readable .npz"),
+        ({"lr_poly": np.array([None])}, "not a readable .npz of plain arrays .found an array of .1,. and object"),
+        ({"lr_poly": np.zeros(40_000_000)}, "not a readable .npz of plain arrays .its arrays have more than"),
+        ({"lr_poly": np.array([np.inf])}, "lr_poly: expected finite numbers"),
+        ({"logits": np.zeros(4004)}, "logits: found the shape .4004,., expected up to 64 images"),
+        ({"label_a": np.full(4, 1001)}, "label_a: expected 4 labels from 0 to 1000"),
+        ({"lam": np.array(1.5)}, "lam: expected a number from 0 to 1"),
     ],
 )
-def test_what_is_no_whole_golden_file_is_one_clear_error(left_out: str | bytes, said: str, tmp_path: Path) -> None:
+def test_what_is_no_whole_golden_file_is_one_clear_error(left_out: Any, said: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.npz"
     if isinstance(left_out, bytes):
         path.write_bytes(left_out)
+    elif isinstance(left_out, dict):
+        np.savez_compressed(path, **GOLDEN | left_out)
     else:
         np.savez(path, **{key: value for key, value in GOLDEN.items() if key != left_out})
     with pytest.raises(UserError, match=f"^golden file {path}: {said}"):

@@ -92,7 +92,7 @@ def test_files_of_other_things_are_refused(tmp_path: Path, call: Call) -> None:
     step, other = kept(tmp_path / "a"), kept(tmp_path / "b", what="input")
     assert "A measured step and B input" in call(main, step, other, code=2).err
     (tmp_path / "b").write_text("[]")
-    assert "is no file of python -m hlg.bench" in call(main, step, other, code=2).err
+    assert "expected one JSON object" in call(main, step, other, code=2).err
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_a_folder_whose_name_is_not_utf_8_is_judged_as_any_other(check: Check, t
 
 
 def test_junit_has_a_case_for_each_finding_with_failures_and_skips(check: Check, tmp_path: Path) -> None:
-    check(code=1, losses=off(0.1), env={"cpu": {"model": "A <b> & \x1b[31m", "cores": 2}})
+    check(code=1, losses=off(0.1), env={"cpu": {"model": "A <b> & \x1b[31m", "cores": 2}, "started": "\x0b"})
     suite = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
     assert [suite.get(key) for key in ("tests", "failures", "errors", "skipped")] == ["4", "1", "0", "2"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", str(suite.get("timestamp")))  # as Ant's schema has it

@@ -72,6 +72,9 @@ def reason(judgment: Judgment, name: str) -> str:
             "speed",
             "a step takes 12.5 ... faster by 60%; if that stays, make a",
         ),
+        # What is no number is worse, and never a match.
+        ({"step_ms": [800.0] * 39 + [math.nan]}, SPEED_WORSE, "speed", "a step takes nan"),
+        ({"step_ms": math.inf}, SPEED_WORSE, "speed", "a step takes inf"),
         ({"calibration_ms": None}, (MATCH, MATCH, NOT_MEASURED), "speed", "the run has too few steps, or calibration"),
         # On another machine the speed cannot be compared and the numbers can.
         (

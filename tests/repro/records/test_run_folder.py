@@ -1,6 +1,7 @@
 """Run folders: the seal is verified, the records must agree, and nothing broken passes."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -49,6 +50,25 @@ def test_a_checkpoint_may_be_absent_but_one_that_is_there_must_be_the_sealed_one
         read_run(folder)
     shutil.rmtree(folder / "checkpoints")
     assert read_run(folder).absent_checkpoints == 1
+
+
+@pytest.mark.parametrize("target", [None, "/dev/zero", "/dev/stdin"])
+@pytest.mark.parametrize("file", ["train.log", "SHA256SUMS"])
+def test_a_pipe_or_a_device_in_the_place_of_a_file_is_named_at_once(
+    tmp_path: Path, target: str | None, file: str
+) -> None:
+    path = tiny_train_run(tmp_path) / file
+    path.unlink()
+    path.symlink_to(target) if target else os.mkfifo(path)
+    with pytest.raises(ReproError, match=rf"{file}: cannot be read: a pipe or a device, expected a plain file"):
+        read_run(path.parent)
+
+
+def test_a_linked_folder_is_named_for_its_files_are_those_of_others(tmp_path: Path) -> None:
+    folder = tiny_train_run(tmp_path)
+    (folder / "checkpoints").symlink_to(tmp_path)
+    with pytest.raises(ReproError, match="the seal is broken: linked folder checkpoints"):
+        read_run(folder)
 
 
 @pytest.mark.parametrize("line", ["", "12  config.yml", f"{'0' * 64} config.yml", f"{'0' * 64}  ../secret"])
@@ -117,7 +137,40 @@ def test_what_is_no_run_folder_is_an_error_that_names_it(tmp_path: Path) -> None
         ("env.json", '"kind": "train"', '"kind": "test"', r"env\.json: kind: found 'test', expected 'train' or 'eval'"),
         ("env.json", '"count": 1', '"count": true', r"env\.json: device: count: found True, expected a whole number"),
         ("env.json", '"missing": []', '"missing": [], "resumed": [4]', r"resumed: found 4, expected objects"),
-        ("config.yml", "batch_size: 32", "batch_size: [32", r"config\.yml: not YAML"),
+        ("config.yml", "batch_size: 32", "batch_size: '32", r"config\.yml: not YAML"),
+        ("config.yml", "batch_size: 32", f"batch_size: {'9' * 5000}", r"config\.yml: not YAML: Exceeds the limit"),
+        ("config.yml", "batch_size: 32", "batch_size: 9999999999999999999", r"config\.yml: batch_size: expected a num"),
+        ("config.yml", "batch_size: 32", "batch_size: .nan", r"config\.yml: batch_size: expected a number from -1 to"),
+        ("config.yml", "batch_size: 32", f"batch_size: {'[' * 500}", r"config\.yml:4: found a list"),
+        ("config.yml", "batch_size: 32", "batch_size: !!int abc", r"config\.yml:4: found an anchor, an alias or a tag"),
+        ("config.yml", "batch_size: 32", "batch_size: &a 1\nb: *a", r"config\.yml:4: found an anchor, an alias or"),
+        (
+            "config.yml",
+            "batch_size: 32",
+            "batch_size: 1\nbatch_size: 2",
+            r"config\.yml:5: found 'batch_size', expected",
+        ),
+        ("env.json", '"cores": 2', f'"cores": {"[" * 200}{"]" * 200}', r"env\.json: found more than 50 levels"),
+        ("env.json", '"parameters": 6147657', f'"parameters": {"9" * 400}', r"env\.json: parameters: found 999"),
+        (
+            "env.json",
+            '"images": 2560',
+            '"images": -1',
+            r"env\.json: dataset: train: images: found -1, expected a whole",
+        ),
+        (
+            "metrics.jsonl",
+            '"epoch_time_s": 466.71',
+            '"epoch_time_s": -1.0',
+            r"metrics\.jsonl:4: epoch_time_s: found -1",
+        ),
+        ("metrics.jsonl", '"images_per_s": 2744.82', '"images_per_s": 1e999', r"images_per_s: found inf, expected"),
+        (
+            "train.log",
+            "epoch time: 466.71s",
+            "epoch time: -5.00s",
+            r"train\.log:6: epoch_time_s: found -5\.0, expected a",
+        ),
     ],
 )
 def test_a_mistake_in_a_record_is_named(tmp_path: Path, file: str, old: str, new: str, message: str) -> None:
@@ -165,7 +218,7 @@ def test_a_run_may_be_resumed_several_times_even_at_the_same_step_and_after_the_
     [
         ({"step": 3}, r"metrics\.jsonl:11: step: found 3, expected 4: every step once"),
         ({"epoch": 3}, r"metrics\.jsonl:12: epoch: found 4, expected 3, in which the run was resumed"),
-        ({"repeated_steps": -1}, r"metrics\.jsonl:11: repeated_steps: found -1, expected 0 or more"),
+        ({"repeated_steps": -1}, r"metrics\.jsonl:11: repeated_steps: found -1, expected a whole number from 0"),
         ({"checkpoint": None}, r"metrics\.jsonl:11: checkpoint: found None, expected text"),
         ({"changed": [["seed", 1, 2]]}, r"changed: found \['seed', 1, 2\], expected texts such as 'max_epoch"),
     ],

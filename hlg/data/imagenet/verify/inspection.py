@@ -18,10 +18,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from hlg.data.classes import IMAGENET_ORDER, label_order
-from hlg.data.decode import FORMATS, UnreadableImageError, open_rgb
+from hlg.data.decode import FORMATS, LARGEST, UnreadableImageError, open_rgb
 from hlg.data.hashes import dataset_hash, split_content_hash
 from hlg.data.index import SPLITS, ImageIndex, scan
 from hlg.errors import UserError
+from hlg.files import read_plain
 
 # ImageNet-2012: images of each split, classes, validation images of a class.
 IMAGENET_IMAGES = {"train": 1_281_167, "val": 50_000}
@@ -42,8 +43,7 @@ class InspectedImage:
 def inspect_image(path: str) -> InspectedImage:
     """Read, hash and decode one image."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a Path each is slow for 1.28 million
-            data = file.read()
+        data = read_plain(path, LARGEST)
         open_rgb(data)
     except OSError as error:
         return InspectedImage(b"", error.strerror or str(error))
