@@ -9,13 +9,17 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
+from repro.check.baselines import read_baselines
 from repro.check.convergence import NAME as CONVERGENCE
 from repro.check.convergence import convergence_table
-from repro.check.references import read_reference
+from repro.check.formats import as_text
+from repro.check.judge import judge_run
+from repro.check.references import read_references
 from repro.markdown import grid, md, read_table, write_table
 from repro.published.compare import compare_runs
 from repro.published.figures import read_published
@@ -30,12 +34,22 @@ from tests.support import ROOT, migration, plan_check
 ROOMS = ("*", "configs/*", "docker/*", "hlg/**/*", "repro/**/*", "tests/**/*", "results/*", "results/[bp]*/*")
 PAGES = sorted({page for room in ROOMS for page in ROOT.glob(f"{room}.md") if page != ROOT / "results/report.md"})
 MODULES = "modules/"  # and a folder: the modules in it
+
+
+def check_excerpt() -> str:
+    """What `make check` said of the kept short run, without what changed since the baseline."""
+    run, baselines = read_runs(ROOT / "results/checked")[0][-1], ROOT / "results/baselines"
+    judgment = judge_run(run, read_baselines(baselines), baselines, read_references(ROOT / "results/convergence"))
+    return f"```\n{as_text(replace(judgment, changes=()))}\n```\n"
+
+
 TABLES: dict[str, Callable[[], str]] = {  # by the name between a page's markers
     TABLE_NAME: lambda: results_table(
         compare_runs(read_published(), read_runs(ROOT / "results/kept")[0]), ROOT / "results/README.md"
     ),
     **{name: partial(make, ROOT / "results") for name, make in overview.TABLES.items()},
     "fingerprint-excerpt": example.excerpt,
+    "check-excerpt": check_excerpt,
     "faults-excerpt": drill.excerpt,
     drill.NAME: drill.table,
     migration.NAME: migration.table,
@@ -43,7 +57,7 @@ TABLES: dict[str, Callable[[], str]] = {  # by the name between a page's markers
     example.NAME: example.text,
     "plan": plan_check.page,
     "plan-error": plan_check.kept_table,
-    CONVERGENCE: lambda: convergence_table(read_reference(*(ROOT / "results/convergence").glob("*.json"))),
+    CONVERGENCE: lambda: convergence_table(*read_references(ROOT / "results/convergence")),
     **speeds.TABLES,
 }
 
