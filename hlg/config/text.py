@@ -21,6 +21,7 @@ LONGEST = 80  # characters of a value in a message
 COMPARE = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 BOOLEANS = {"0": False, "1": True, "false": False, "true": True}
 INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})", re.ASCII)
+SECRET = re.compile(r"\w+://([^/]*@|[^/]*:(?!\d*(/|$))|[^?]*\?.*=)")  # a user, a password, a signature in a URL
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -31,6 +32,11 @@ def parse_value(spec: Field[Any], text: str, where: str) -> Any:
         UserError: it means nothing, or a value that is not allowed; ``where`` names its place.
     """
     rules = spec.metadata
+    if SECRET.match(text):
+        raise UserError(
+            f"{where}: found a URL with a name, password or signature, which log and records would keep; allowed: "
+            "one without, whose storage knows this machine by other means"
+        )
     value: Any = expand_variables(text, where, spec) if rules["path"] else _parse(spec.type, text)
     if (
         value is None

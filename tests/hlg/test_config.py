@@ -136,8 +136,13 @@ def test_the_command_line_overrides_the_file_and_the_file_the_default(recipe: An
     assert load([]) == (Config(), "default")
     argv = recipe("batch_size: 16\nmax_epoch: 40\neval_path: $UNSET/val")
     options = ["--batch_size", "64", "--lr_max=2e-3", "--eval_offset", "-1", "--seed=1", "--seed=2", "--eval_path=/val"]
-    expected = Config(batch_size=64, max_epoch=40, lr_max=2e-3, seed=2, eval_path="/val")
+    options += [f"--data_url={(url := 's3://bucket:80/a@b:c')}"]
+    expected = Config(batch_size=64, max_epoch=40, lr_max=2e-3, seed=2, eval_path="/val", data_url=url)
     assert load([*argv, *options]) == (expected, "recipe")
+
+
+SECRET = "a name, password or signature, which log and records would keep; allowed: one without, whose storage "
+SECRET += "knows this machine by other means"
 
 
 @pytest.mark.parametrize(
@@ -147,6 +152,9 @@ def test_the_command_line_overrides_the_file_and_the_file_the_default(recipe: An
         (["--batch_size"], "--batch_size: found no value; allowed: --batch_size VALUE or --batch_size=VALUE"),
         (["--seed", "--gc_flag", "1"], "--seed: found no value; allowed: --seed VALUE or --seed=VALUE"),
         (["--seed", "1", "64"], "64: follows no key; allowed: --key value, and images before all keys"),
+        (["--data_url=s3://me@bucket/x"], f"--data_url: found a URL with {SECRET}"),
+        (["--train_url", "s3://me:1a/b@bucket"], f"--train_url: found a URL with {SECRET}"),
+        (["--checkpoint_url=obs://bucket/x?sign=1"], f"--checkpoint_url: found a URL with {SECRET}"),
         ([""], ": follows no key; allowed: --key value, and images before all keys"),
     ],
 )
