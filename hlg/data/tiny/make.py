@@ -110,9 +110,12 @@ def _draw(building: Path, request: TinyRequest, workers: int) -> list[Written]:
         return [image for job in jobs for image in _draw_class(*job)]
     # Spawned, since a fork copies whatever threads the caller has.
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        with deaf_children():
-            drawn = pool.map(_draw_class, *zip(*jobs, strict=True))
-        return [image for done in drawn for image in done]
+        try:
+            with deaf_children():
+                drawn = pool.map(_draw_class, *zip(*jobs, strict=True))
+            return [image for done in drawn for image in done]
+        finally:
+            pool.shutdown(cancel_futures=True)  # after Ctrl-C
 
 
 def _draw_class(building: Path, request: TinyRequest, split: str, label: int) -> list[Written]:

@@ -1,5 +1,6 @@
 """A process that makes no progress is ended, and says what it waited for and where."""
 
+import os
 import signal
 import sys
 import time
@@ -35,11 +36,13 @@ def test_work_that_moves_on_is_left_alone_and_the_watch_ends_with_it() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_time_in_which_the_process_is_suspended_does_not_count() -> None:
-    body = "    print('ready', flush=True)\n    time.sleep(0.5)"
+@pytest.mark.parametrize("whole", [False, True])
+def test_time_in_which_the_process_or_its_container_is_suspended_does_not_count(whole: bool) -> None:
+    body = "    print(watchdog._guard.pid, flush=True)\n    time.sleep(0.5)"
     with start_command(sys.executable, "-c", HEAD + body) as process:
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGSTOP)
-        time.sleep(2.5)
-        process.send_signal(signal.SIGCONT)
+        pids = [process.pid, int(process.stdout.readline())][: 1 + whole]
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for pid in pids:
+                os.kill(pid, number)
+            time.sleep(2.5 * (number == signal.SIGSTOP))
         assert process.wait(10) == 0
