@@ -179,11 +179,9 @@ def set_from_arrays(path: str | Path, stored: Mapping[str, np.ndarray], own: Map
         if stored[name].dtype.kind != "f":
             faults.append(f"{name} is of type {stored[name].dtype}, not float")
         elif count:
-            faults.append(
-                f"{count:,} of {arrays[name].size:,} values of {name} are NaN or infinite, as after a diverged run"
-            )
+            faults.append(f"{count:,} of {arrays[name].size:,} values of {name} are NaN or infinite")
     if faults:
-        raise UserError(f"checkpoint {path}: no network can compute with it: {first_few(faults, '; ')}")
+        raise UserError(f"checkpoint {path}: no network can compute with it, take another: {first_few(faults, '; ')}")
     for name, parameter in own.items():
         parameter.set_data(Tensor(arrays[name]))
 

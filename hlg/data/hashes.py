@@ -16,7 +16,7 @@ A run records that hash as `verified_content` while the report is of the hash th
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from hlg.data.index import REPORT, SPLITS, ImageIndex
@@ -82,11 +82,11 @@ def _hashes(index: ImageIndex) -> dict[str, str]:
             raise UserError(f"{root}/{file}: cannot be read: {error.strerror}") from None
     lines = "".join([f"{size}  {file}\n" for file, size in sorted(zip(index.files, sizes, strict=True))])
     names_sizes = _sha256(lines)
-    if sum(sizes) <= WHOLE_BYTES and len(sizes) <= WHOLE_FILES:
-        own = f"content:sha256:{split_content_hash(index, _digests(root, index.files))}"
+    if is_quickly_read(sizes):
+        own = f"content:sha256:{split_content_hash(index, file_digests(root, index.files))}"
     else:
         files = [index.files[k] for k in sample_positions(len(index.files))]
-        sample = content_hash(dict(zip(files, _digests(root, files), strict=True)))
+        sample = content_hash(dict(zip(files, file_digests(root, files), strict=True)))
         own = f"files-sizes-sample:sha256:{_sha256(f'{names_sizes}  {sample}')}"
     return {"hash": own, "files_sizes": f"files-sizes:sha256:{names_sizes}"}
 
@@ -99,8 +99,17 @@ def sample_positions(count: int) -> list[int]:
     return [ends[k] + n % (ends[k + 1] - ends[k]) for k, n in enumerate(drawn)]
 
 
-def _digests(root: str, files: Sequence[str]) -> list[str]:
-    """Compute the SHA-256 of files, in threads: reading and hashing release the interpreter lock."""
+def is_quickly_read(sizes: Collection[int]) -> bool:
+    """Tell whether files of these sizes can be read whole at every start."""
+    return sum(sizes) <= WHOLE_BYTES and len(sizes) <= WHOLE_FILES
+
+
+def file_digests(root: str, files: Sequence[str]) -> list[str]:
+    """Compute the SHA-256 of files, in threads: reading and hashing release the interpreter lock.
+
+    Raises:
+        UserError: a file is gone or unreadable.
+    """
     with ThreadPoolExecutor(THREADS) as pool:
         starts = range(0, len(files), TOGETHER)
         parts = pool.map(lambda at: [_digest(f"{root}/{file}") for file in files[at : at + TOGETHER]], starts)

@@ -63,7 +63,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     rows = [("fault", "result", "after it", "seconds")]
     found = (terminalreporter.stats.get(outcome, ()) for outcome in ("passed", "failed", "skipped"))
     for report in chain(*found):
-        drill = drills().get(report.nodeid.rpartition("::")[2])
+        drill = drills().get(report.nodeid.rpartition("::")[2].partition("[")[0])
         if drill and (report.when == "call" or not report.passed):
             after = dict(report.user_properties).get("after", "-")
             rows.append((drill[0], report.outcome, str(after), f"{report.duration:.0f}"))

@@ -75,7 +75,10 @@ def test_a_data_set_that_is_there_is_left_alone_and_a_damaged_one_made_again(sma
     assert modified(small) == before
     damaged = small / "val/n90000000/val_00000001.JPEG"
     whole = damaged.read_bytes()
-    for harm in (Path.unlink, lambda file: file.write_bytes(whole[:100])):
+    for harm in (
+        Path.unlink,
+        *(lambda file, end=end: file.write_bytes(whole[:-100] + end) for end in (b"", bytes(100))),
+    ):
         harm(damaged)
         assert make_tiny(small, SMALL)[1]
         assert damaged.read_bytes() == whole
