@@ -13,7 +13,6 @@ A ``.ckpt`` is a protobuf message of these fields, by number::
 length of its header in 8 bytes, the header in JSON, and the bytes of all tensors.
 """
 
-import json
 import math
 import zlib
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hlg.errors import UserError
-from hlg.files import read_plain
+from hlg.files import parse_json, read_plain
 
 LARGEST = 2**31 - 1  # bytes of a file: a protobuf message has no more
 MOST = 20_000  # tensors of a file, or pieces of them; the network and its optimizer have a thousand
@@ -77,7 +76,7 @@ def parse_tensors(path: Path, content: bytes) -> StoredTensors:
         if not found.arrays:
             raise ValueError("it holds no tensor")
         return found
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"checkpoint {path}: damaged or not a checkpoint ({error})") from None
 
 
@@ -206,7 +205,7 @@ def _parse_safetensors(content: memoryview) -> StoredTensors:
     size = int.from_bytes(content[:8], "little")
     if len(content) < 8 or size > min(LONGEST_HEADER, len(content) - 8):
         raise ValueError("its header does not fit")
-    header = json.loads(bytes(content[8 : 8 + size]))
+    header = parse_json(bytes(content[8 : 8 + size]).decode())
     if not isinstance(header, dict) or len(header) > MOST:
         raise ValueError(f"its header is no list of at most {MOST:,} tensors")
     texts = header.pop("__metadata__", {})

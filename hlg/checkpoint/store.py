@@ -144,7 +144,7 @@ def read_checkpoint(path: str | Path) -> Stored:
     arrays, texts = parse_tensors(path, content)
     try:
         return Stored(arrays, classes_from_text(texts[CLASSES]) if CLASSES in texts else None, sha256)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"checkpoint {path}: {CLASSES} in it is damaged ({_first_line(error)})") from None
 
 
