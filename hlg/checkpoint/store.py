@@ -21,7 +21,7 @@ from hlg.checkpoint.locate import BEST, LAST, check_file
 from hlg.checkpoint.state import State, read_state, state_file, verify_checkpoint, write_state
 from hlg.console import note_once
 from hlg.data.classes import classes_from_text, classes_to_text
-from hlg.errors import UserError
+from hlg.errors import DivergedError, UserError
 from hlg.files import PARTIAL, flush_to_disk, follow_links, link_or_point, partial_name, sha256_of
 
 CLASSES = "hlg.classes"  # the entry of a file that says what the outputs mean
@@ -40,8 +40,14 @@ def save_checkpoint(
 
     Raises:
         UserError: it can't be written; older checkpoints are as they were.
+        DivergedError: values are NaN or infinite, so nobody could resume from it.
     """
-    path = Path(path)
+    path, parameters = Path(path), list(parameters)
+    if faults := _not_finite((p.name, p.asnumpy()) for p in parameters):
+        raise DivergedError(
+            f"after {state.step} steps, {first_few(faults, '; ')}, so no checkpoint is written. Try a lower lr_max, a "
+            "longer warmup_epochs, or amp_level O0 to tell float16 from the recipe"
+        )
     partial = partial_name(path).with_suffix(path.suffix)
     try:
         path.parent.mkdir(exist_ok=True)  # but not the run folder, should somebody have removed it
@@ -171,19 +177,19 @@ def set_from_arrays(path: str | Path, stored: Mapping[str, np.ndarray], own: Map
     Raises:
         UserError: an array of anything but floats, or with values that are not finite.
     """
-    arrays, faults = {}, []
-    for name, parameter in own.items():
-        with np.errstate(over="ignore"):  # float64 may hold more than float32: that is infinite then
-            arrays[name] = stored[name].astype(ms.dtype_to_nptype(parameter.dtype))
-        count = arrays[name].size - np.count_nonzero(np.isfinite(arrays[name]))
-        if stored[name].dtype.kind != "f":
-            faults.append(f"{name} is of type {stored[name].dtype}, not float")
-        elif count:
-            faults.append(f"{count:,} of {arrays[name].size:,} values of {name} are NaN or infinite")
-    if faults:
+    with np.errstate(over="ignore"):  # float64 may hold more than float32: that is infinite then
+        arrays = {name: stored[name].astype(ms.dtype_to_nptype(p.dtype)) for name, p in own.items()}
+    faults = [f"{name} is of type {stored[name].dtype}, not float" for name in own if stored[name].dtype.kind != "f"]
+    if faults := faults or _not_finite(arrays.items()):
         raise UserError(f"checkpoint {path}: no network can compute with it, take another: {first_few(faults, '; ')}")
     for name, parameter in own.items():
         parameter.set_data(Tensor(arrays[name]))
+
+
+def _not_finite(arrays: Iterable[tuple[str, np.ndarray]]) -> list[str]:
+    """Say of each array how many of its values are NaN or infinite, if any are."""
+    counts = ((name, array.size, np.count_nonzero(~np.isfinite(array))) for name, array in arrays)
+    return [f"{count:,} of {size:,} values of {name} are NaN or infinite" for name, size, count in counts if count]
 
 
 def is_good(path: Path) -> bool:

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Parameter, Tensor
@@ -13,7 +14,7 @@ from mindspore import Parameter, Tensor
 from hlg.checkpoint import store
 from hlg.checkpoint.locate import find_checkpoint
 from hlg.checkpoint.state import State, read_state
-from hlg.errors import UserError
+from hlg.errors import DivergedError, UserError
 from hlg.files import PARTIAL, follow_links
 from tests.support.disks import full_disk
 
@@ -38,9 +39,9 @@ def _weights(value: float = 1.0) -> list[Parameter]:
     return [Parameter(Tensor(np.full((300, 10), value, np.float32)), name=name) for name in ("w", "adam_mw")]
 
 
-def _save(folder: Path, epoch: int, scheduled: bool = True) -> Path:
+def _save(folder: Path, epoch: int, scheduled: bool = True, value: float | None = None) -> Path:
     state = replace(STATE, step=4 * epoch, epoch=epoch, scheduled=scheduled)
-    return store.save_checkpoint(folder / f"hlg_mobile-{epoch:04d}.ckpt", _weights(epoch), state, CLASSES)
+    return store.save_checkpoint(folder / f"hlg_mobile-{epoch:04d}.ckpt", _weights(value or epoch), state, CLASSES)
 
 
 def _names(folder: Path, pattern: str = "*") -> list[str]:
@@ -138,6 +139,14 @@ def test_a_failing_save_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch
     assert _names(tmp_path) == ["hlg_mobile-0001.ckpt", "hlg_mobile-0001.json"]
 
 
+def test_a_checkpoint_from_which_nobody_could_resume_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(
+        DivergedError, match=r"after 8 steps, 3,000 of 3,000 values of w are NaN or infinite; .* adam_mw"
+    ):
+        _save(tmp_path, 2, value=np.inf)
+    assert _names(tmp_path) == []
+
+
 def test_a_checkpoint_is_for_whom_the_umask_says_and_never_makes_a_removed_run_folder_anew(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
@@ -197,8 +206,8 @@ def test_a_state_from_before_there_was_its_hash_counts_if_its_types_are_right(
     ],
 )
 def test_what_no_network_can_compute_with_is_refused(values: np.ndarray, said: str, tmp_path: Path) -> None:
-    stored = [Parameter(Tensor(values.reshape(300, 10)), name="w"), _weights()[1]]
-    path = store.save_checkpoint(tmp_path / "c.ckpt", stored, STATE, CLASSES)
+    path, stored = tmp_path / "c.ckpt", {"w": Tensor(values.reshape(300, 10)), "adam_mw": _weights()[1]}
+    ms.save_checkpoint([{"name": name, "data": value} for name, value in stored.items()], str(path))
     parameters = _weights(5)
     with pytest.raises(UserError, match=rf"c\.ckpt: no network can compute with it, take another: {said}"):
         store.restore_checkpoint(path, parameters)
