@@ -94,7 +94,11 @@ def _read_wnids(path: Path) -> list[str]:
 def _read_solution(path: Path) -> dict[str, str]:
     """Read Kaggle's list: of each image its name and, for each box in it, class and four numbers."""
     classes: dict[str, str] = {}
-    for number, row in enumerate(csv.reader(io.StringIO(_read_text(path))), 1):
+    try:
+        rows = list(csv.reader(io.StringIO(_read_text(path))))
+    except csv.Error as error:
+        raise UserError(f"{path}: is not a table of comma-separated values ({error})") from None
+    for number, row in enumerate(rows, 1):
         if not row or row == ["ImageId", "PredictionString"]:
             continue
         shown = set(row[1].split()[::5]) if len(row) == 2 else set()

@@ -35,9 +35,27 @@ def read_manifest(out: Path) -> Manifest | None:
     """Read the manifest in a folder; None where there is none or another tool wrote it."""
     try:
         manifest = load_json(out / MANIFEST)
-        return manifest if manifest["kind"] in ("drawn", "carved") and manifest["bytes"] else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None
+    return manifest if isinstance(manifest, dict) and _is_ours(manifest) else None
+
+
+def _is_ours(found: Manifest) -> bool:
+    """Tell whether an object is what :func:`build_manifest` makes."""
+    splits = found.get("splits")
+    return (
+        found.get("kind") in ("drawn", "carved")
+        and isinstance(found.get("hash"), str)
+        and isinstance(splits, dict)
+        and all(isinstance(splits.get(split), dict) and "hash" in splits[split] for split in SPLITS)
+        and all(_is_map_to(kind, found.get(key)) for key, kind in (("files", str), ("bytes", int), ("classes", str)))
+        and bool(found["bytes"])
+    )
+
+
+def _is_map_to(kind: type, found: object) -> bool:
+    """Tell whether it is an object whose values are of one type."""
+    return isinstance(found, dict) and all(type(value) is kind for value in found.values())
 
 
 def file_sizes(out: Path) -> dict[str, int]:

@@ -1,0 +1,1 @@
+"""Feed every reader with damaged files, for as long as one likes."""
