@@ -70,10 +70,10 @@ KEY = Form(r"--[a-z_0-9]+=.*", "keys of the configuration, as --key=value")
 
 def _check_options(o: argparse.Namespace) -> None:
     """Raise ReproError if an option is missing or impossible, alone or together with others."""
-    for option, least in (("nodes", 1), ("devices", 1), ("uid", 1), ("cpus", 1)):
+    for option, most in (("nodes", 100_000), ("devices", 1024), ("uid", 2**31 - 1), ("cpus", 100_000)):
         value = getattr(o, option)
-        if value is not None and value < least:
-            raise ReproError(f"--{option}: found {value}; allowed: a whole number >= {least}")
+        if value is not None and not 1 <= value <= most:
+            raise ReproError(f"--{option}: found {str(value)[:40]}; allowed: a whole number >= 1, <= {most}")
     for option, form in FORMS.items():
         _check(f"--{option}", getattr(o, option), form)
     for scheduler in o.schedulers:

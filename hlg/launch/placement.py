@@ -10,6 +10,7 @@ from hlg.errors import UserError
 from hlg.launch.rank_table import RankTable, Server, own_server, read_rank_table
 
 MASTER_PORT = 8118  # msrun's
+MOST_RANKS, MOST_S = 100_000, 31_536_000  # the second: a year
 
 # The variables that tell a process that it is a rank. Those that the shell has of an earlier start are not inherited.
 RANK_VARIABLES = {"MS_ROLE", "MS_NODE_ID", "MS_WORKER_NUM", "MS_SCHED_HOST", "MS_SCHED_PORT", "MS_TOPO_TIMEOUT"}
@@ -76,9 +77,9 @@ def plan_ranks(options: argparse.Namespace) -> RankPlan:
     """
     o = options
     for name, least in (("ranks", 1), ("nodes", 1), ("node_rank", 0), ("grace", 0), ("join_timeout", 1)):
-        value = getattr(o, name)
-        if value is not None and not value >= least:
-            raise UserError(f"--{name}: found {value:g}; allowed: a number >= {least}")
+        value, most = getattr(o, name), MOST_S if name in ("grace", "join_timeout") else MOST_RANKS
+        if value is not None and not least <= value <= most:
+            raise UserError(f"--{name}: found {str(value)[:40]}; allowed: a number >= {least}, <= {most}")
     if o.rank_table:
         return _plan_options_with_table(o)
     ranks, nodes, node = o.ranks or 1, o.nodes or 1, o.node_rank or 0

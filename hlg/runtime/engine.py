@@ -4,6 +4,7 @@ Nothing here imports MindSpore, so that programs can report a mistake before the
 """
 
 import os
+import re
 from dataclasses import dataclass
 
 from hlg.config import Config
@@ -22,14 +23,27 @@ class Engine:
 
 
 def engine(environment: dict[str, str]) -> Engine | None:
-    """Tell which engine set these environment variables: msrun (or hlg.launch), a rank table, mpirun, or None."""
+    """Tell which engine set these environment variables: msrun (or hlg.launch), a rank table, mpirun, or None.
+
+    Raises:
+        UserError: what it says of ranks or devices is no whole number, or an absurd one.
+    """
     get = environment.get
+
+    def number(name: str) -> int:
+        text = get(name, "0")
+        if not re.fullmatch(r"\d{1,6}", text, re.ASCII):
+            raise UserError(
+                f"{name}: found {text[:40]!r} in the environment; allowed: a whole number of up to 6 digits"
+            )
+        return int(text)
+
     if get("MS_ROLE"):
-        return Engine("msrun", int(get("MS_WORKER_NUM", "0")), int(get("DEVICE_ID", "0")))
+        return Engine("msrun", number("MS_WORKER_NUM"), number("DEVICE_ID"))
     if get("RANK_TABLE_FILE") and get("RANK_ID"):
-        return Engine("RANK_TABLE_FILE", int(get("RANK_SIZE", "0")), int(get("DEVICE_ID", "0")))
+        return Engine("RANK_TABLE_FILE", number("RANK_SIZE"), number("DEVICE_ID"))
     if get("OMPI_COMM_WORLD_SIZE"):
-        return Engine("mpirun", int(get("OMPI_COMM_WORLD_SIZE", "0")), int(get("OMPI_COMM_WORLD_LOCAL_RANK", "0")))
+        return Engine("mpirun", number("OMPI_COMM_WORLD_SIZE"), number("OMPI_COMM_WORLD_LOCAL_RANK"))
     return None
 
 

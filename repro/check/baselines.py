@@ -128,9 +128,10 @@ def _fit(run: Run, first: Run) -> None:
         raise ReproError(f"{run.folder}: found {lengths} in {first.folder}")
     if not np.isfinite(run.steps.loss).all():
         raise ReproError(f"{run.folder}: found a loss that is not finite")
-    if step_speed(run) is None:
-        raise ReproError(f"{run.folder}: found no speed: too few steps, or calibration_interval was 0")
-    if last_top1(run) is None or not run.eval_images:
+    speed, top1 = step_speed(run), last_top1(run)
+    if speed is None or not 0 < speed.ratio < math.inf:  # which nan is not, either
+        raise ReproError(f"{run.folder}: found no speed: too few steps, no number, or calibration_interval was 0")
+    if top1 is None or math.isnan(top1) or not run.eval_images:
         raise ReproError(f"{run.folder}: found no accuracy")
 
 

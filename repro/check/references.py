@@ -117,7 +117,8 @@ def make_reference(runs: Sequence[Run], folder: Path) -> Reference:
     for run in runs:
         if reason := unfit(run):
             raise ReproError(f"{run.folder}: {reason}; repeat the runs from a clean commit, without interruption")
-        if last_top1(run) is None or not all(map(math.isfinite, run.steps.loss)):
+        top1 = last_top1(run)
+        if top1 is None or not all(map(math.isfinite, (top1, *run.steps.loss))):
             raise ReproError(f"{run.folder}: found no accuracy, or a loss that is not finite")
     groups = group_seeds(runs)
     if len(groups) != 1 or len(groups[0].runs) != len(runs) or len(runs) < FEWEST:

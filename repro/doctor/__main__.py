@@ -104,6 +104,12 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'s' if number > 1 else ''}" if number else ""
 
 
+def _epochs(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"found {text[:40]!r}; allowed: a whole number >= 1, <= 100000")
+    return int(text)
+
+
 def _read_options(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line; `--help` and what argparse refuses end the process."""
     parser = CommandParser("python3 -m repro.doctor", description="Is this machine fit for a long run?")
@@ -114,7 +120,7 @@ def _read_options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--runs", default="results/runs", metavar="DIR", help="where runs are written (default %(default)s)")
     add("--container", choices=["", "any", "docker", "podman"], default="", help="the run will be in a container")
     add("--venv", default=".venv", metavar="DIR", help="the environment of make setup (default %(default)s)")
-    add("--epochs", type=int, default=300, metavar="N", help="length of the run (default %(default)s)")
+    add("--epochs", type=_epochs, default=300, metavar="N", help="length of the run (default %(default)s)")
     add("--json", action="store_true", help="print the findings as JSON")
     return parser.parse_args(argv)
 

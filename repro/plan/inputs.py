@@ -8,7 +8,6 @@ from enum import StrEnum
 from statistics import fmean
 
 from repro.errors import ReproError
-from repro.files import field
 from repro.footprint import RANK_MEMORY
 from repro.plan.bench_file import BenchFile, read_bench
 from repro.plan.prediction import ALL_REDUCES, AVERAGED_BYTES, TrainingFacts
@@ -156,7 +155,7 @@ class _Reader:
             eval_rate=self.eval_rate(),
             eval_core_rate=math.inf if self.quantities["rate"].origin is Origin.ASSUMED else rate,
             epochs=int(pick("epochs", "epochs", "epochs", option("epochs"), text("max_epoch"))),
-            start_s=field(str(self.step.path), self.step.found, "compile_time_s", float) if self.step else 0.0,
+            start_s=self.step.number("compile_time_s") if self.step else 0.0,
             per_machine=int(per_machine),
             image_size=size,
         )

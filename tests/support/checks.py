@@ -42,7 +42,7 @@ def check_run(
         times = {"step_time_ms": number(load * took), "data_wait_ms": 0.1}
         events.append({"event": "step", "epoch": 0, "step": step, "loss": number(loss), "lr": 0.001, **times})
     time, speed, share = 32.0, 20.0, top1_pct / 100
-    summary = {"epoch_time_s": time, "images_per_s": speed, "top1_pct": top1_pct}
+    summary = {"epoch_time_s": time, "images_per_s": speed, "top1_pct": number(top1_pct)}
     events.append({"event": "epoch", "epoch": 0, **summary})
     events.append({"event": "end", "training_time_s": 40.0, "mean_images_per_s": speed, "skipped_images": 0})
     facts = environment("train", ("x86_64",), 1, TINY) | ENV | dict(env or {})

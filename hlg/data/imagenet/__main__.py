@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=min(16, 2 * usable_cores()), help="threads")
     options = parser.parse_args(argv)
     try:
-        if options.workers < 1:
-            raise UserError(f"--workers: found {options.workers}; allowed: 1 or more")
+        if not 1 <= options.workers <= 1024:
+            raise UserError(f"--workers: found {str(options.workers)[:40]}; allowed: 1 to 1024")
         unpack_imagenet(options.archives, options.out, options.workers, options.link)
     except UserError as error:
         say_error(error)

@@ -27,6 +27,9 @@ from hlg.signals import deaf_children
 WNID = "n9000000{}"  # beyond ImageNet's ids: a drawn class must not pass for one of its classes
 
 
+LARGEST, MOST_WORKERS = 2**32 - 1, 1024  # of the numbers that are asked for
+
+
 @dataclass(frozen=True)
 class TinyRequest:
     """Contents of a data set to make; equal requests give equal bytes."""
@@ -39,8 +42,8 @@ class TinyRequest:
 
     def __post_init__(self) -> None:
         for key, least in (("classes", 1), ("train", 1), ("val", 1), ("seed", 0)):
-            if getattr(self, key) < least:
-                raise UserError(f"{key}={getattr(self, key)}: must be {least} or more")
+            if not least <= getattr(self, key) <= LARGEST:
+                raise UserError(f"{key}={str(getattr(self, key))[:40]}: must be {least} or more, up to {LARGEST}")
         if self.imagenet is None and self.classes > len(drawing.CLASSES):
             raise UserError(f"classes={self.classes}: only {len(drawing.CLASSES)} kinds of image can be drawn")
 
@@ -51,8 +54,8 @@ def make_tiny(out: Path, request: TinyRequest, workers: int = 1) -> tuple[Manife
     Raises:
         UserError: `out` holds what this tool did not make, or the request cannot be met; `out` is untouched.
     """
-    if workers < 1:
-        raise UserError(f"workers={workers}: must be 1 or more")
+    if not 1 <= workers <= MOST_WORKERS:
+        raise UserError(f"workers={str(workers)[:40]}: must be 1 to {MOST_WORKERS}")
     out = out.resolve()
     wanted = _identity(request)
     old = read_manifest(out)

@@ -80,9 +80,10 @@ def test_a_rank_table_of_one_device_is_a_plain_process_on_that_device(tmp_path: 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("--ranks 0", "--ranks: found 0; allowed: a number >= 1"),
-        ("--grace -1", "--grace: found -1; allowed: a number >= 0"),
-        ("--grace nan", "--grace: found nan; allowed: a number >= 0"),
+        ("--ranks 0", "--ranks: found 0; allowed: a number >= 1, <= 100000"),
+        (f"--ranks {10**20}", f"--ranks: found {10**20}; allowed: a number >= 1, <= 100000"),
+        ("--grace -1", "--grace: found -1.0; allowed: a number >= 0, <= 31536000"),
+        ("--grace nan", "--grace: found nan; allowed: a number >= 0, <= 31536000"),
         ("--ranks 9 --nodes 2", "--ranks: found 9, the ranks on all 2 nodes; allowed: a multiple of 2"),
         ("--ranks 8 --nodes 2 --master 192.0.2.1", "--node_rank: found nothing with 2 in --nodes"),
         ("--ranks 8 --nodes 2 --node_rank 1", "--master: found nothing with 2 in --nodes"),

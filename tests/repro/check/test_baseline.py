@@ -1,6 +1,7 @@
 """What a baseline is made of, and what makes none."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,9 @@ def test_a_speed_is_that_of_calm_moments_and_needs_calibrations_and_steps(tmp_pa
         ({"env": {"commit": None}}, "the commit of the code is not recorded"),
         ({"losses": LOSSES[:30]}, "found 30 steps, but 40 in"),
         ({"losses": (*LOSSES[:30], float("nan"), *LOSSES[31:])}, "a loss that is not finite"),
-        ({"calibration_ms": None}, "found no speed: too few steps, or calibration_interval was 0"),
+        ({"calibration_ms": None}, "found no speed: too few steps, no number, or calibration_interval"),
+        ({"step_ms": math.nan}, "found no speed: too few steps, no number, or calibration_interval"),
+        ({"top1_pct": math.nan}, "found no accuracy"),
         ({"top1_pct": 80.0}, "its accuracy is not that of .*is not repeatable"),
         ({"step_ms": 1200.0}, "20.0 to 30.0 calibrations, which is too much noise"),
         ({"env": {"commit": "0" * 40}}, "its commit is not that of .*take runs of one commit"),

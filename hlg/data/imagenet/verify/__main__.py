@@ -30,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     place = Path(options.report or options.imagenet)
     try:
-        if options.workers < 1:
-            raise UserError(f"--workers: found {options.workers}; allowed: 1 or more")
+        if not 1 <= options.workers <= 1024:
+            raise UserError(f"--workers: found {str(options.workers)[:40]}; allowed: 1 to 1024")
         if options.report:
             place.mkdir(parents=True, exist_ok=True)
         if not os.access(place, os.W_OK):  # before hours of work

@@ -208,7 +208,7 @@ def test_the_program_says_what_it_made_and_what_verify_finds(small: Path, call: 
     [
         (["--classes", "11"], "classes=11: only 10 kinds of image can be drawn"),
         (["--train", "-1"], "train=-1: must be 1 or more"),
-        (["--workers", "0"], "workers=0: must be 1 or more"),
+        (["--workers", "0"], "workers=0: must be 1 to 1024"),
         (["--imagenet", "/nowhere"], "/nowhere/train: no such folder"),
         (["--verify"], "no manifest.json of this tool in it"),
     ],
