@@ -8,7 +8,6 @@ import contextlib
 import ctypes
 import math
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -33,7 +32,7 @@ EXPLAINED = (2, 3)  # exit codes of a process whose last line says what is wrong
 KEPT = (*EXPLAINED, RESUME_ME, INTERRUPTED)  # exit codes that the launcher ends with too; any other becomes 1
 
 TAIL_BYTES = 1 << 16
-MARK = "HLG_STARTED_BY", secrets.token_hex(8)
+MARK = "HLG_STARTED_BY", os.urandom(8).hex()
 
 _LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec it is too late
 _PR_SET_PDEATHSIG = 1
