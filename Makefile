@@ -9,7 +9,10 @@ SHELL := /bin/bash
 export
 
 PYTHON ?= python3
-VENV   ?= .venv
+# A release of MindSpore, each with an environment or image of its own; `make stacks` lists them, the default first.
+MINDSPORE ?=
+DEFAULT_RELEASE := $(shell sed -n '2s/^"\([^"]*\)".*/\1/p' docker/stacks.json)
+VENV   ?= .venv$(addprefix -,$(filter-out $(DEFAULT_RELEASE),$(MINDSPORE)))
 RUNS   ?= results/runs
 # A recipe; if empty, configs/hlg_mobile.yml or the target's own.
 CONFIG ?=
@@ -161,6 +164,8 @@ fingerprint: setup ## Compare what this stack computes with float64, layer by la
 	@$(START) --ranks "$$RANKS" fingerprint
 fingerprint-diff: setup ## Compare two fingerprints, of machines, versions or precisions: A=... B=...
 	@$(START) fingerprint-diff
+stacks: setup ## List the releases of MindSpore that MINDSPORE= takes, and the Python, CUDA and CANN of each
+	@$(START) stacks
 doctor: ## Is this machine fit for a long run? DEVICE=cpu|gpu|ascend DEVICES=0,1,2,3 IMAGENET=/path
 	@$(START) doctor
 	@$(START) doctor inside
@@ -236,12 +241,16 @@ lint: setup ## Check style and types
 	  zizmor --quiet --offline --persona pedantic .github; \
 	  shellcheck --external-sources docker/*.sh docker/cluster/*.sh .ci/*; hadolint docker/*.Dockerfile
 
-lock: ## Renew the hashed locks after a change of pyproject.toml (needs uv)
+UV := uv pip compile --universal --python-version 3.11 --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header
+
+lock: ## Renew the hashed locks after a change of pyproject.toml or docker/stacks.json (needs uv)
 	@for image in cpu gpu ascend dev; do \
 	  extra=$${image#cpu}; out=docker/$$image.lock; \
-	  uv pip compile pyproject.toml $${extra:+--extra $$extra} --universal --python-version 3.11 --quiet \
-	    --generate-hashes --no-emit-index-url --no-annotate --no-header --output-file $$out; \
+	  $(UV) pyproject.toml $${extra:+--extra $$extra} --output-file $$out; \
 	  sed -i '1i # Made by `make lock` from pyproject.toml: every package that is installed, with its hashes.' $$out; \
+	done
+	@for release in $$(sed -n '3,$$s/^"\([^"]*\)".*/\1/p' docker/stacks.json); do \
+	  $(UV) --no-deps --output-file docker/releases/$$release.lock - <<<"mindspore==$$release"; \
 	done
 
 clean: ## Remove what was built: the environment, drawn data, caches; runs are kept

@@ -7,9 +7,11 @@ ARG BASE_IMAGE=quay.io/ascend/cann:${CANN}-${CHIP}-ubuntu22.04-py3.11
 FROM ${BASE_IMAGE}
 
 # The packages first: they are the same for many commits.
-COPY docker/install.sh docker/check_libraries.sh docker/ascend.lock /opt/hlg-repro/docker/
+COPY docker/install.sh docker/check_libraries.sh docker/ascend.lock docker/stacks.json /opt/hlg-repro/docker/
+COPY docker/releases /opt/hlg-repro/docker/releases
 COPY repro/bootstrap.py /opt/hlg-repro/repro/
-RUN --mount=type=secret,id=ca-bundle --mount=type=secret,id=pip-config /opt/hlg-repro/docker/install.sh ascend
+ARG MINDSPORE
+RUN --mount=type=secret,id=ca-bundle --mount=type=secret,id=pip-config /opt/hlg-repro/docker/install.sh ascend "$MINDSPORE"
 # CANN's paths are in the base's environment, and stay before ours.
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/hlg-repro${PYTHONPATH:+:$PYTHONPATH} HOME=/tmp ASCEND_WORK_PATH=/tmp
 RUN /opt/hlg-repro/docker/check_libraries.sh ascend
@@ -21,7 +23,7 @@ ARG BASE_IMAGE
 ARG REVISION=unknown
 ARG SOURCE=unknown
 ARG VERSION=unknown
-ARG MINDSPORE=unknown
+ARG MINDSPORE
 ENV HLG_COMMIT=${REVISION}
 LABEL org.opencontainers.image.title="hlg-repro for Ascend" \
       org.opencontainers.image.description="HLG-Mobile on MindSpore: training, evaluation, comparison with the published run" \

@@ -5,7 +5,8 @@
 #   ENGINE         docker or podman; otherwise the first one that answers
 #   IMAGE          a ready image, with which there is nothing to build
 #   BASE_IMAGE     another base than the Dockerfile's: a mirror's, or a local one
-#   CANN, CHIP     of the Ascend image's default base: CANN's version, and 910 or 910b (Atlas A2)
+#   MINDSPORE      a release other than the default; docker/stacks.json lists them
+#   CANN, CHIP     of the Ascend image's default base: CANN's version, else one for the release; 910 or 910b (Atlas A2)
 #   CA_BUNDLE      certificates that pip trusts while it installs; they do not stay in the image
 #   PIP_CONFIG     a pip.conf, for example with a mirror of PyPI; it does not stay either
 #   BUILD_OPTIONS  more words for the engine's build, such as --network=host
@@ -31,10 +32,10 @@ if [[ $revision != unknown ]] && origin=$(git -C "$root" remote get-url origin 2
     source=https://${BASH_REMATCH[2]}
 fi
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/pyproject.toml")
-mindspore=$(sed -n 's/^mindspore==\([^ ]*\).*/\1/p' "$root/docker/$device.lock")
+[[ $device != ascend ]] || CANN=${CANN:-$(release_value image)}
 
-command=("$engine" build --file "$root/docker/$device.Dockerfile" --tag "hlg-repro:$device")
-for argument in "REVISION=$revision" "SOURCE=$source" "VERSION=$version" "MINDSPORE=$mindspore"; do
+command=("$engine" build --file "$root/docker/$device.Dockerfile" --tag "$(image_of "$device")")
+for argument in "REVISION=$revision" "SOURCE=$source" "VERSION=$version" "MINDSPORE=$MINDSPORE"; do
   command+=(--build-arg "$argument")
 done
 for name in BASE_IMAGE CANN CHIP; do

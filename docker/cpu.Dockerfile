@@ -5,9 +5,11 @@ ARG BASE_IMAGE=docker.io/library/debian:bookworm-slim
 FROM ${BASE_IMAGE}
 
 # The packages first: they are the same for many commits.
-COPY docker/install.sh docker/cpu.lock /opt/hlg-repro/docker/
+COPY docker/install.sh docker/cpu.lock docker/stacks.json /opt/hlg-repro/docker/
+COPY docker/releases /opt/hlg-repro/docker/releases
 COPY repro/bootstrap.py /opt/hlg-repro/repro/
-RUN --mount=type=secret,id=ca-bundle --mount=type=secret,id=pip-config /opt/hlg-repro/docker/install.sh cpu
+ARG MINDSPORE
+RUN --mount=type=secret,id=ca-bundle --mount=type=secret,id=pip-config /opt/hlg-repro/docker/install.sh cpu "$MINDSPORE"
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/hlg-repro HOME=/tmp
 
 COPY . /opt/hlg-repro
@@ -17,7 +19,7 @@ ARG BASE_IMAGE
 ARG REVISION=unknown
 ARG SOURCE=unknown
 ARG VERSION=unknown
-ARG MINDSPORE=unknown
+ARG MINDSPORE
 ENV HLG_COMMIT=${REVISION}
 LABEL org.opencontainers.image.title="hlg-repro for CPU" \
       org.opencontainers.image.description="HLG-Mobile on MindSpore: training, evaluation, comparison with the published run" \

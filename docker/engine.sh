@@ -50,6 +50,18 @@ execute() {
   if dry; then print_command "$@"; else exec "$@"; fi
 }
 
+# --- releases of MindSpore: a line of docker/stacks.json each, the default one first
+
+# release_value NAME: print what stacks.json says of the release, a text.
+release_value() { sed -n "s/^\"$MINDSPORE\":.*\"$1\": \"\([^\"]*\)\".*/\1/p" "$root/docker/stacks.json"; }
+
+mapfile -t releases < <(sed -n 's/^"\([^"]*\)".*/\1/p' "$root/docker/stacks.json")
+MINDSPORE=${MINDSPORE:-${releases[0]}}
+[[ " ${releases[*]} " == *" $MINDSPORE "* ]] || fail "MINDSPORE: found '$MINDSPORE'; known: ${releases[*]}"
+
+# image_of DEVICE: print the name of the image that docker/build.sh makes.
+image_of() { echo "hlg-repro:$1$([[ $MINDSPORE == "${releases[0]}" ]] || echo "-$MINDSPORE")"; }
+
 # --- engines
 
 # engine_version docker|podman: print its version, or fail and say on standard error why it does not answer. A client

@@ -6,9 +6,11 @@ ARG BASE_IMAGE=docker.io/library/debian:bookworm-slim
 FROM ${BASE_IMAGE}
 
 # The packages first: they are the same for many commits.
-COPY docker/install.sh docker/check_libraries.sh docker/gpu.lock /opt/hlg-repro/docker/
+COPY docker/install.sh docker/check_libraries.sh docker/gpu.lock docker/stacks.json /opt/hlg-repro/docker/
+COPY docker/releases /opt/hlg-repro/docker/releases
 COPY repro/bootstrap.py /opt/hlg-repro/repro/
-RUN --mount=type=secret,id=ca-bundle --mount=type=secret,id=pip-config /opt/hlg-repro/docker/install.sh gpu
+ARG MINDSPORE
+RUN --mount=type=secret,id=ca-bundle --mount=type=secret,id=pip-config /opt/hlg-repro/docker/install.sh gpu "$MINDSPORE"
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/hlg-repro HOME=/tmp CUDA_HOME=/opt/cuda NVIDIA_DRIVER_CAPABILITIES=compute,utility
 RUN /opt/hlg-repro/docker/check_libraries.sh gpu
 
@@ -19,7 +21,7 @@ ARG BASE_IMAGE
 ARG REVISION=unknown
 ARG SOURCE=unknown
 ARG VERSION=unknown
-ARG MINDSPORE=unknown
+ARG MINDSPORE
 ENV HLG_COMMIT=${REVISION}
 LABEL org.opencontainers.image.title="hlg-repro for GPU" \
       org.opencontainers.image.description="HLG-Mobile on MindSpore: training, evaluation, comparison with the published run" \

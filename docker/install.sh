@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs while an image is built: install.sh cpu|gpu|ascend
+# Runs while an image is built: install.sh cpu|gpu|ascend [RELEASE of MindSpore]
 # Installs Python where the base has none that fits, the locked packages in /opt/venv, and leaves nothing behind that
 # the device does not need, or that would differ from one build to the next.
 set -euo pipefail
@@ -19,7 +19,7 @@ apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 python3 -c "$fits" || { echo "error: this base has no Python 3.11 or 3.12, and apt none to offer" >&2; exit 1; }
 
-python3 "$here/../repro/bootstrap.py" --venv /opt/venv --lock "$here/$device.lock"
+python3 "$here/../repro/bootstrap.py" --venv /opt/venv --lock "$here/$device.lock" --mindspore "${2:-}"
 site=$(echo /opt/venv/lib/python3*/site-packages)
 
 # MindSpore's wheel is for every device: 2.4 GB, of which a CPU uses a fifth.

@@ -26,7 +26,7 @@ setup() {
     unread "CONTAINER is 1, and a container has its own" PYTHON VENV
     exec docker/build.sh "$device"
   fi
-  host_python repro/bootstrap.py --venv "$VENV" --lock docker/dev.lock
+  host_python repro/bootstrap.py --venv "$VENV" --lock docker/dev.lock --mindspore "$MINDSPORE"
 }
 
 tiny_data() {
@@ -246,7 +246,7 @@ doctor() { # [inside]
   IFS=, read -ra devices <<<"${DEVICES:-0}"
   count=${#devices[@]}
   words=(--device "$device")
-  give --devices DEVICES --imagenet IMAGENET --runs RUNS --venv VENV
+  give --devices DEVICES --imagenet IMAGENET --runs RUNS --venv VENV --mindspore MINDSPORE
   words=(-m repro.doctor "${words[@]}" --epochs "${key[max_epoch]:-300}")
   if [[ ${1:-} == inside ]]; then
     [[ $CONTAINER == 1 ]] || return 0
@@ -283,6 +283,8 @@ bench_compare() {
   python -m repro.bench.compare "$A" "$B" "${words[@]}" -- --batch_size 8 "${keys[@]}"
 }
 
+stacks() { python -m repro.stacks; }
+
 profile() {
   [[ $WHAT =~ ^(step|forward|evaluate)$ ]] || fail "WHAT: found '$WHAT'; allowed: step, forward or evaluate"
   give --profile PROFILE
@@ -292,5 +294,9 @@ profile() {
 # A folder that is no virtual environment is somebody's: a typing error must not cost it.
 clean() {
   [[ ! -e $VENV || -e $VENV/pyvenv.cfg ]] || fail "VENV: found '$VENV', which is no virtual environment; not removed"
-  become rm -rf -- "$VENV" data/tiny .mypy_cache .ruff_cache .hypothesis
+  local folders=("$VENV") release
+  for release in "${releases[@]}"; do
+    [[ ! -e .venv-$release/pyvenv.cfg ]] || folders+=(".venv-$release")
+  done
+  become rm -rf -- "${folders[@]}" data/tiny .mypy_cache .ruff_cache .hypothesis
 }

@@ -10,6 +10,7 @@
 # Read from the environment, all optional:
 #   ENGINE       docker or podman; otherwise the first one that answers
 #   IMAGE        a ready image instead of the one that docker/build.sh makes
+#   MINDSPORE    a release other than the default, as docker/build.sh takes it
 #   DEVICES      which accelerators, such as 0,1,2,3, or UUIDs of GPUs or MIG instances; otherwise the first N that
 #                CUDA_VISIBLE_DEVICES, ASCEND_RT_VISIBLE_DEVICES or Slurm leaves to the caller; otherwise the first N
 #   RUN_OPTIONS  more words for the engine's run, such as --cpus=4
@@ -66,7 +67,7 @@ done
 [[ -z $(printf '%s\n' "${devices[@]}" | sort | uniq -d) ]] || fail "$where: found '$given'; allowed: each device once"
 
 engine=$(choose_engine)
-image=${IMAGE:-hlg-repro:$device}
+image=${IMAGE:-$(image_of "$device")}
 # An image that was built here has no digest in docker, but an id; either way it is a hash of all that is in it.
 hash='{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}'
 if ! digest=$("$engine" image inspect --format "$hash" "$image" 2>/dev/null); then

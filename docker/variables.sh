@@ -9,15 +9,15 @@ read -ra targets <<<"${2:-help}"
 # What each target reads; `keys` stands for every key of the configuration. (Also read, where it is set in the
 # environment instead: what docker/run.sh and docker/build.sh list.)
 build="ENGINE BASE_IMAGE CA_BUNDLE PIP_CONFIG BUILD_OPTIONS DRY_RUN"
-run="PYTHON VENV CONTAINER IMAGE CANN CHIP RUN_OPTIONS $build"  # in .venv, or in a container
+run="PYTHON VENV MINDSPORE CONTAINER IMAGE CANN CHIP RUN_OPTIONS $build"  # in .venv, or in a container
 device="DEVICE DEVICES"
 ranks="NODES NODE_RANK MASTER"
 tiny="IMAGENET CLASSES TRAIN VAL"
 recipe="CONFIG IMAGENET RUNS keys"
-work="PYTHON VENV DRY_RUN"
+work="PYTHON VENV MINDSPORE DRY_RUN"
 declare -A reads=(
   [help]=""
-  [setup]="DEVICE PYTHON VENV CONTAINER IMAGE CANN CHIP $build"
+  [setup]="DEVICE PYTHON VENV MINDSPORE CONTAINER IMAGE CANN CHIP $build"
   [tiny]="$run $tiny RUNS RESUME SEEDS keys"
   [tiny-data]="$run $tiny"
   [imagenet]="$run ARCHIVES OUT LINK"
@@ -37,10 +37,11 @@ declare -A reads=(
   [verify]="$run RUN"
   [fingerprint]="$run $device $ranks AMP RANKS keys"
   [fingerprint-diff]="$run A B"
+  [stacks]="$run"
   [doctor]="$run $device IMAGENET RUNS max_epoch"
-  [image-cpu]="$build"
-  [image-gpu]="$build"
-  [image-ascend]="$build CANN CHIP"
+  [image-cpu]="MINDSPORE $build"
+  [image-gpu]="MINDSPORE $build"
+  [image-ascend]="MINDSPORE $build CANN CHIP"
   [train-gpu1]="$run DEVICES $recipe RESUME SEEDS"
   [train-gpu8]="$run DEVICES $ranks $recipe RESUME SEEDS"
   [train-ascend1]="$run DEVICES $recipe RESUME SEEDS"

@@ -1,6 +1,6 @@
 """Build the virtual environment from the hashed lock: `make setup`.
 
-    python3 repro/bootstrap.py --venv .venv --lock docker/dev.lock
+    python3 repro/bootstrap.py --venv .venv --lock docker/dev.lock --mindspore 2.7.0
     python3 repro/bootstrap.py --venv .venv --check                   # the question of `make doctor`
 
 It imports the standard library alone, in a syntax that old Pythons read too, since its first duty is to say what does
@@ -9,42 +9,60 @@ not fit; and it is one file, which images copy before anything else. Exit codes:
 
 import argparse
 import hashlib
+import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-PYTHONS = ((3, 11), (3, 12))  # MindSpore 2.10.0 also has wheels for 3.10, but Pillow 13 has none
+PYTHONS = ((3, 11), (3, 12))  # of all packages: Pillow 13 has no wheel for an older one
 SYSTEMS = (("Linux", "x86_64"), ("Linux", "aarch64"))
+DOCKER = Path(__file__).absolute().parents[1] / "docker"
 STAMP = "installed-lock.sha256"  # in the environment: which lock it was built from
 
 
-def unsupported(version, system, machine):  # type: (tuple, str, str) -> str
-    """Say why no environment can be built on this Python and machine; empty when it can."""
-    names = " or ".join("{}.{}".format(*v) for v in PYTHONS)
-    if tuple(version[:2]) not in PYTHONS:
+def unsupported(version, system, machine, release="", pythons=()):  # type: (tuple, str, str, str, tuple) -> str
+    """Say why no environment can be built on this Python and machine; empty when it can.
+
+    ``pythons``: those for which the release of MindSpore has wheels; all if empty.
+    """
+    fitting = [v for v in PYTHONS if not pythons or "{}.{}".format(*v) in pythons]
+    names = " or ".join("{}.{}".format(*v) for v in fitting)
+    mindspore = "MindSpore {}".format(release).strip()
+    if tuple(version[:2]) not in fitting:
         found = "{}.{}".format(*version[:2])
         return (
-            "Python {} is not supported: MindSpore 2.10.0 and the packages beside it need Python {}. "
-            "Name one: make setup PYTHON=python3.11".format(found, names)
+            "Python {} is not supported: {} and the packages beside it need Python {}. "
+            "Name one: make setup PYTHON=python3.11".format(found, mindspore, names)
         )
     if (system, machine) not in SYSTEMS:
         return (
-            "{} on {} is not supported: MindSpore 2.10.0 has wheels for Linux on x86_64 and aarch64 (glibc 2.28 or "
-            "newer). On another system work in a Linux virtual machine or container".format(system, machine)
+            "{} on {} is not supported: {} has wheels for Linux on x86_64 and aarch64 (glibc 2.28 or newer). On "
+            "another system work in a Linux virtual machine or container".format(system, machine, mindspore)
         )
     return ""
 
 
-def build(venv, lock):  # type: (Path, Path) -> bool
+def read_lock(lock, release):  # type: (Path, str) -> str
+    """Read the lock, with the pins of another release of MindSpore in the place of its own."""
+    text = lock.read_text()
+    if not release or "\nmindspore=={} ".format(release) in text:
+        return text
+    pins = (DOCKER / "releases" / (release + ".lock")).read_text()
+    return re.sub(r"(?m)^mindspore==.*\n(?:[ \t].*\n?)+", lambda _: pins, text)
+
+
+def build(venv, lock, release=""):  # type: (Path, Path, str) -> bool
     """Bring ``venv`` to what ``lock`` says; return whether anything had to be done.
 
     The stamp is written last, so an environment whose installation was cut short is built again.
     """
-    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
+    packages = read_lock(lock, release)
+    wanted = hashlib.sha256(packages.encode()).hexdigest()
     stamp = venv / STAMP
     if stamp.is_file() and stamp.read_text() == wanted and (venv / "bin" / "python").exists():
         return False
@@ -52,11 +70,12 @@ def build(venv, lock):  # type: (Path, Path) -> bool
     print("{}: building from {} (two minutes when timed)".format(venv, lock), flush=True)
     _run("make the virtual environment", sys.executable, "-m", "venv", "--clear", str(venv))
     python = str(venv.absolute() / "bin" / "python")
+    (venv / "lock.txt").write_text(packages)
     _run(
         "install the packages",
         python,
         *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"),
-        *("--require-hashes", "--requirement", str(lock)),
+        *("--require-hashes", "--requirement", str(venv / "lock.txt")),
     )
     with tempfile.TemporaryDirectory() as elsewhere:  # MindSpore leaves a folder where it runs
         _run("import MindSpore", python, "-c", "import mindspore", cwd=elsewhere, quiet=True)
@@ -100,9 +119,15 @@ def main():  # type: () -> None
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--venv", type=Path, default=Path(".venv"))
     parser.add_argument("--lock", type=Path, default=Path("docker/dev.lock"))
+    parser.add_argument("--mindspore", default="", metavar="RELEASE", help="another release than the lock's")
     parser.add_argument("--check", action="store_true", help="build nothing, say: built, can be built, or why not")
     options = parser.parse_args()
-    reason = unsupported(sys.version_info, platform.system(), platform.machine())
+    known = json.loads((DOCKER / "stacks.json").read_text())
+    release = options.mindspore or next(iter(known))
+    if release not in known:
+        raise SystemExit("error: MINDSPORE: found {!r}; known: {}".format(release, ", ".join(known)))
+    pythons = known[release]["pythons"]
+    reason = unsupported(sys.version_info, platform.system(), platform.machine(), release, pythons)
     if options.check:
         print("built" if (options.venv / STAMP).is_file() else reason or "can be built")
         return
@@ -110,7 +135,7 @@ def main():  # type: () -> None
         raise SystemExit("error: " + reason)
     start = time.time()
     try:
-        built = build(options.venv, options.lock)
+        built = build(options.venv, options.lock, options.mindspore)
     except KeyboardInterrupt:
         print("stopped by Ctrl-C: {} is not whole; the next make setup builds it".format(options.venv), file=sys.stderr)
         raise SystemExit(130) from None

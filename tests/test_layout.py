@@ -20,7 +20,7 @@ FLOORS = {
     ),
     "repro": (
         {"errors", "files", "markdown", "statistics", "footprint"},
-        {"records"},
+        {"records", "stacks"},
         {"published"},
         {"report", "check", "audit", "plan", "bench", "doctor"},
         {"bootstrap", "cluster", "fingerprint_diff"},

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from repro.doctor.ascend import check_ascends, check_cann
@@ -45,7 +46,7 @@ def _examine(options: argparse.Namespace, machine: Machine) -> Iterable[Diagnosi
     elif inside:
         yield check_container(machine)
     if not planned:
-        yield from _careful("Python", lambda: check_python(machine, venv, inside))
+        yield from _careful("Python", lambda: check_python(machine, venv, inside, o.mindspore))
 
     ranks = len(o.devices) or 1
     if o.device != "cpu":
@@ -56,7 +57,7 @@ def _examine(options: argparse.Namespace, machine: Machine) -> Iterable[Diagnosi
             findings = [_stumbled("devices", error)]
         yield from findings
         if not planned:
-            libraries = check_cuda if o.device == "gpu" else check_cann
+            libraries = partial(check_cann, wanted=o.mindspore) if o.device == "ascend" else check_cuda
             yield from _careful("libraries", lambda: libraries(machine, venv))
 
     yield from _careful("cores", lambda: [check_cores(machine, o.device, ranks), check_memory(machine, ranks)])
@@ -97,7 +98,7 @@ def _summary(findings: Sequence[Diagnosis]) -> str:
     """Count the findings by level: the last line."""
     counts = {level: sum(finding.level == level for finding in findings) for level in (FAILURE, WARNING, OK)}
     parts = [_count(counts[FAILURE], "failure"), _count(counts[WARNING], "warning"), f"{counts[OK]} ok"]
-    return ("do not start: " if counts[FAILURE] else "go on: ") + ", ".join(filter(None, parts))
+    return ("do not start: " if counts[FAILURE] else "ready: ") + ", ".join(filter(None, parts))
 
 
 def _count(number: int, word: str) -> str:
@@ -120,6 +121,7 @@ def _read_options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--runs", default="results/runs", metavar="DIR", help="where runs are written (default %(default)s)")
     add("--container", choices=["", "any", "docker", "podman"], default="", help="the run will be in a container")
     add("--venv", default=".venv", metavar="DIR", help="the environment of make setup (default %(default)s)")
+    add("--mindspore", default="", metavar="RELEASE", help="the release that make setup would install")
     add("--epochs", type=_epochs, default=300, metavar="N", help="length of the run (default %(default)s)")
     add("--json", action="store_true", help="print the findings as JSON")
     return parser.parse_args(argv)

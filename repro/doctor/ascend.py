@@ -13,20 +13,14 @@ from typing import NamedTuple
 
 from repro.doctor.machine import Diagnosis, Machine, failure, number_ranges, ok, one_line, warning
 from repro.doctor.software import accepted_cann, compiled_with_cann, mindspore_version
+from repro.stacks.releases import read_releases, release_for
 
 _DRIVER = "/usr/local/Ascend/driver/version.info"
 DRIVER_FIX = "install Ascend's driver and firmware (HDK), or run on a machine that has Ascends"
 _TOOLKITS = ("/usr/local/Ascend/ascend-toolkit/latest", "/usr/local/Ascend/cann", "/usr/local/Ascend/latest")
 _SHARED_NODES = ("/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc")
+CHIPS = "310p, 910b and 910_93"  # in every known release
 BUSY = 0.2  # of a device's memory; an idle 910B with 32 GB is logged with 9 % in use
-# MindSpore, CANN, driver: what the documentation of MindSpore Transformers r1.9.0 pairs, for Atlas A2 and A3.
-PAIRS = (
-    ("2.9.0", "9.0.0", "26.0.RC1"),
-    ("2.7.2", "8.5.0", "25.5.0"),
-    ("2.7.1", "8.3.RC1", "25.3.RC1"),
-    ("2.7.0", "8.2.RC1", "25.2.0"),
-    ("2.6.0-rc1", "8.1.RC1", "25.0.RC1"),
-)
 
 
 class _Npu(NamedTuple):
@@ -128,16 +122,17 @@ def _generation(name: str) -> str:
 def _chips(npus: Sequence[_Npu]) -> Iterable[Diagnosis]:
     for name in sorted({npu.name for npu in npus}):
         kind = _generation(name)
-        if kind == "910b":
-            yield ok("chip", f"{name} (Atlas A2), which MindSpore 2.10.0 compiles its operators for")
+        if kind in ("910b", "a3"):
+            text = f"{name} (Atlas {'A2' if kind == '910b' else 'A3'}), which MindSpore compiles its operators for"
+            yield ok("chip", text)
         elif kind == "910":
-            text = f"{name}, as in the published run; MindSpore 2.10.0 has its own operators compiled for 910b alone"
+            text = f"{name}, as in the published run; MindSpore has its own operators compiled for {CHIPS}, not for it"
             fix = "take the image for it (make image-ascend CHIP=910), and run `make fingerprint` before a long run"
             yield warning("chip", text, fix)
         elif name.startswith("310"):
             yield failure("chip", f"{name} is made for inference", "train on an Ascend 910, 910B or A3")
         else:
-            text = f"{name}: MindSpore 2.10.0 has its own operators compiled for 910b alone"
+            text = f"{name}: MindSpore has its own operators compiled for {CHIPS}"
             yield warning("chip", text, "run `make fingerprint` on it before a long run")
 
 
@@ -178,7 +173,7 @@ def _free(npus: Sequence[_Npu], processes: Sequence[tuple[tuple[int, int], str]]
         yield ok("free", "no other process, memory free")
 
 
-def check_cann(machine: Machine, venv: str) -> Iterable[Diagnosis]:
+def check_cann(machine: Machine, venv: str, wanted: str = "") -> Iterable[Diagnosis]:
     """Check CANN's version, and whether it fits MindSpore and the driver."""
     get = machine.environment.get
     named = get("ASCEND_HOME_PATH") or get("ASCEND_TOOLKIT_HOME")
@@ -195,24 +190,32 @@ def check_cann(machine: Machine, venv: str) -> Iterable[Diagnosis]:
         text = f"{home}/compiler/version.info tells no version"
         yield warning("CANN", text, "see that the toolkit is whole: MindSpore reads its version there")
         return
-    yield _match(
-        mindspore_version(venv)[0], cann, driver_version(machine), accepted_cann(venv), compiled_with_cann(venv)
-    )
+    version = mindspore_version(venv, wanted)[0]
+    yield _match(version, cann, driver_version(machine), accepted_cann(venv, version), compiled_with_cann(venv))
 
 
 def _match(mindspore: str, cann: str, driver: str, accepted: Sequence[str], compiled: str) -> Diagnosis:
     """Check whether MindSpore accepts this CANN (``accepted`` has major.minor), and if a document names the three."""
     three = f"MindSpore {mindspore}, CANN {cann}, driver {driver or 'unknown'}"
+    better = release_for(cann, driver)
     if ".".join(cann.split(".")[:2]) not in accepted:
         fix = "install CANN 9.0.0 with driver 26.0.RC1, or build the image for it: make image-ascend CANN=9.0.0"
-        text = f"{three}: this MindSpore accepts CANN {', '.join(accepted)}"
-        return failure("match", text, fix)
-    if (mindspore, cann.upper(), driver.upper()) in PAIRS:
+        if better:
+            fix = f"use MindSpore {better.version}, which accepts this CANN: {_ascend_command(better.version)}"
+        return failure("match", f"{three}: this MindSpore accepts CANN {', '.join(accepted)}", fix)
+    known = read_releases().get(mindspore)
+    if known and known.is_documented_with(cann, driver):
         return ok("match", f"{three}: a documented set")
-    known = next((pair for pair in PAIRS if pair[1] == cann.upper()), None)
     notes = ["this CANN is accepted, but no document that we know names the three together"]
-    if known:
-        notes.append(f"documented with it: MindSpore {known[0]}, driver {known[2]}")
+    fix = "run `make fingerprint DEVICE=ascend` on it before a long run"
+    if better and better.documented[:1] == [cann.upper()]:
+        notes.append(f"documented with it: MindSpore {better.version}, driver {better.documented[1]}")
+        if better.version != mindspore:
+            fix += f", or use that release: {_ascend_command(better.version)}"
     if compiled and not cann.startswith(compiled):
         notes.append(f"MindSpore's own operators were compiled with CANN {compiled}")
-    return warning("match", f"{three}: {'; '.join(notes)}", "run `make fingerprint` on it before a long run")
+    return warning("match", f"{three}: {'; '.join(notes)}", fix)
+
+
+def _ascend_command(release: str) -> str:
+    return f"make fingerprint DEVICE=ascend MINDSPORE={release}, and MINDSPORE={release} behind every other target"

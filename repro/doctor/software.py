@@ -12,10 +12,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from repro.doctor.machine import Diagnosis, Machine, failure, ok, one_line
+from repro.stacks.releases import read_releases
 
-_PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 BOOTSTRAP = Path(__file__).parents[1] / "bootstrap.py"
-ACCEPTED_CANN = ("8.2", "8.3", "8.5", "9.0", "9.1")  # by MindSpore 2.10.0's run_check/_check_version.py
 _ENGINES = ("docker", "podman")
 # Only an engine fills these in, not its client.
 _SERVER = {
@@ -92,14 +91,14 @@ def check_container(machine: Machine) -> Diagnosis:
     return ok("container", f"{get('HLG_ENGINE', 'unknown engine')}, code {get('HLG_COMMIT', '')[:12]}, image {image}")
 
 
-def check_python(machine: Machine, venv: str, inside: bool) -> Iterable[Diagnosis]:
+def check_python(machine: Machine, venv: str, inside: bool, wanted: str) -> Iterable[Diagnosis]:
     """Check that `make setup`, or the image (``inside``), has built the environment, or that this Python can."""
     try:
         ctypes.CDLL("libgomp.so.1")
     except OSError:
         yield failure("libgomp", "libgomp.so.1 is missing, and MindSpore needs it", "install the package libgomp1")
-    version, installed = mindspore_version(venv)
-    answer = machine.run(sys.executable, str(BOOTSTRAP), "--venv", venv, "--check")
+    version, installed = mindspore_version(venv, wanted)
+    answer = machine.run(sys.executable, str(BOOTSTRAP), "--venv", venv, "--mindspore", wanted, "--check")
     state = answer.output.strip() or answer.problem
     if installed and (inside or state == "built"):
         yield ok("MindSpore", f"{version}, in {venv}")
@@ -131,21 +130,21 @@ def packages(venv: str) -> list[Path]:
         return []
 
 
-def mindspore_version(venv: str) -> tuple[str, bool]:
-    """Return (version, whether it is installed) of the environment's MindSpore, or of the one that is needed."""
+def mindspore_version(venv: str, wanted: str = "") -> tuple[str, bool]:
+    """Return (version, whether it is installed) of the environment's MindSpore, or of the one that is ``wanted``."""
     for folder in packages(venv):
         for path in sorted(folder.glob("mindspore-*.dist-info")):
             return path.name[len("mindspore-") : -len(".dist-info")], True
-    found = re.search('"mindspore==([^"]+)"', _PROJECT.read_text(encoding="utf-8")) if _PROJECT.is_file() else None
-    return (found[1] if found else "unknown"), False
+    return wanted or next(iter(read_releases())), False
 
 
-def accepted_cann(venv: str) -> Sequence[str]:
-    """Return the CANN versions, as major.minor, that the installed MindSpore accepts; those of 2.10.0 if none is."""
+def accepted_cann(venv: str, version: str) -> Sequence[str]:
+    """Return the CANN versions, as major.minor, that the environment's MindSpore accepts, else this one."""
     text = _of_mindspore(venv, "run_check/_check_version.py")
     found = re.search(r"class AscendEnvChecker.*?self\.version = \[(.*?)\]", text, re.DOTALL)
     versions = re.findall(r"\d+\.\d+", found[1]) if found else []
-    return versions or ACCEPTED_CANN
+    known = read_releases().get(version)
+    return versions or (known.cann if known else [])
 
 
 def compiled_with_cann(venv: str) -> str:

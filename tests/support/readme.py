@@ -26,6 +26,7 @@ from repro.published.figures import read_published
 from repro.records.run_folder import read_runs
 from repro.report import overview
 from repro.report.markdown_page import TABLE_NAME, results_table
+from repro.stacks import table as stacks
 from tests.benchmarks import speeds
 from tests.drills.faults import drill
 from tests.drills.numerics import example, planted
@@ -55,6 +56,7 @@ TABLES: dict[str, Callable[[], str]] = {  # by the name between a page's markers
     migration.NAME: migration.table,
     planted.NAME: planted.table,
     example.NAME: example.text,
+    stacks.NAME: lambda: "\n".join(grid(stacks.HEADER, [tuple(map(md, row)) for row in stacks.stack_rows()])) + "\n",
     "plan": plan_check.page,
     "plan-error": plan_check.kept_table,
     CONVERGENCE: lambda: convergence_table(*read_references(ROOT / "results/convergence")),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from repro.doctor import software
+from repro.stacks.releases import read_releases
 from tests.support.machines import FakeMachine, imagenet, npu_table, say, two_chip_table
 
 
@@ -16,7 +17,7 @@ def test_eight_ascends_in_order_are_told_to_go_on(fake: FakeMachine, tmp_path: P
     fake.install("2.9.0")
     said = fake.ascends(8).diagnose("--imagenet", imagenet(tmp_path / "imagenet"))
     assert (said.of("failure") | said.of("warning"), said.code) == (set(), 0)
-    assert said.lines[-1] == f"go on: {len(said.levels)} ok"
+    assert said.lines[-1] == f"ready: {len(said.levels)} ok"
     assert "8 x 910B3 (0-7)" in said.text
     assert "MindSpore 2.9.0, CANN 9.0.0, driver 26.0.RC1: a documented set" in said.text
 
@@ -135,11 +136,23 @@ TWO_CHIPS = two_chip_table({3: 40000}, (1, 1))
         # Cards with two chips are counted by their physical number.
         ({"count": 8, "table": TWO_CHIPS}, "devices", "ok", "8 x Ascend910 (0-7)"),
         ({"count": 8, "table": TWO_CHIPS}, "free", "failure", "777 python on device 3; memory of 61% of device 3"),
-        ({"count": 8, "table": TWO_CHIPS}, "chip", "warning", "Ascend910: MindSpore 2.10.0 has its own operators"),
+        ({"count": 8, "table": TWO_CHIPS}, "chip", "ok", "Ascend910 (Atlas A3)"),
         ({"table": "the device is used. ret is -8020"}, "free", "failure", "another container holds the devices"),
         ({"table": "?? | 7 | ??"}, "free", "warning", "its table does not list all of 0"),
         ({"cann": "8.1.RC1"}, "match", "failure", "accepts CANN 8.2, 8.3, 8.5, 9.0, 9.1"),
+        (
+            {"cann": "7.8.0"},
+            "match",
+            "failure",
+            "use MindSpore 2.7.1, which accepts this CANN: make fingerprint DEVICE=asc",
+        ),
         ({"cann": "9.0.0"}, "match", "warning", "documented with it: MindSpore 2.9.0, driver 26.0.RC1"),
+        (
+            {"cann": "8.2.RC1"},
+            "match",
+            "warning",
+            "or use that release: make fingerprint DEVICE=ascend MINDSPORE=2.7.0",
+        ),
         ({"cann": "9.1.0"}, "match", "warning", "no document that we know names the three together"),
     ],
 )
@@ -162,6 +175,7 @@ def test_a_missing_device_node_and_a_shell_that_is_not_set_up_are_failures(fake:
 
 
 def test_the_installed_mindspore_is_asked_which_cann_it_accepts() -> None:
-    assert tuple(software.accepted_cann(sys.prefix)) == software.ACCEPTED_CANN
-    assert software.compiled_with_cann(sys.prefix) == "9.1"
-    assert software.mindspore_version(sys.prefix) == ("2.10.0", True)
+    release = read_releases()[software.mindspore_version(sys.prefix)[0]]
+    assert software.accepted_cann(sys.prefix, "") == release.cann  # the table is the wheel's
+    assert release.compiled.startswith(software.compiled_with_cann(sys.prefix))
+    assert software.accepted_cann("nowhere", "2.7.0") == ["7.7", "7.8", "8.2"]

@@ -1,0 +1,1 @@
+"""Stacks: which releases of MindSpore there are, and what belongs to each."""
