@@ -125,8 +125,9 @@ def test_a_full_or_read_only_disk_is_a_failure(fake: FakeMachine, small_disk: Pa
     assert "Read-only file system (for checkpoints)" in said.text
 
 
-def test_a_run_too_long_for_the_disk_is_a_failure(fake: FakeMachine) -> None:
-    assert fake.diagnose("--epochs", 10**12).levels["disk"] == "failure"
+def test_a_run_too_long_for_the_disk_is_a_failure(fake: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "STEP_RECORD", 10**12)
+    assert fake.diagnose().levels["disk"] == "failure"
 
 
 def test_a_file_system_is_counted_once(tmp_path: Path) -> None:
