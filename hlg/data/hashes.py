@@ -18,11 +18,10 @@ import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from hlg.data.index import REPORT, SPLITS, ImageIndex
 from hlg.errors import UserError
-from hlg.files import parse_json, read_plain, sha256_of
+from hlg.files import parse_json, read_plain
 
 SAMPLE = 1024  # images
 WHOLE_BYTES, WHOLE_FILES = 2**30, 20_000  # a split of at most so much is hashed whole: within a second, once in memory
@@ -119,7 +118,7 @@ def file_digests(root: str, files: Sequence[str]) -> list[str]:
 
 def _digest(path: str) -> str:
     try:
-        return sha256_of(Path(path))
+        return hashlib.sha256(read_plain(path, WHOLE_BYTES)).hexdigest()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
