@@ -4,11 +4,13 @@ import ctypes
 import os
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from hlg.errors import UserError
 from tests.fuzz import __main__ as fuzz
+from tests.fuzz.damage import damaged
 from tests.fuzz.rows import Row, make_rows
 
 FOUND = sorted(fuzz.FOUND.glob("*/*"))
@@ -22,6 +24,14 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: f"{path.parent.name} {path.name}")
 def test_what_was_found_once_is_a_clean_error(rows: dict[str, Row], path: Path) -> None:
     assert fuzz.try_in_child(rows[path.parent.name], [path.read_bytes()]) == (1, "")
+
+
+def test_a_few_damaged_files_of_each_kind_are_read_or_refused(rows: dict[str, Row]) -> None:
+    for name, row in rows.items():
+        whole, random = row.path.read_bytes(), Random(name)
+        files = [damaged(whole, random) for _ in range(row.turn // 20)]  # of the quick ones
+        assert (name, *fuzz.try_in_child(row, files)) == (name, len(files), "")
+        row.path.write_bytes(whole)
 
 
 def _refuse(path: Path) -> None:

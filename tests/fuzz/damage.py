@@ -7,45 +7,19 @@ from typing import Any
 
 ODD: tuple[Any, ...] = (None, True, -1, 0, 0.5, 1e308, 10**18, 10**400, "", "nan", "inf", "-1", "a\u202e\n\x00", [], {})
 ODD += ([[]], {"": {}}, [None], "9" * 5000, "1e999", "../x", [1, "1"], json.loads("[" * 60 + "]" * 60))
-TOKENS = [
-    b"[",
-    b"{",
-    b"[" * 3000,
-    b'{"a":' * 300,
-    b"- " * 3000,
-    b"nan",
-    b"-inf",
-    b"1e999",
-    b"-1",
-    b"0",
-    b"9" * 25,
-    b"9" * 5000,
-]
+TOKENS = rb"""[ { " ' : , ? ../ nan -inf 1e999 -1 0 9999999999999999999999999 2001-13-41 !!int &a *a <<:""".split()
 TOKENS += [
     b"\0",
-    b"\xff\xfe",
     b"\n",
     b"\r",
-    b"!!int x",
-    b"&a ",
-    b"*a",
-    b"2001-13-41",
-    b'"',
-    b"'",
-    b": ",
-    b",",
-    b"../",
-    b"<<: ",
-    b"? ",
-]
-TOKENS += [
+    b"\xff\xfe",
     b"\xef\xbb\xbf",
-    b"\x1b[2J",
     b"\xed\xb3\xbf",
-    (2**31).to_bytes(4),
-    (2**63 - 1).to_bytes(8, "little"),
+    b"\x1b[2J",
     b"\xff" * 8,
+    b"\x7f" + b"\xff" * 7,
 ]
+TOKENS += [b"[" * 3000, b'{"a":' * 300, b"- " * 3000, b"9" * 5000]
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?")
 
 

@@ -7,8 +7,6 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from mindspore import Tensor
 
 from hlg.checkpoint import formats
@@ -119,21 +117,6 @@ def test_a_ckpt_that_is_not_what_it_says_is_refused(content: bytes, said: str) -
 def test_safetensors_that_are_not_what_they_say_are_refused(content: bytes, said: str) -> None:
     with pytest.raises(UserError, match=rf"^checkpoint x.safetensors: damaged or not a checkpoint \(.*({said})"):
         parse(content, ".safetensors")
-
-
-@given(
-    suffix=st.sampled_from([".ckpt", ".safetensors"]),
-    at=st.integers(0, 120),
-    drop=st.integers(0, 9),
-    new=st.binary(max_size=9),
-)
-def test_an_altered_file_gives_arrays_or_one_clear_error(suffix: str, at: int, drop: int, new: bytes) -> None:
-    whole = {".ckpt": entry() + entry(name=b"v"), ".safetensors": safetensors({"w": told()})}[suffix]
-    try:
-        found = parse(whole[:at] + new + whole[at + drop :], suffix)
-    except UserError:
-        return
-    assert all(array.size and np.isfinite(array.shape).all() for array in found.arrays.values())
 
 
 def test_a_file_that_is_larger_than_any_checkpoint_is_not_read(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Logs that are broken on purpose or by accident: a correct result or an error with file and line, nothing skipped."""
 
-import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,18 +62,6 @@ def test_a_wrong_character_loses_no_record_in_silence(folder: Path, text: str, p
             assert f"some.log:{line}: found" in said or "expected the next one" in said
         else:
             assert counts(read(folder, broken)) == counts(read(folder, text))
-
-
-@given(content=st.binary(max_size=2000), seed=st.integers(0, 10**6))
-def test_any_bytes_and_pieces_of_logs_give_a_result_or_a_clear_error(folder: Path, content: bytes, seed: int) -> None:
-    draw = random.Random(seed)
-    pieces = [text[: draw.randrange(len(text))] for text in (TRAINED, EVALUATED) for _ in range(2)]
-    draw.shuffle(pieces)
-    events = folder / "metrics.jsonl"
-    events.write_bytes(b'{"event": "compile"}\n' + content)
-    said = {error_of(read, folder, content), error_of(read, folder, draw.choice(["", "\n", "\r\n"]).join(pieces))}
-    said.add(error_of(read_events, events))
-    assert all(not one or one.startswith((f"{folder}/some.log:", f"{events}:")) for one in said)
 
 
 @pytest.mark.parametrize(

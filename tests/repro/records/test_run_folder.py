@@ -138,11 +138,7 @@ def test_what_is_no_run_folder_is_an_error_that_names_it(tmp_path: Path) -> None
         ("env.json", '"count": 1', '"count": true', r"env\.json: device: count: found True, expected a whole number"),
         ("env.json", '"missing": []', '"missing": [], "resumed": [4]', r"resumed: found 4, expected objects"),
         ("config.yml", "batch_size: 32", "batch_size: '32", r"config\.yml: not YAML"),
-        ("config.yml", "batch_size: 32", f"batch_size: {'9' * 5000}", r"config\.yml: not YAML: Exceeds the limit"),
         ("config.yml", "batch_size: 32", "batch_size: 9999999999999999999", r"config\.yml: batch_size: expected a num"),
-        ("config.yml", "batch_size: 32", "batch_size: .nan", r"config\.yml: batch_size: expected a number from -1 to"),
-        ("config.yml", "batch_size: 32", f"batch_size: {'[' * 500}", r"config\.yml:4: found a list"),
-        ("config.yml", "batch_size: 32", "batch_size: !!int abc", r"config\.yml:4: found an anchor, an alias or a tag"),
         ("config.yml", "batch_size: 32", "batch_size: &a 1\nb: *a", r"config\.yml:4: found an anchor, an alias or"),
         (
             "config.yml",
