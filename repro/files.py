@@ -105,7 +105,11 @@ def read_regular(path: Path, most: int = MOST) -> bytes:
         OSError: it can't be read, is no plain file, or has more than `most` bytes; ``strerror`` says which.
     """
     with open_regular(path) as file:
-        if os.fstat(file.fileno()).st_size <= most and len(content := file.read(most + 1)) <= most:
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(min(size, most) + 1)  # room for all that may be there would cost more than the reading
+        if len(content) > size:  # it grows
+            content += file.read(most)
+        if len(content) <= most:
             return content
     raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
 
