@@ -24,7 +24,7 @@ def graph_mode() -> Iterator[None]:
     """Graph mode for the test, whatever the one before or this one sets."""
     import mindspore as ms
 
-    ms.set_context(mode=ms.GRAPH_MODE)
+    ms.set_context(mode=ms.GRAPH_MODE, pynative_synchronize=True)  # as every program on a CPU
     yield
     ms.set_context(mode=ms.GRAPH_MODE)
 
