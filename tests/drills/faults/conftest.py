@@ -1,8 +1,11 @@
 """What the drills share: a small data set, jobs on it, the runs that nothing disturbed, and the table at the end."""
 
+import fcntl
+import os
 import shutil
-from collections.abc import Callable
-from functools import cache
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,35 +18,51 @@ from tests.drills.faults.drill import drills
 from tests.drills.faults.job import Job, NewJob, Recovers, assert_same_run
 
 
+@contextmanager
+def once(folder: Path) -> Iterator[bool]:
+    """Whether this folder is still to be filled, which other workers of pytest-xdist wait for."""
+    with folder.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield not folder.exists()
+
+
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """36 training images of three classes and 15 to evaluate on."""
-    out = tmp_path_factory.mktemp("data") / "tiny"
-    make_tiny(out, TinyRequest(classes=3, train=12, val=5))
+    """36 training images of three classes and 15 to evaluate on, for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny"
+    with once(out) as missing:
+        if missing:
+            make_tiny(out, TinyRequest(classes=3, train=12, val=5))
     return out
 
 
-@pytest.fixture
-def new_job(data: Path, tmp_path: Path) -> NewJob:
-    """Makes a job, with ``own_data`` on images that the test may change."""
-
-    def call(own_data: bool = False, **keys: Any) -> Job:
-        return Job(shutil.copytree(data, tmp_path / "data") if own_data else data, tmp_path, **keys)
-
-    return call
-
-
 @pytest.fixture(scope="session")
-def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+def undisturbed(data: Path) -> Callable[[int], Path]:
     """The run folder of a job of so many ranks that nothing happened to."""
 
-    @cache
     def trained(ranks: int) -> Path:
-        job = Job(data, tmp_path_factory.mktemp("undisturbed"), ranks=ranks)
-        job.start().ends_with(0)
+        job = Job(data, data.with_name(f"undisturbed-{ranks}"), ranks)
+        with once(job.folder) as missing:
+            if missing:
+                job.folder.mkdir()
+                job.start().ends_with(0)
         return job.run
 
     return trained
+
+
+@pytest.fixture
+def new_job(data: Path, tmp_path: Path, undisturbed: Callable[[int], Path]) -> NewJob:
+    """Makes a job, with ``own_data`` on images that the test may change."""
+
+    def call(own_data: bool = False, **keys: Any) -> Job:
+        images = shutil.copytree(data, tempfile.mkdtemp(dir=data.parent), dirs_exist_ok=True) if own_data else data
+        job = Job(Path(images), tmp_path, **keys)
+        undisturbed(job.ranks)  # which leaves compiled graphs for this one
+        return job
+
+    return call
 
 
 @pytest.fixture
