@@ -1,6 +1,6 @@
 """Read config.yml of a run folder: lines of ``key: value``, as hlg writes them.
 
-YAML has more than a configuration needs: aliases that grow to gigabytes, lists nested so deeply that libyaml takes
+YAML has more than a configuration needs: aliases that grow to gigabytes, lists nested so deeply that a parser takes
 minutes or brings the process down, texts that look like a date and are none. So nothing becomes a value before every
 event was seen to be a plain key or value.
 """
@@ -19,13 +19,13 @@ _KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _BEYOND = 2**63  # no number of a configuration is so large
 
 
-class _Loader(yaml.CSafeLoader):
-    """A loader that takes what looks like a date for a text."""
+class _Loader(yaml.SafeLoader):
+    """A loader that takes what looks like a date for a text; libyaml's refuses names that are not UTF-8."""
 
 
 _Loader.yaml_implicit_resolvers = {
     sign: [(tag, pattern) for tag, pattern in known if not tag.endswith(":timestamp")]
-    for sign, known in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    for sign, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
 
@@ -50,7 +50,7 @@ def read_config(path: Path) -> dict[str, Any]:
 def _require_flat(path: Path, text: str) -> None:
     """Raise ReproError at the first event that is no key or value of one mapping."""
     begun, scalars = False, list[str]()
-    for event in yaml.parse(text, yaml.CSafeLoader):
+    for event in yaml.parse(text, yaml.SafeLoader):
         if not isinstance(event, yaml.NodeEvent):
             continue
         where = f"{path}:{event.start_mark.line + 1 if event.start_mark else 1}"

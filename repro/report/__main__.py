@@ -26,6 +26,7 @@ from repro.report import html_page, markdown_page, seed_table
 from repro.report.charts.build import build_charts
 from repro.report.charts.painter import Painter
 from repro.report.exports.files import export_files
+from repro.report.machine_checks import machine_checks
 
 MUCH = 10_000_000  # bytes of metrics, which take long enough to read for matplotlib to be loaded elsewhere
 
@@ -55,6 +56,7 @@ def _read_options(argv: Sequence[str] | None) -> argparse.Namespace:
         default=Path("results/report.md"),
         help="page to write; the page of the same name in HTML and the folder of that name lie beside it",
     )
+    add("--checks", type=Path, default=Path("results"), help="folder of what make check and make fingerprint found")
     add("--update", metavar="FILE", type=Path, help="also renew the table between the markers in FILE")
     add("--check", metavar="FILE", type=Path, help="write nothing, compare the table in FILE")
     return parser.parse_args(argv)
@@ -79,7 +81,9 @@ def _report(options: argparse.Namespace) -> int:
     html, folder = out.with_suffix(".html"), out.with_suffix("")
     made: dict[Path, str | bytes] = {
         out: markdown_page.markdown_report(claims, runs, unfinished, broken, logs, out),
-        html: html_page.html_report(claims, runs, unfinished, broken, logs, html, charts, beside),
+        html: html_page.html_report(
+            *(claims, runs, unfinished, broken, logs, html, charts, beside), machine_checks(options.checks)
+        ),
         **{folder / name: content for name, content in beside.items()},
     }
     for path, content in made.items():

@@ -46,6 +46,7 @@ def html_report(
     target: Path,
     charts: PageCharts,
     files: Iterable[str],
+    checks: Sequence[str] = (),
 ) -> str:
     """Write the whole page. It holds no date, so that the same records give the same page.
 
@@ -58,12 +59,13 @@ def html_report(
         target: The file of the page, from which links lead.
         charts: The charts of these runs.
         files: Paths of what lies in the folder beside the page, for download.
+        checks: What other checks of this machine concluded.
     """
     figures = [claim.figure for claim in claims]
     rows, notes = _results(claims, target)
     return _environment().get_template("report.html.j2").render(
         measured=_measured(runs),
-        shown=_shown(runs),
+        shown=_shown(runs, checks),
         counts=[(verdict.value, sum(claim.verdict is verdict for claim in claims)) for verdict in Verdict],
         outcome=_outcome(claims),
         rows=rows,
@@ -145,11 +147,12 @@ def _count(number: int, name: str) -> str:
     return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
-def _shown(runs: Sequence[Run]) -> str:
-    """Say what the runs show by themselves, whatever was published: repetition, and the spread of seeds."""
+def _shown(runs: Sequence[Run], checks: Sequence[str]) -> str:
+    """Say what is shown whatever was published: repetition, the spread of seeds, and other checks of this machine."""
     found = [phrases.repetition_text(repetition) for repetition in find_repetitions(runs)]
     found += [text for group in group_seeds(runs) for text in map(seed_table.range_text, group.spreads[:1])]
-    return f"They show: {'; '.join(found)}." if found else ""
+    shown = f"They show: {'; '.join(found)}." if found else ""
+    return f"{shown} On this machine: {'; '.join(checks)}." if checks else shown
 
 
 def _outcome(claims: Sequence[Claim]) -> str:

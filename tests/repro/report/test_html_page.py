@@ -19,6 +19,7 @@ from repro.report.charts.build import PageChart, PageCharts
 from repro.report.charts.curves import newest_trainings, training_charts
 from repro.report.charts.description import describe_chart
 from repro.report.html_page import breakable, html_report, readable
+from repro.report.machine_checks import machine_checks
 from repro.report.run_facts import fact_text, page_link
 from tests.support import ROOT
 from tests.support.archives import files_in
@@ -99,6 +100,19 @@ def test_comparable_figures_are_counted_and_a_run_as_published_differs_in_nothin
     told = plain(read_run(train_run(runs))).told
     assert "7 of 12 published figures were measured in a way that can be compared with them." in told
     assert "No difference from the published training on 8 x Ascend 910 (MindSpore 1.5.1)" in told
+
+
+def test_what_other_checks_of_the_machine_concluded_stands_in_the_headline(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "results/fingerprints", tmp_path / "fingerprint")
+    (tmp_path / "check").mkdir()
+    (tmp_path / "check/verdict.json").write_text('{"verdict": "match", "run": "20261129T033821Z_check_cpux1_b2c4f9c8"}')
+    check, o0, _ = found = machine_checks(tmp_path)
+    assert check == "make check says match of 20261129T033821Z_check_cpux1_b2c4f9c8"
+    assert o0 == "HLG-Mobile in O0 on CPU (x86_64), graph mode: all 165 rows within bounds"
+    page = html_report([], [], [], {}, LOGS, tmp_path / "r.html", PageCharts(), [], found)
+    assert f"On this machine: {check}; {o0}" in page
+    (tmp_path / "check/verdict.json").write_text("[]")
+    assert "expected one JSON object" in machine_checks(tmp_path)[0]
 
 
 def test_a_page_without_runs_says_so_and_draws_nothing(tmp_path: Path) -> None:
