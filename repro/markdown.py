@@ -40,12 +40,12 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     """Format a table for a terminal: its widest columns are folded until it fits. A file or pipe takes any width."""
     rows = [[shown(cell) for cell in row] for row in rows]
     widths = [max(1, *map(len, cells)) for cells in zip(*rows, strict=True)]
-    room = shutil.get_terminal_size((sys.maxsize, 0)).columns - 2 * (len(widths) - 1)
+    room = (shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize) - 2 * (len(widths) - 1)
     while sum(widths) > room and max(widths) > _NARROWEST:
         widths[widths.index(max(widths))] -= 1
     lines = []
     for row in rows:
-        folded = [textwrap.wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
+        folded = [textwrap.wrap(*pair, break_long_words=False) for pair in zip(row, widths, strict=True)]
         lines += ["  ".join(map(str.ljust, parts, widths)).rstrip() for parts in zip_longest(*folded, fillvalue="")]
     return "\n".join(lines)
 

@@ -73,7 +73,6 @@ def test_a_tiny_cpu_run_is_incomparable_in_every_row_and_says_what_differs(tmp_p
     [
         ({"devices": ["Ascend910"] * 4}, ALL, "hardware", "4 x Ascend910, published 8 x Ascend 910"),
         ({"devices": ["Ascend910B2"] * 8}, ALL, "hardware", "8 x Ascend910B2, published 8 x"),
-        ({"devices": []}, ALL, "hardware", "0 x Ascend of unknown name, published 8 x"),
         (data("train", images=1281166), ALL, "data", "1,281,166 training images of 1,000 classes, published 1,281,167"),
         (data("eval", hash="content:sha256:55"), WHOLE, "data", "evaluation set with a hash of kind content, files-"),
         (data("eval", hash="files-sizes:sha256:55"), set(), "", ""),  # of an older run
