@@ -63,11 +63,8 @@ def test_a_folder_that_was_renamed_since_is_named_even_where_changes_are_allowed
         ({}, {"verified_content": "content:sha256:1"}, 0),
         ({"hash": "the older one"}, {}, 0),  # of names and sizes, which are as they were
         ({"hash": "files-sizes:sha256:0"}, {}, 1),
-        (
-            {"verified_content": "content:sha256:0"},
-            {"verified_content": "content:sha256:1"},
-            1,
-        ),  # though the sample fits
+        # Though the sample fits.
+        ({"verified_content": "content:sha256:0"}, {"verified_content": "content:sha256:1"}, 1),
     ],
 )
 def test_a_data_set_is_compared_by_what_both_starts_know_of_it(

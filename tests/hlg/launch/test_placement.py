@@ -24,14 +24,8 @@ def _shared(ranks: int, host: str, port: str, timeout: str = "600") -> dict[str,
 def _workers(shared: dict[str, str], ranks: range) -> dict[int, dict[str, str]]:
     """What msrun sets for the workers of one machine."""
     return {
-        rank: {
-            **shared,
-            "MS_ROLE": "MS_WORKER",
-            "MS_NODE_ID": f"{rank}",
-            "RANK_ID": f"{rank}",
-            "DEVICE_ID": f"{device}",
-        }
-        for device, rank in enumerate(ranks)
+        rank: {**shared, "MS_ROLE": "MS_WORKER", "MS_NODE_ID": f"{rank}", "RANK_ID": f"{rank}", "DEVICE_ID": f"{i}"}
+        for i, rank in enumerate(ranks)
     }
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from hlg.record.environment import ROOT, environment_facts, git_state
 from hlg.record.run_folder import RunFolder
-from tests.support.processes import run_git
+from tests.support.processes import make_commit, run_git
 
 COMMIT = "0123456789" * 4
 DEVICE = {"target": "CPU", "names": ["x"], "count": 1}
@@ -24,8 +24,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(ROOT / "docker/revision.sh", folder / "docker")
     (folder / "step.py").write_text("lr = 0.1\n")
     (folder / "golden.npz").write_bytes(bytes(range(256)))
-    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "one"]):
-        run_git(folder, *command)
+    make_commit(folder)
     monkeypatch.setattr("hlg.record.environment.ROOT", folder)
     monkeypatch.delenv("HLG_COMMIT", raising=False)
     return folder
@@ -58,14 +57,12 @@ def test_what_was_changed_in_the_code_lies_beside_the_run_and_makes_its_code_aga
         assert (fresh / name).read_bytes() == (code / name).read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("built_from", "commit", "dirty"), [(COMMIT, COMMIT, False), (f"{COMMIT}-dirty", COMMIT, True)]
-)
+@pytest.mark.parametrize(("built_from", "dirty"), [(COMMIT, False), (f"{COMMIT}-dirty", True)])
 def test_in_an_image_the_commit_is_the_one_it_was_built_from(
-    built_from: str, commit: str, dirty: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built_from: str, dirty: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HLG_COMMIT", built_from)
-    assert git_state() == {"commit": commit, "dirty": dirty}
+    assert git_state() == {"commit": COMMIT, "dirty": dirty}
     _, env = _recorded(tmp_path)
     assert ("what was changed in the code" in str(env["missing"])) == dirty
     assert "patch" not in env
@@ -75,8 +72,7 @@ def test_without_a_commit_of_its_own_the_code_is_known_by_its_hash_and_no_other_
     code: Path, tmp_path: Path
 ) -> None:
     shutil.rmtree(code / ".git")
-    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "another project"]):
-        run_git(tmp_path, *command)
+    make_commit(tmp_path)
     (code / "step.py").write_text("lr = 0.2\n")
     run, env = _recorded(tmp_path / "runs")
     assert (env["commit"], env["dirty"], run.name.split("_")[-1]) == (None, None, "nogit")
@@ -85,9 +81,7 @@ def test_without_a_commit_of_its_own_the_code_is_known_by_its_hash_and_no_other_
     assert not list(run.glob("*.patch"))
 
 
-@pytest.mark.parametrize(
-    ("program", "named"), [(ROOT / "hlg/train.py", "hlg/train.py"), ("/opt/own.py", "/opt/own.py")]
-)
+@pytest.mark.parametrize(("program", "named"), [(ROOT / "hlg/train.py", "hlg/train.py"), ("/own.py", "/own.py")])
 def test_command_and_software_are_recorded(program: Path | str, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", [str(program), "--seed", "2"])
     monkeypatch.setenv("HLG_IMAGE_DIGEST", "sha256:" + "a" * 64)

@@ -24,7 +24,8 @@ from tests.support.programs import Call
 
 (KEPT,) = (ROOT / "results/convergence").glob("check_*.json")
 SEEDS = range(1, 13)
-OTHER_PLACE = {"device": {"target": "GPU", "names": ["A100"], "count": 1}, "cpu": {"model": "other", "cores": 64}}
+MATCH, BETTER, WORSE = Verdict.MATCH, Verdict.BETTER, Verdict.WORSE
+ELSEWHERE = {"device": {"target": "GPU", "names": ["A100"], "count": 1}, "cpu": {"model": "other", "cores": 64}}
 Held = Callable[..., Finding]
 
 
@@ -70,16 +71,12 @@ def test_a_point_is_the_mean_loss_of_a_quarter_or_the_accuracy(reference: Refere
 @pytest.mark.parametrize(
     ("changes", "verdict", "what"),
     [
-        (
-            {"env": OTHER_PLACE, "config": {"new_key": 0}},
-            Verdict.MATCH,
-            "all 5 points are consistent with 12 seeds (one run, 95%)",
-        ),
-        ({"losses": off(0.2, since=30)}, Verdict.WORSE, "loss, mean of steps 30 to 39: 2.1"),
-        ({"losses": off(-0.2, since=30)}, Verdict.BETTER, "loss, mean of steps 30 to 39: 1.7"),
-        ({"top1_pct": 15.0}, Verdict.WORSE, "top-1 accuracy at the end, %: 15.000, but 12 seeds"),
-        ({"top1_pct": 45.0}, Verdict.BETTER, "top-1 accuracy at the end, %: 45.000"),
-        ({"losses": off(math.nan, 5)}, Verdict.WORSE, "steps 0 to 9: nan"),
+        ({"env": ELSEWHERE, "config": {"new": 0}}, MATCH, "all 5 points are consistent with 12 seeds (one run, 95%)"),
+        ({"losses": off(0.2, since=30)}, WORSE, "loss, mean of steps 30 to 39: 2.1"),
+        ({"losses": off(-0.2, since=30)}, BETTER, "loss, mean of steps 30 to 39: 1.7"),
+        ({"top1_pct": 15.0}, WORSE, "top-1 accuracy at the end, %: 15.000, but 12 seeds"),
+        ({"top1_pct": 45.0}, BETTER, "top-1 accuracy at the end, %: 45.000"),
+        ({"losses": off(math.nan, 5)}, WORSE, "steps 0 to 9: nan"),
         ({"losses": LOSSES[:39]}, Verdict.NOT_MEASURED, "expected 40 steps, and an evaluation of 640 images"),
         ({"config": {"lr_max": 0.5}}, Verdict.INCOMPARABLE, "no reference seeds for 'check'"),
     ],
@@ -94,7 +91,7 @@ def test_another_seed_passes_on_any_device_and_what_is_none_is_found_by_its_firs
 
 def test_a_run_that_converges_worse_is_a_regression_without_a_baseline(tmp_path: Path, reference: Reference) -> None:
     run = seed_run(tmp_path, 50, losses=off(0.5))
-    assert judge_run(run, [], tmp_path, [reference]).verdict is Verdict.WORSE
+    assert judge_run(run, [], tmp_path, [reference]).verdict is WORSE
     good = judge_run(seed_run(tmp_path, 51), [], tmp_path, [reference])
     assert good.verdict is Verdict.INCOMPARABLE  # that it converges says not that its numbers are the same
 

@@ -30,13 +30,10 @@ def test_eight_gpus_in_order_are_told_to_go_on(fake: FakeMachine, tmp_path: Path
 
 
 def test_a_machine_without_the_device_gets_a_plain_sentence(fake: FakeMachine) -> None:
-    for device, said in (
-        ("gpu", "no NVIDIA driver: nvidia-smi"),
-        ("ascend", "no Ascend driver: no /dev/davinci0, and"),
-    ):
+    for device, why in (("gpu", "no NVIDIA driver: nvidia-smi"), ("ascend", "no Ascend driver: no /dev/davinci0, and")):
         found = fake.diagnose("--device", device)
         assert found.code == 1
-        assert re.search(rf"failure +driver +{said}.*was not found.*\n +fix: install", found.text)
+        assert re.search(rf"failure +driver +{why}.*was not found.*\n +fix: install", found.text)
 
 
 def test_devices_that_are_not_there_are_named(fake: FakeMachine) -> None:
@@ -124,42 +121,33 @@ TWO_CHIPS = two_chip_table({3: 40000}, (1, 1))
 
 
 @pytest.mark.parametrize(
-    ("ascends", "check", "level", "words"),
+    ("ascends", "found", "words"),
     [
-        ({"name": "910B2C"}, "chip", "ok", "910B2C (Atlas A2)"),
-        ({"name": "910A"}, "chip", "warning", "910A, as in the published run"),
-        ({"name": "910PremiumA"}, "chip", "warning", "910PremiumA, as in the published run"),
-        ({"name": "310P3"}, "chip", "failure", "310P3 is made for inference"),
-        ({"count": 2, "table": BUSY}, "free", "failure", "1333928 python3.11 on device 1; memory of 63% of device 1"),
-        ({"count": 2, "table": ILL}, "health", "failure", "device 0: Warning, device 1: Critical"),
-        ({"table": ILL}, "health", "warning", "device 0: Warning"),
+        ({"name": "910B2C"}, "chip ok", "910B2C (Atlas A2)"),
+        ({"name": "910A"}, "chip warning", "910A, as in the published run"),
+        ({"name": "910PremiumA"}, "chip warning", "910PremiumA, as in the published run"),
+        ({"name": "310P3"}, "chip failure", "310P3 is made for inference"),
+        ({"count": 2, "table": BUSY}, "free failure", "1333928 python3.11 on device 1; memory of 63% of device 1"),
+        ({"count": 2, "table": ILL}, "health failure", "device 0: Warning, device 1: Critical"),
+        ({"table": ILL}, "health warning", "device 0: Warning"),
         # Cards with two chips are counted by their physical number.
-        ({"count": 8, "table": TWO_CHIPS}, "devices", "ok", "8 x Ascend910 (0-7)"),
-        ({"count": 8, "table": TWO_CHIPS}, "free", "failure", "777 python on device 3; memory of 61% of device 3"),
-        ({"count": 8, "table": TWO_CHIPS}, "chip", "ok", "Ascend910 (Atlas A3)"),
-        ({"table": "the device is used. ret is -8020"}, "free", "failure", "another container holds the devices"),
-        ({"table": "?? | 7 | ??"}, "free", "warning", "its table does not list all of 0"),
-        ({"cann": "8.1.RC1"}, "match", "failure", "accepts CANN 8.2, 8.3, 8.5, 9.0, 9.1"),
-        (
-            {"cann": "7.8.0"},
-            "match",
-            "failure",
-            "use MindSpore 2.7.1, which accepts this CANN: make fingerprint DEVICE=asc",
-        ),
-        ({"cann": "9.0.0"}, "match", "warning", "documented with it: MindSpore 2.9.0, driver 26.0.RC1"),
-        (
-            {"cann": "8.2.RC1"},
-            "match",
-            "warning",
-            "or use that release: make fingerprint DEVICE=ascend MINDSPORE=2.7.0",
-        ),
-        ({"cann": "9.1.0"}, "match", "warning", "no document that we know names the three together"),
+        ({"count": 8, "table": TWO_CHIPS}, "devices ok", "8 x Ascend910 (0-7)"),
+        ({"count": 8, "table": TWO_CHIPS}, "free failure", "777 python on device 3; memory of 61% of device 3"),
+        ({"count": 8, "table": TWO_CHIPS}, "chip ok", "Ascend910 (Atlas A3)"),
+        ({"table": "the device is used. ret is -8020"}, "free failure", "another container holds the devices"),
+        ({"table": "?? | 7 | ??"}, "free warning", "its table does not list all of 0"),
+        ({"cann": "8.1.RC1"}, "match failure", "accepts CANN 8.2, 8.3, 8.5, 9.0, 9.1"),
+        ({"cann": "7.8"}, "match failure", "use MindSpore 2.7.1, which accepts this CANN: make fingerprint DEVICE=asc"),
+        ({"cann": "9.0.0"}, "match warning", "documented with it: MindSpore 2.9.0, driver 26.0.RC1"),
+        ({"cann": "8.2.RC1"}, "match warning", "or use that release: make fingerprint DEVICE=ascend MINDSPORE=2.7.0"),
+        ({"cann": "9.1.0"}, "match warning", "no document that we know names the three together"),
     ],
 )
 def test_an_ascend_is_judged_by_its_chip_its_health_its_cann_and_who_else_uses_it(
-    ascends: dict[str, Any], check: str, level: str, words: str, fake: FakeMachine
+    ascends: dict[str, Any], found: str, words: str, fake: FakeMachine
 ) -> None:
     said = fake.ascends(**ascends).diagnose()
+    check, level = found.split()
     assert said.levels[check] == level
     assert words in said.text
     assert said.levels["nodes"] == "ok"

@@ -46,12 +46,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("logs")
 
 
-@given(
-    text=st.sampled_from([TRAINED, EVALUATED]),
-    place=st.floats(0, 1, exclude_max=True),
-    other=st.characters(codec="utf-8"),
-)
-@example(text=TRAINED, place=0.0, other="\x1b")
+@given(st.sampled_from([TRAINED, EVALUATED]), st.floats(0, 1, exclude_max=True), st.characters(codec="utf-8"))
+@example(TRAINED, 0.0, "\x1b")
 def test_a_wrong_character_loses_no_record_in_silence(folder: Path, text: str, place: float, other: str) -> None:
     at = int(place * len(text))
     if "\n" in (text[at], other) or "\r" in (text[at], other) or other in "\x85\u2028\u2029":

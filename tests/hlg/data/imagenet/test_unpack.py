@@ -9,6 +9,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -57,7 +58,8 @@ def kit(root: str) -> dict[str, bytes]:
     return {f"{root}{labels.META}": meta.getvalue(), f"{root}{labels.TRUTH}": truth}
 
 
-KIT = tar_of({**kit("kit/data/"), "kit/readme.txt": b""}, compressed=True)
+packed = partial(tar_of, compressed=True)
+KIT = packed({**kit("kit/data/"), "kit/readme.txt": b""})
 
 
 @pytest.fixture
@@ -125,9 +127,8 @@ LIST = {labels.WNIDS: WNIDS.encode()}
 BOXES = "".join(f"{name[:-5]},{wnid} 1 2 3 4 {wnid} 5 6 7 8 \n" for name, wnid in zip(VAL, VAL_CLASSES, strict=True))
 KAGGLE = {labels.SOLUTION: f"ImageId,PredictionString\n{BOXES}".encode()}
 HUGGING = {
-    f"train_images_{i}.tar.gz": tar_of(
-        {f"{name.split('/')[1][:-5]}_{name.split('/')[0]}.JPEG": TRAIN[name] for name in sorted(TRAIN)[i::5]},
-        compressed=True,
+    f"train_images_{i}.tar.gz": packed(
+        {f"{name.split('/')[1][:-5]}_{name.split('/')[0]}.JPEG": TRAIN[name] for name in sorted(TRAIN)[i::5]}
     )
     for i in range(5)
 }
@@ -149,7 +150,7 @@ HUGGING_VAL = {f"{path.split('/')[1][:-5]}_{path.split('/')[0]}.JPEG": image for
         pytest.param({**under("ILSVRC/Data/CLS-LOC", {**under("train", TRAIN), **FLAT, "test/1.JPEG": b"1"}),
                       **KAGGLE, "ILSVRC/ImageSets/CLS-LOC/val.txt": b"ILSVRC2012_val_00000001 1\n"},
                      ["train", "val"], id="Kaggle"),
-        pytest.param({**under("data", HUGGING), "data/val_images.tar.gz": tar_of(HUGGING_VAL, compressed=True)},
+        pytest.param({**under("data", HUGGING), "data/val_images.tar.gz": packed(HUGGING_VAL)},
                      ["train", "val"], id="Hugging Face"),
     ],
 )  # fmt: skip
@@ -163,7 +164,7 @@ def test_layouts_become_class_folders(files: dict[str, bytes], splits: list[str]
 
 def test_the_numbers_of_imagenet_v2_are_its_labels(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {f"imagenetv2-x-format-val/{label}/{name}": image for label in range(3) for name, image in VAL.items()}
-    (tmp_path / "imagenetv2-x.tar.gz").write_bytes(tar_of(files, compressed=True))
+    (tmp_path / "imagenetv2-x.tar.gz").write_bytes(packed(files))
     (tmp_path / "LOC_synset_mapping.txt").write_text(MAPPING)  # of three classes, so not ImageNet's
     assert "/0/ILSVRC2012_val_00000001.JPEG' lies in the folder of a label, and nothing says" in error_of(tmp_path, out)
     monkeypatch.setattr(layout, "IMAGENET_ORDER", label_order(CLASSES))
@@ -275,12 +276,8 @@ TRUTH = {f"x/data/{labels.TRUTH}": b"1\n"}
         (labels.SOLUTION, BOXES.replace("n01440764 5", "n01443537 5"), "LOC_val_solution.csv:1: found 'ILSVRC2012_val"),
         (labels.TRUTH, "1\n", f"{labels.TRUTH}: there is no data/meta.mat with it"),
         (labels.KIT, KIT[:200], f"{labels.KIT}: damaged after"),
-        (
-            labels.KIT,
-            tar_of({**NO_TABLE, **TRUTH}, compressed=True),
-            "data/meta.mat is not the kit's table of classes (Mat",
-        ),
-        (labels.KIT, tar_of(NO_TABLE, compressed=True), f"{labels.KIT}: there is no data/{labels.TRUTH} with it"),
+        (labels.KIT, packed({**NO_TABLE, **TRUTH}), "data/meta.mat is not the kit's table of classes (Mat"),
+        (labels.KIT, packed(NO_TABLE), f"{labels.KIT}: there is no data/{labels.TRUTH} with it"),
     ],
 )
 def test_classes_of_validation_images_that_are_missing_or_do_not_fit_are_named(
