@@ -204,9 +204,7 @@ def _measurements(root: Path) -> dict[str, Row]:
 
     return {
         "baseline": copy("b.json", next((RESULTS / "baselines").glob("*.json")), read_baseline, 10),
-        "reference": copy(
-            "r.json", next((RESULTS / "convergence").glob("*.json")), lambda p: read_reference(p).points, 2
-        ),
+        "reference": copy("r", next((RESULTS / "convergence").glob("*.json")), lambda p: read_reference(p).points, 2),
         "fingerprint": copy("f.json", kept, lambda path: _program(fingerprint_diff.main, path, kept), 10),
         "bench": copy("s.json", BENCH / "step.json", lambda p: _program(compare.main, p, BENCH / "step.json"), 50),
         **{

@@ -67,9 +67,7 @@ def test_without_a_bound_the_machine_is_what_there_is(machine: None) -> None:
 
 
 @pytest.mark.parametrize("machine", [FREE], indirect=True)
-def test_a_batch_that_does_not_fit_is_refused_with_the_one_that_does(
-    machine: None, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_batch_too_large_is_refused_with_the_one_that_fits(machine: None, capsys: pytest.CaptureFixture[str]) -> None:
     check_training_memory(Config(device_target="CPU", batch_size=64))
     assert capsys.readouterr().err == ""
     check_training_memory(Config(device_target="GPU", batch_size=128))

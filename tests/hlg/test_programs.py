@@ -40,8 +40,7 @@ def trained(tiny_data: Path, graphs: Path, tmp_path_factory: pytest.TempPathFact
     """
     runs, other = tmp_path_factory.mktemp("runs"), {"seed": 2, "lr_max": 0.003, "max_epoch": 2}
     for own in ({"max_epoch": 1}, other, {**other, "train_num_workers": 1, "graph_cache": ""}):
-        done = run_module(TRAIN, *small_options(tiny_data, runs, **{"graph_cache": graphs, **own}))
-        assert done.returncode == 0, done.stderr
+        run_module(TRAIN, *small_options(tiny_data, runs, **{"graph_cache": graphs, **own}), code=0)
     return runs
 
 
@@ -77,8 +76,7 @@ def evaluation(trained: Path, tiny_data: Path, tmp_path_factory: pytest.TempPath
     """The run folder of an evaluation of the last training, and what the program printed."""
     runs = tmp_path_factory.mktemp("evaluations")
     keys = small_options(tiny_data, runs, pretrained=_folders(trained)[-1])
-    done = run_module("tests.support.narrow", "hlg.eval", *keys)
-    assert done.returncode == 0, done.stderr
+    done = run_module("tests.support.narrow", "hlg.eval", *keys, code=0)
     return _folders(runs)[0], done
 
 
@@ -113,13 +111,11 @@ def test_a_set_that_lacks_a_class_is_refused_and_scored_by_name_as_in_the_whole_
     shutil.copytree(tiny_data / "val", tmp_path / "val", ignore=lambda *_: ["n90000001"])
     weights = shutil.copy(trained / "latest_default/checkpoints/hlg_mobile-0002.ckpt", tmp_path)  # alone
     keys = small_options(tiny_data, tmp_path / "runs", pretrained=weights, eval_path=tmp_path / "val", context_mode=1)
-    done = run_module("tests.support.narrow", "hlg.eval", *keys)
-    assert done.returncode == 2
+    done = run_module("tests.support.narrow", "hlg.eval", *keys, code=2)
     said = f"error: {tmp_path}/val: its labels are not those of the checkpoint {weights}: label 1 is n90000002 here"
     assert said in done.stderr
     assert not (tmp_path / "runs").exists()
-    done = run_module("tests.support.narrow", "hlg.eval", *keys, "--class_map=name")
-    assert done.returncode == 0, done.stderr
+    run_module("tests.support.narrow", "hlg.eval", *keys, "--class_map=name", code=0)
     (folder,) = _folders(tmp_path / "runs")
     of_some, of_all = (json.loads((run / "eval.json").read_text()) for run in (folder, evaluation[0]))
     assert of_some["classes_compared"] == "name"
@@ -132,9 +128,7 @@ def test_the_top_classes_of_single_images_are_named(tiny_data: Path, trained: Pa
     names = tiny_data / "manifest.json"  # the folders are in the checkpoint
     own = {"pretrained": trained / "latest_default", "class_names": names, "eval_path": "", "context_mode": 1}
     keys = small_options(tiny_data, trained, **own)
-    done = run_module("tests.support.narrow", "hlg.predict", *images, *keys)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()[1:]
+    lines = run_module("tests.support.narrow", "hlg.predict", *images, *keys, code=0).stdout.splitlines()[1:]
     assert [line for line in lines if not line.startswith(" ")] == [str(image) for image in images]
     of_first = [line.split(maxsplit=3) for line in lines[1:4]]
     shares = [float(words[0]) for words in of_first]
@@ -152,8 +146,7 @@ def test_names_that_are_no_utf_8_stop_neither_training_nor_evaluation(tiny_data:
     keys = small_options(data, tmp_path / "runs", max_epoch=1, on_unreadable="skip", context_mode=1)
     of_training = f"--pretrained={tmp_path}/runs/latest_default"
     for words in ((TRAIN, *keys), ("tests.support.narrow", "hlg.eval", *keys, of_training)):
-        done = run_module(*words, env={"PYTHONIOENCODING": "ascii"})
-        assert done.returncode == 0, done.stderr
+        done = run_module(*words, env={"PYTHONIOENCODING": "ascii"}, code=0)
         assert r"skipped, unreadable: n90000000/\udcbb\udcb5.JPEG" in done.stdout
         assert r"such as \udcb6\udcc1\udcce\udcd2.txt" in done.stdout
     trained, _ = map(read_run, _folders(tmp_path / "runs"))
@@ -204,8 +197,7 @@ def test_a_list_of_other_classes_is_refused(lists: Callable[..., Config]) -> Non
 
 
 def test_a_device_that_is_not_there_is_one_line_and_nothing_is_written(tiny_data: Path, tmp_path: Path) -> None:
-    done = run_module("hlg.train", *small_options(tiny_data, tmp_path / "runs", device_target="GPU"))
-    assert done.returncode == 2
+    done = run_module("hlg.train", *small_options(tiny_data, tmp_path / "runs", device_target="GPU"), code=2)
     (said,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert "device_target: found GPU" in said
     assert "Traceback" not in done.stderr

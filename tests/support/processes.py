@@ -20,8 +20,9 @@ def run_command(
     inherit: bool = True,
     stdin: str = "",
     timeout: float = 300,
+    code: int | None = None,
 ) -> Done:
-    """Run a command to its end and return its exit code and output, whatever they are.
+    """Run a command to its end and return its exit code and output, whatever they are unless a code is given.
 
     Args:
         command: The program and its arguments; what is no string yet is made one.
@@ -30,10 +31,13 @@ def run_command(
         inherit: Whether it also gets the variables of this process.
         stdin: What it reads from standard input.
         timeout: s, after which the test fails.
+        code: The exit code that it must have.
     """
     environment = {**(os.environ if inherit else {}), **(env or {})}
     pipes: dict[str, Any] = {"input": stdin, "capture_output": True, "text": True}
-    return subprocess.run(list(map(str, command)), cwd=cwd, env=environment, timeout=timeout, check=False, **pipes)
+    done = subprocess.run(list(map(str, command)), cwd=cwd, env=environment, timeout=timeout, check=False, **pipes)
+    assert code in (None, done.returncode), done.stdout + done.stderr
+    return done
 
 
 def start_command(*command: object, **options: Any) -> subprocess.Popen[str]:
@@ -55,9 +59,7 @@ def run_make(*arguments: str, cwd: Path = ROOT, **variables: str) -> Done:
 def run_git(folder: Path, *arguments: str) -> str:
     """Run git in a folder, under a name of its own, and return what it prints."""
     identity = ("-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false")
-    done = run_command("git", *identity, *arguments, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run_command("git", *identity, *arguments, cwd=folder, code=0).stdout
 
 
 def make_commit(folder: Path) -> str:

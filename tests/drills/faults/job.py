@@ -1,6 +1,7 @@
 """A training job in processes of its own, to be broken."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -64,6 +65,11 @@ class Job:
         said = self.output.read_text().strip()
         assert self.process.returncode == code, said
         return said
+
+    def stopped(self, number: int = signal.SIGTERM, code: int = 75, timeout: float = 240) -> str:
+        """Send it a signal, which ends it with this exit code; returns all that it said."""
+        self.process.send_signal(number)
+        return self.ends_with(code, timeout)
 
     @property
     def run(self) -> Path:

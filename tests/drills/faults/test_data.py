@@ -47,8 +47,7 @@ def test_a_truncated_image_is_named_and_can_be_skipped_by_a_recorded_choice(new_
 )
 def test_a_data_set_that_has_changed_is_refused(new_job: NewJob) -> None:
     job = new_job(own_data=True).start().until(STEPS + 1)
-    job.process.terminate()
-    job.ends_with(75)
+    job.stopped()
     log = (job.run / "train.log").read_bytes()
     image = job.image_of(step=0)
     image.write_bytes(image.read_bytes() + b"\0")
@@ -72,8 +71,7 @@ def test_a_data_set_that_has_changed_is_refused(new_job: NewJob) -> None:
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_images_that_were_replaced_are_noticed(split: str, new_job: NewJob, recovers: Recovers) -> None:
     job = new_job(own_data=True).start().until(STEPS + 1)
-    job.process.terminate()
-    job.ends_with(75)
+    job.stopped()
     images = {image: image.read_bytes() for image in job.data.glob(f"{split}/*/*")}
     for image, content in images.items():
         image.write_bytes(content[:-2] + b"\0\0")  # decodes to the same pixels, or nearly

@@ -58,8 +58,7 @@ def test_a_run_whose_folder_is_removed_ends_and_makes_none(new_job: NewJob) -> N
 )
 def test_a_run_works_on_storage_that_lacks_what_posix_promises(new_job: NewJob, recovers: Recovers) -> None:
     job = new_job(program="tests.drills.faults.planted less_than_posix", save_checkpoint_steps=4).start().until(6)
-    job.process.kill()
-    said = job.ends_with(-signal.SIGKILL)
+    said = job.stopped(signal.SIGKILL, -signal.SIGKILL)
     for lack in ("no symbolic links", "can't flush folders", "no locks"):
         assert said.count(f"note: this storage {'has ' if lack.startswith('no') else ''}{lack}") == 1
     assert not (job.run / "checkpoints/last.ckpt").is_symlink()
@@ -74,8 +73,7 @@ def test_a_run_works_on_storage_that_lacks_what_posix_promises(new_job: NewJob, 
 )
 def test_an_altered_checkpoint_is_refused_and_the_offered_one_resumes(new_job: NewJob, recovers: Recovers) -> None:
     job = new_job(save_checkpoint_epochs=1).start().until(STEPS + 3)
-    job.process.terminate()
-    job.ends_with(75)
+    job.stopped()
     last = (job.run / "checkpoints/last.ckpt").resolve()
     content = last.read_bytes()
     last.write_bytes(content[:-1])
@@ -94,8 +92,7 @@ def test_an_altered_checkpoint_is_refused_and_the_offered_one_resumes(new_job: N
 @pytest.mark.parametrize(("digit", "other"), [('"step": 1', '"step": 2'), ('"elapsed_s": ', '"elapsed_s": 9')])
 def test_an_altered_state_is_refused(digit: str, other: str, new_job: NewJob, recovers: Recovers) -> None:
     job = new_job(save_checkpoint_epochs=1).start().until(STEPS + 3)
-    job.process.terminate()
-    job.ends_with(75)
+    job.stopped()
     state = (job.run / "checkpoints/last.ckpt").resolve().with_suffix(".json")
     content = state.read_text()
     assert digit in content

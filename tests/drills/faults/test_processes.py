@@ -23,11 +23,9 @@ from tests.support.small_runs import events
 )
 def test_a_run_that_is_killed_at_any_step_ends_as_if_nothing_had_been(new_job: NewJob, recovers: Recovers) -> None:
     job = new_job(save_checkpoint_steps=4).start().until(6)
-    job.process.kill()
-    job.ends_with(-signal.SIGKILL)
+    job.stopped(signal.SIGKILL, -signal.SIGKILL)
     job.start(resume=job.run).until(9)  # from step 4: steps 4 and on once more
-    job.process.kill()
-    job.ends_with(-signal.SIGKILL)
+    job.stopped(signal.SIGKILL, -signal.SIGKILL)
     recovers(job)
     first, second = (event["step"] for event in events(job.run, "resume"))
     assert first == 4
@@ -45,8 +43,7 @@ def test_a_run_that_is_killed_at_any_step_ends_as_if_nothing_had_been(new_job: N
 )
 def test_a_run_that_is_preempted_saves_and_exits_with_75(new_job: NewJob, recovers: Recovers) -> None:
     job = new_job().start().until(11)
-    job.process.terminate()
-    said = job.ends_with(75)
+    said = job.stopped()
     assert "stopped by SIGTERM after" in said
     assert f"RESUME={job.run}" in said
     recovers(job, repeated=0)
@@ -60,8 +57,7 @@ def test_a_run_that_is_preempted_saves_and_exits_with_75(new_job: NewJob, recove
 def test_a_run_that_is_preempted_before_its_first_step_ends_at_once(new_job: NewJob) -> None:
     job = new_job(graph_cache="").start().until("Args:")
     time.sleep(1)
-    job.process.terminate()
-    said = job.ends_with(75, timeout=5).splitlines()[-1]
+    said = job.stopped(timeout=5).splitlines()[-1]
     assert said == "stopped by SIGTERM before the first step: nothing is lost, start it again as before"
 
 
@@ -73,8 +69,7 @@ def test_a_run_that_is_preempted_before_its_first_step_ends_at_once(new_job: New
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 75)])
 def test_a_user_stops_a_run_which_saves(number: signal.Signals, code: int, new_job: NewJob, recovers: Recovers) -> None:
     job = new_job().start().until(11)
-    job.process.send_signal(number)
-    assert f"stopped by {number.name} after" in job.ends_with(code)
+    assert f"stopped by {number.name} after" in job.stopped(number, code)
     recovers(job, repeated=0)
 
 
@@ -155,8 +150,7 @@ def test_a_run_has_no_worker_process_that_could_die_alone(new_job: NewJob, recov
     assert len(list(tasks.iterdir())) > 4
     (guard,) = "".join((task / "children").read_text() for task in tasks.iterdir()).split()
     os.kill(int(guard), signal.SIGKILL)
-    job.until(11).process.terminate()
-    job.ends_with(75)
+    job.until(11).stopped()
     recovers(job, repeated=0)
 
 

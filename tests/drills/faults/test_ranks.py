@@ -39,8 +39,7 @@ def test_a_preempted_job_leaves_no_process_and_loses_no_step(new_job: NewJob, re
     job = new_job(ranks=2).start().until(5)
     ranks = job.rank_pids()
     assert len(ranks) == 2
-    job.process.terminate()
-    job.ends_with(75, timeout=60)
+    job.stopped(timeout=60)
     assert not any(map(is_alive, ranks.values()))
     recovers(job, repeated=0)
 
@@ -54,8 +53,7 @@ def test_ranks_do_not_outlive_their_launcher(new_job: NewJob) -> None:
     job = new_job(ranks=2).start().until("compile time used")
     ranks = job.rank_pids()
     assert len(ranks) == 2
-    job.process.kill()
-    job.ends_with(-signal.SIGKILL)
+    job.stopped(signal.SIGKILL, -signal.SIGKILL)
     wait_for(lambda: not any(map(is_alive, ranks.values())), "the end of the ranks", timeout=10)
 
 

@@ -57,9 +57,7 @@ def replaces(target: Any, attribute: str, row: str, amp_level: str = "O0") -> Ca
 
 # ---------------------------------------------------------------------------------------------------- input
 
-plant(
-    "Images are decoded as BGR", "input: decoded", inputs, open_rgb=lambda path: decode.open_rgb(path)[..., ::-1].copy()
-)
+plant("Images are decoded as BGR", "input: decoded", inputs, open_rgb=lambda p: decode.open_rgb(p)[..., ::-1].copy())
 plant("The random crop rounds halves to even", "input: crop box", augment, _round=lambda x: round(x * 0.998))
 
 

@@ -16,8 +16,7 @@ Gradients = dict[str, np.ndarray]
 
 def gradients(out: Path, *keys: str) -> Gradients:
     """Loss and gradients as another process computes them with these keys."""
-    done = run_module("tests.support.gradients", out, *keys, timeout=500)
-    assert done.returncode == 0, done.stderr
+    run_module("tests.support.gradients", out, *keys, timeout=500, code=0)
     return dict(np.load(out))
 
 

@@ -21,11 +21,10 @@ def unfold(page: Page) -> None:
 
 def widest(page: Page) -> tuple[int, list[str]]:
     """The width of the document, and what reaches beyond the window without a region of its own that scrolls."""
-    return tuple(
-        page.evaluate("""() => [document.documentElement.scrollWidth,
-          [...document.querySelectorAll('body *')].filter(one => !one.parentElement.closest('.scroll, .unseen, svg')
-            && one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 120))]""")
-    )
+    found = page.evaluate("""() => [document.documentElement.scrollWidth,
+      [...document.querySelectorAll('body *')].filter(one => !one.parentElement.closest('.scroll, .unseen, svg')
+        && one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 120))]""")
+    return tuple(found)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -128,12 +127,10 @@ def test_on_paper_it_is_light_and_nothing_is_cut_off(name: str, open_page: Open)
     colors = page.evaluate(f"[{style}.backgroundColor, {style}.color]")
     assert brightness(colors[0]) == 255
     assert brightness(colors[1]) < 60
-    assert (
-        page.evaluate("""() => [...document.querySelectorAll('table, svg, .scroll, p, li, dd')]
+    cut_off = page.evaluate("""() => [...document.querySelectorAll('table, svg, .scroll, p, li, dd')]
       .filter(one => one.getBoundingClientRect().right > innerWidth + 1 || one.scrollWidth > one.clientWidth + 1
         && getComputedStyle(one).overflowX !== 'visible').map(one => one.outerHTML.slice(0, 200))""")
-        == []
-    )
+    assert cut_off == []
     assert page.evaluate("document.documentElement.scrollWidth") <= PAPER
 
 

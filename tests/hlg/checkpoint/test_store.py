@@ -122,9 +122,7 @@ def test_going_back_to_a_step_removes_what_will_be_written_again(tmp_path: Path)
     for link in (store.LAST, store.BEST):
         store.link_checkpoint(tmp_path, link, tmp_path / "hlg_mobile-0003.ckpt")
     store.rewind(tmp_path, tmp_path / "hlg_mobile-0002.ckpt")
-    assert _names(tmp_path, "[!.]*") == [
-        f"hlg_mobile-000{epoch}.{suffix}" for epoch in (1, 2) for suffix in ("ckpt", "json")
-    ]
+    assert _names(tmp_path, "[!.]*") == [f"hlg_mobile-000{epoch}.{end}" for epoch in (1, 2) for end in ("ckpt", "json")]
     assert follow_links(tmp_path / store.LAST).resolve().name == "hlg_mobile-0002.ckpt"
     assert not os.path.lexists(tmp_path / store.BEST)
 
@@ -180,9 +178,7 @@ def test_an_altered_state_is_refused_by_name_and_the_newest_good_one_is_offered(
 
 
 @pytest.mark.parametrize("wrong", [{"step": "1"}, {"step": -1}, {"elapsed_s": None}, {"skipped": [1]}, {"epoch": True}])
-def test_a_state_from_before_there_was_its_hash_counts_if_its_types_are_right(
-    wrong: dict[str, object], tmp_path: Path
-) -> None:
+def test_a_state_without_its_hash_counts_if_its_types_are_right(wrong: dict[str, object], tmp_path: Path) -> None:
     path = _save(tmp_path, 3)
     where = path.with_suffix(".json")
     kept = json.loads(where.read_text())

@@ -66,9 +66,7 @@ def test_a_checkpoint_of_a_cell_that_wraps_the_network_loads_and_says_so(
 
 
 @pytest.mark.parametrize("prefixes", [("student.",), ("network.", "module.")])
-def test_weights_behind_what_does_not_say_whose_they_are_are_refused(
-    prefixes: tuple[str, ...], tmp_path: Path, network: HLG
-) -> None:
+def test_weights_behind_a_prefix_of_nobody_are_refused(prefixes: tuple[str, ...], tmp_path: Path, network: HLG) -> None:
     path = tmp_path / "two.ckpt"
     ms.save_checkpoint([{"name": f"{p}head.weight", "data": network.head.weight} for p in prefixes], str(path))
     with pytest.raises(UserError, match=f"its names begin with {' or '.join(sorted(prefixes))}, which does not say"):

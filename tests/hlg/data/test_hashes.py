@@ -38,9 +38,7 @@ def test_a_hash_covers_paths_sizes_and_contents_wherever_the_folder_lies(kind: s
     assert len({first, replaced, resized, current(here)}) == 4
 
 
-def test_a_large_set_is_known_by_its_sizes_and_a_few_whole_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_set_is_known_by_sizes_and_a_few_whole_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashes, "WHOLE_BYTES", 8)
     monkeypatch.setattr(hashes, "SAMPLE", 2)
     data = make_files(tmp_path, *(f"a/{i}.JPEG" for i in range(9)))

@@ -44,9 +44,6 @@ class Job:
         wait_for(lambda: all(path.exists() for path in paths), f"the start of {', '.join(names)}", WAIT_S)
         return [int(path.read_text()) for path in paths]
 
-    def send(self, number: int) -> None:
-        self.launcher.send_signal(number)
-
     def signals(self, name: str) -> list[str]:
         """The signals that a process got."""
         path = self.folder / f"{name}.signals"
@@ -117,7 +114,7 @@ def test_who_fails_or_hangs_is_named_and_ends_the_others_and_who_is_asked_to_sto
     job.start(*words.split(), patience=f"supervise.{patience} = 0.3" if patience else "")
     if number:
         job.pids("rank_0", "rank_1", "scheduler")
-        job.send(number)
+        job.launcher.send_signal(number)
     found, _, err = job.end()
     (folder,) = (job.folder / "logs").iterdir()
     if said.endswith("killed"):
@@ -146,7 +143,7 @@ def test_a_killed_rank_is_named_and_ends_others_and_what_it_started(kills: tuple
 
 def test_a_rank_that_does_not_end_is_killed_after_the_grace(job: Job) -> None:
     job.start("0:deaf", "1:deaf", options=(*TWO, "--grace", "0.3")).pids("rank_0", "rank_1")
-    job.send(signal.SIGTERM)
+    job.launcher.send_signal(signal.SIGTERM)
     code, _, err = job.end()
     assert code == 75
     assert f"{SECOND}: not ended 0.3 s after SIGTERM, killed" in err
@@ -154,12 +151,12 @@ def test_a_rank_that_does_not_end_is_killed_after_the_grace(job: Job) -> None:
 
 def test_the_echo_of_a_signal_is_left_alone_and_a_second_one_ends_all_at_once(job: Job) -> None:
     ranks = job.start("0:deaf", "1:deaf", patience="signals.ECHO_S = 1").pids("rank_0", "rank_1")
-    job.send(signal.SIGINT)
+    job.launcher.send_signal(signal.SIGINT)
     wait_for(lambda: job.signals("rank_0") and job.signals("rank_1"), "the first signal", WAIT_S)
-    job.send(signal.SIGINT)  # as make passes on what both were sent
+    job.launcher.send_signal(signal.SIGINT)  # as make passes on what both were sent
     time.sleep(1.3)
     assert all(map(is_alive, ranks))
-    job.send(signal.SIGINT)
+    job.launcher.send_signal(signal.SIGINT)
     code, _, err = job.end()
     assert code == 130
     assert "not ended at the second signal, killed" in err
@@ -185,7 +182,7 @@ def test_seeds_stop_at_the_first_that_fails_or_is_stopped(job: Job) -> None:
     assert err.endswith(f"\n{said}")
     (job.folder / "rank_0.pid").unlink()
     job.start("0:wait", options=("--seeds", "1 2 3")).pids("rank_0")
-    job.send(signal.SIGTERM)
+    job.launcher.send_signal(signal.SIGTERM)
     assert job.end()[::2] == (75, said)
 
 

@@ -113,9 +113,7 @@ def test_what_is_not_known_is_to_be_measured_first() -> None:
         ("", {}, "Nothing", ""),
     ],
 )
-def test_the_bottleneck_is_to_be_changed_first(
-    tmp_path: Path, options: str, of_step: Any, beginning: str, end: str
-) -> None:
+def test_the_bottleneck_is_changed_first(tmp_path: Path, options: str, of_step: Any, beginning: str, end: str) -> None:
     said = advice(measured(tmp_path, *options.split(), **of_step))
     assert said.startswith(beginning)
     assert said.endswith(end)

@@ -8,16 +8,14 @@ from typing import Any
 import pytest
 
 from repro.errors import ReproError
-from repro.published.compare import compare_runs, judge_figure
-from repro.published.figures import read_published, verify_published
+from repro.published.compare import judge_figure
+from repro.published.figures import verify_published
 from repro.published.schema import Claim, Measured, Reason, Verdict
 from repro.records.run_folder import read_run
 from repro.records.schema import Run
-from tests.support import ROOT
 from tests.support.folders import IMAGENET, eval_run, resume, tiny_eval_run, tiny_train_run, train_run
+from tests.support.reports import FIGURES, PUBLISHED, claims_of
 
-FIGURES = read_published()
-PUBLISHED = ROOT / "results" / "published"
 MATCH, BETTER, WORSE = Verdict.MATCH, Verdict.BETTER, Verdict.WORSE
 INCOMPARABLE, NOT_MEASURED = Verdict.INCOMPARABLE, Verdict.NOT_MEASURED
 KEYS = "train_accuracy_last", "train_step_time", "train_fps", "train_time"
@@ -27,7 +25,7 @@ WHOLE = {"train_accuracy_last", "train_time"}  # they depend on the whole recipe
 
 def claims(*runs: Path | Run) -> dict[str, Claim]:
     found = [read_run(run) if isinstance(run, Path) else run for run in runs]
-    return {claim.figure.key: claim for claim in compare_runs(FIGURES, found)}
+    return {claim.figure.key: claim for claim in claims_of(*found)}
 
 
 @pytest.fixture(scope="module")

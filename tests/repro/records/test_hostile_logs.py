@@ -101,7 +101,7 @@ def test_what_other_programs_put_before_each_line_is_taken_off(folder: Path, pre
 
 
 @pytest.mark.parametrize("prefixes", [("0: ", "1: "), ("[1,0]<stdout>:", "[1,1]<stdout>:"), ("", "a-1  | ")])
-def test_records_of_several_ranks_are_never_read_as_one_run_and_one_can_be_kept(
+def test_records_of_several_ranks_are_never_read_as_one_and_one_can_be_kept(
     folder: Path, prefixes: tuple[str, str]
 ) -> None:
     said = error_of(read, folder, behind(*prefixes))
@@ -155,6 +155,7 @@ SIZE = 60_000_000  # bytes; a pipe gives them, so that nothing can know how many
 STEP = b"2022-07-27 16:40:13:INFO:epoch[296], step_num[296], loss=2.671882\n"
 NUMBERS = '"loss": 2.5, "lr": 0.001, "step_time_ms": 373.1, "data_wait_ms": 1'
 STEPS = 200_000
+EVENTS = "\n".join([*(f'{{"event": "step", "epoch": 0, "step": {n}, {NUMBERS}}}' for n in range(STEPS)), "{}"]).encode()
 # Reads what comes and prints by how many kB its memory grew at most, then what was found.
 MEASURED = """
 import re
@@ -176,11 +177,6 @@ print(peak() - before, said, sep=": ")
 """
 
 
-def events(steps: int) -> bytes:
-    lines = (f'{{"event": "step", "epoch": 0, "step": {step}, {NUMBERS}}}' for step in range(steps))
-    return "\n".join([*lines, "{}"]).encode()
-
-
 @pytest.mark.parametrize(
     ("read", "piece", "size", "end", "found", "kilobytes"),
     [
@@ -191,7 +187,7 @@ def events(steps: int) -> bytes:
         ("read_log", STEP[:25] + b"a message\n", SIZE // 10, TRAINED, "4 steps, 4 epochs, 0 foreign", 4_000),
         ("read_events", b'{"event": "', SIZE, "", "/dev/stdin:1: found a line of 1,000,000 characters or more", 20_000),
         # A step takes four numbers of eight bytes; twice that, since an array grows ahead of what is in it.
-        ("read_events", events(STEPS), 1, "", f"/dev/stdin:{STEPS + 1}: event: found None", 2 * 4 * 8 * STEPS // 1000),
+        ("read_events", EVENTS, 1, "", f"/dev/stdin:{STEPS + 1}: event: found None", 2 * 4 * 8 * STEPS // 1000),
     ],
     ids=["steps", "an endless line", "endless records", "colors", "messages", "an event", "events"],
 )

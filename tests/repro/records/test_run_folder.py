@@ -54,9 +54,7 @@ def test_a_checkpoint_may_be_absent_but_one_that_is_there_must_be_the_sealed_one
 
 @pytest.mark.parametrize("target", [None, "/dev/zero", "/dev/stdin"])
 @pytest.mark.parametrize("file", ["train.log", "SHA256SUMS"])
-def test_a_pipe_or_a_device_in_the_place_of_a_file_is_named_at_once(
-    tmp_path: Path, target: str | None, file: str
-) -> None:
+def test_a_pipe_or_a_device_in_place_of_a_file_is_named_at_once(tmp_path: Path, target: str | None, file: str) -> None:
     path = tiny_train_run(tmp_path) / file
     path.unlink()
     path.symlink_to(target) if target else os.mkfifo(path)
