@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from repro.errors import ReproError
 from repro.records.logs import LONGEST, read_log
-from repro.records.metrics import read_events
 from repro.records.schema import Log
 from tests.support import ROOT
 
@@ -130,23 +129,6 @@ def test_more_epochs_than_any_training_has_are_refused(folder: Path, monkeypatch
     monkeypatch.setattr("repro.records.logs.MOST", 3)
     with pytest.raises(ReproError, match=r"some\.log:8: found more than 3 epochs, expected the log of one run"):
         read(folder, TRAINED)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        pytest.param("[" * 100_000, id="nested deeper than can be read"),
-        pytest.param('{"event": "start", "eval_images": ' + "9" * 5000 + "}", id="more digits than can be read"),
-        pytest.param('{"event": "epoch", "epoch": 0, "epoch_time_s": ' + "9" * 400 + "}", id="beyond all numbers"),
-        pytest.param('{"event": ["step"]}', id="an event that is a list"),
-        pytest.param("", id="an empty line"),
-    ],
-)
-def test_an_event_that_cannot_be_read_is_an_error_with_its_line(folder: Path, line: str) -> None:
-    path = folder / "metrics.jsonl"
-    path.write_text('{"event": "compile"}\n' + line + "\n")
-    with pytest.raises(ReproError, match=r"metrics\.jsonl:2: .*found"):
-        read_events(path)
 
 
 # ------------------------------------------------------------------------------------- larger than memory

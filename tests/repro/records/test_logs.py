@@ -74,6 +74,15 @@ def test_a_malformed_record_is_an_error_with_file_line_and_expectation(tmp_path:
         read_log(log(tmp_path, "2022-07-27 17:04:05:INFO:Args:", line))
 
 
+@pytest.mark.parametrize(
+    "time", ["2026-11-31 06:20:00", "2026-11-23 24:20:00", "0000-11-23 06:20:00", "2026-11-23 06:60:00"]
+)
+def test_a_step_at_a_time_that_does_not_exist_is_an_error_with_its_line(tmp_path: Path, time: str) -> None:
+    step = "2026-11-23 06:20:00:INFO:epoch[0], step_num[70], loss=2.325288"
+    with pytest.raises(ReproError, match=rf"train\.log:3: found the time '{time}'"):
+        read_log(log(tmp_path, step, "2026-11-23 06:20:00:INFO:Args:", time + step[len(time) :], step))
+
+
 def test_two_logs_in_one_file_and_a_missing_one_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ReproError, match=r"train\.log:2: found epoch 299 after epoch 299"):
         read_log(log(tmp_path, EPOCH, EPOCH))

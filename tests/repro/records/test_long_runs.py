@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -24,14 +24,6 @@ EPOCHS, STEPS = 3, 50
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return long_run(tmp_path_factory.mktemp("runs"), EPOCHS, STEPS)
-
-
-@contextmanager
-def changed(target: str, value: object) -> Iterator[None]:
-    """Within one example of many, where pytest's own would change it for all of them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(target, value)
-        yield
 
 
 def outcome(read: Callable[[Path], Any], path: Path) -> str:
@@ -82,7 +74,7 @@ def test_a_step_with_another_value_is_read_as_by_the_careful_way(folder: Path, v
     second = STEP.replace('"step": 0', '"step": 1')
     path.write_text(f'{{"event": "compile"}}\n{STEP[: place.start()]}{other}{STEP[place.end() :]}\n{second}\n')
     short = outcome(read_events, path)
-    with changed("repro.records.metrics._plain_step", take_none):
+    with patch("repro.records.metrics._plain_step", take_none):
         assert outcome(read_events, path) == short
 
 
@@ -101,20 +93,7 @@ def test_a_log_is_read_in_blocks_as_it_is_line_by_line(folder: Path, at: float, 
     path = folder.parent / "some.log"
     path.write_text(text[:place] + other + text[place + gone :])
     whole = outcome(read_log, path)
-    with changed("repro.records.logs.BLOCK", 100):  # so that lines are cut by blocks, and no two are in one
+    with patch("repro.records.logs.BLOCK", 100):  # so that lines are cut by blocks, and no two are in one
         assert outcome(read_log, path) == whole
-    with changed("repro.records.logs._STEP_LINES", re.compile("(?!)")):  # so that each is looked at by itself
+    with patch("repro.records.logs._STEP_LINES", re.compile("(?!)")):  # so that each is looked at by itself
         assert outcome(read_log, path) == whole
-
-
-@pytest.mark.parametrize(
-    "time", ["2026-11-31 06:20:00", "2026-11-23 24:20:00", "0000-11-23 06:20:00", "2026-11-23 06:60:00"]
-)
-def test_a_step_at_a_time_that_does_not_exist_is_an_error_with_its_line(folder: Path, time: str) -> None:
-    lines = (folder / "train.log").read_text().splitlines(keepends=True)
-    number = next(n for n, line in enumerate(lines) if "step_num[70]" in line)
-    lines[number] = time + lines[number][len(time) :]
-    path = folder.parent / "some.log"
-    path.write_text("".join(lines))
-    with pytest.raises(ReproError, match=rf"some\.log:{number + 1}: found the time '{time}'"):
-        read_log(path)

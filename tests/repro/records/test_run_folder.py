@@ -113,6 +113,10 @@ def test_what_is_no_run_folder_is_an_error_that_names_it(tmp_path: Path) -> None
         read_folders([tmp_path / "none"])
 
 
+COMPILE = '{"event": "compile", "compile_time_s": 17.3}'
+DIGITS = '{"event": "start", "eval_images": ' + "9" * 5000 + "}"
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
@@ -127,8 +131,13 @@ def test_what_is_no_run_folder_is_an_error_that_names_it(tmp_path: Path) -> None
         # A step stands there twice, or is missing.
         ("metrics.jsonl", '"step": 5', '"step": 4', r"metrics\.jsonl:13: step: found 4, expected 5: every step once"),
         # A record is malformed.
+        ("metrics.jsonl", '"event": "compile"', '"event": ["step"]', r"metrics\.jsonl:2: .*found"),
+        ("metrics.jsonl", '_time_s": 466.71', f'_time_s": {"9" * 400}', r"metrics\.jsonl:4: .*found"),
         ("metrics.jsonl", '{"event": "compile"', '{"event": "pause"', r"metrics\.jsonl:2: event: found 'pause'"),
         ("metrics.jsonl", '{"event": "compile"', '["event": "compile"', r"metrics\.jsonl:2: found .* one JSON object"),
+        pytest.param("metrics.jsonl", COMPILE, "", r"metrics\.jsonl:2: .*found", id="an empty line"),
+        pytest.param("metrics.jsonl", COMPILE, "[" * 100_000, r"metrics\.jsonl:2: .*found", id="nested too deep"),
+        pytest.param("metrics.jsonl", COMPILE, DIGITS, r"metrics\.jsonl:2: .*found", id="more digits than can be read"),
         ("metrics.jsonl", '"images_per_s": 2744.82', '"images_per_s": NaN', r"metrics\.jsonl:4: .*NaN is not JSON"),
         ("metrics.jsonl", '"images_per_s": 2744.82', '"images": 1', r"metrics\.jsonl:4: images_per_s: found nothing"),
         ("metrics.jsonl", '{"event": "end"', '{"event": "compile"', r"found 0 events 'end' in a sealed run"),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from unittest.mock import patch
 
 from hlg.model import network
 from hlg.model.network import HLG, MOBILE
@@ -22,9 +23,6 @@ def narrow(**changes: float) -> None:
 @contextmanager
 def narrowed(**changes: float) -> Iterator[None]:
     """Networks are built narrow meanwhile."""
-    before = network.HLG
-    narrow(**changes)
-    try:
+    with patch.object(network, "HLG"):
+        narrow(**changes)
         yield
-    finally:
-        network.HLG = before  # type: ignore[misc]
