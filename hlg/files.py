@@ -237,7 +237,7 @@ def _each_key_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 _JSON = json.JSONDecoder(object_pairs_hook=_each_key_once, parse_constant=_refuse)

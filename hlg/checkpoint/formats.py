@@ -98,7 +98,7 @@ def _text(name: str, content: bytes | memoryview) -> str:
     try:
         return bytes(content).decode("utf-32-le", "surrogatepass").rstrip("\0")
     except UnicodeDecodeError:
-        raise ValueError(f"{name} is no text") from None
+        raise ValueError(f"{name} is not text") from None
 
 
 # ------------------------------------------------------------------------------------------------- .ckpt
@@ -114,12 +114,12 @@ def _parse_ckpt(content: memoryview) -> StoredTensors:
     if content[max(end - len(CRC), 0) : end] == CRC:
         code, content = content[end:], content[: end - len(CRC)]
         if int.from_bytes(code, "big") != zlib.crc32(content):
-            raise ValueError("its CRC is another")
+            raise ValueError("its CRC does not match")
     arrays: dict[str, np.ndarray] = {}
     texts: dict[str, str] = {}
     for name, pieces in _tensors(content):
         if name in arrays or name in texts:
-            raise ValueError(f"{name} is in it twice")
+            raise ValueError(f"{name} appears twice")
         kinds, shapes, parts = zip(*pieces, strict=True)
         if len({*kinds}) > 1 or len({*shapes}) > 1:
             raise ValueError(f"{name} has pieces of several types or shapes")
@@ -182,7 +182,7 @@ def _fields(content: memoryview) -> Iterator[tuple[int, _Field]]:
             yield key >> 3, content[at : at + value]
             at += value
         else:
-            raise ValueError("it ends too early" if key & 7 == _BYTES else "its bytes are no protobuf message")
+            raise ValueError("it ends too early" if key & 7 == _BYTES else "its bytes are not a protobuf message")
 
 
 def _varint(content: memoryview, at: int) -> tuple[int, int]:
@@ -207,10 +207,10 @@ def _parse_safetensors(content: memoryview) -> StoredTensors:
         raise ValueError("its header does not fit")
     header = parse_json(bytes(content[8 : 8 + size]).decode())
     if not isinstance(header, dict) or len(header) > MOST:
-        raise ValueError(f"its header is no list of at most {MOST:,} tensors")
+        raise ValueError(f"its header is not a list of at most {MOST:,} tensors")
     texts = header.pop("__metadata__", {})
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
-        raise ValueError("its __metadata__ is no text")
+        raise ValueError("its __metadata__ is not text")
     data = content[8 + size :]
     arrays: dict[str, np.ndarray] = {}
     spans = [(0, 0), (len(data), len(data))]

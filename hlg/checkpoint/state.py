@@ -100,7 +100,7 @@ def _read(where: Path) -> dict[str, Any] | None:
             raise ValueError(f"unknown or missing: {', '.join(sorted(kept.keys() ^ _KEYS))}")
         # Runs that were started before there was a hash over the state have none.
         if told not in (None, _hash(kept)):
-            raise ValueError(f"its {STATE_HASH} is not that of what it says")
+            raise ValueError(f"its {STATE_HASH} does not match its contents")
         wrong = [spec.name for spec in fields(State) if not _fits(kept[spec.name], spec.type)]
         if wrong or not isinstance(kept[WEIGHTS_HASH], str):
             raise ValueError(f"can't be right: {', '.join(wrong) or WEIGHTS_HASH}")

@@ -53,7 +53,7 @@ def scan(root: str | Path, class_num: int) -> ImageIndex:
 
     for name in classes:
         if name.encode(errors="replace").decode() != name:  # runs and checkpoints carry these names as text
-            raise UserError(f"{root}: the name of the class folder {name!r} is no text in UTF-8: rename it")
+            raise UserError(f"{root}: the name of the class folder {name!r} is not UTF-8: rename it")
 
     files: list[str] = []
     counts: list[int] = []

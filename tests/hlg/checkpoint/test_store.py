@@ -158,9 +158,9 @@ def test_a_checkpoint_is_for_whom_the_umask_says_and_never_makes_a_removed_run_f
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"step": 12,', '"step": 13,', "its state_sha256 is not that of what it says"),
-        ('"elapsed_s": 1.5', '"elapsed_s": 1.6', "its state_sha256 is not"),
-        ('"sha256": "', '"sha256": "0', "its state_sha256 is not"),
+        ('"step": 12,', '"step": 13,', "its state_sha256 does not match its contents"),
+        ('"elapsed_s": 1.5', '"elapsed_s": 1.6', "its state_sha256 does not"),
+        ('"sha256": "', '"sha256": "0', "its state_sha256 does not"),
         ("state_sha256", "state_sha257", "unknown or missing: state_sha257"),
         ("{", "[", "Expecting"),
     ],

@@ -83,7 +83,7 @@ def test_a_linked_class_folder_counts_like_any_other(tmp_path: Path) -> None:
         (["a/1.JPEG", "b/"], r"1 of 2 class folders hold no image .*: b;"),
         (["train/n01/1.JPEG", "val/n01/2.JPEG"], r"train, val; .*point at the folder that holds the class folders"),
         (["ILSVRC2012_val_00000001.JPEG"], r"lie in it directly: sort them into one \(make imagenet\)"),
-        (["a\udcff/1.JPEG"], r"'a\\udcff' is no text in UTF-8: rename it"),
+        (["a\udcff/1.JPEG"], r"'a\\udcff' is not UTF-8: rename it"),
         ([], r"expected one folder a class .*but it has none"),
     ],
 )
