@@ -50,14 +50,16 @@ execute() {
   if dry; then print_command "$@"; else exec "$@"; fi
 }
 
-# --- releases of MindSpore: a line of docker/stacks.json each, the default one first
+# --- releases of MindSpore: a line of stacks.json each, the default one first
+
+stacks=${BASH_SOURCE[0]%/*}/stacks.json
 
 # release_value NAME: print what stacks.json says of the release, a text.
-release_value() { sed -n "s/^\"$MINDSPORE\":.*\"$1\": \"\([^\"]*\)\".*/\1/p" "$root/docker/stacks.json"; }
+release_value() { sed -n "s/^\"$MINDSPORE\":.*\"$1\": \"\([^\"]*\)\".*/\1/p" "$stacks"; }
 
-mapfile -t releases < <(sed -n 's/^"\([^"]*\)".*/\1/p' "$root/docker/stacks.json")
+mapfile -t releases < <(sed -n 's/^"\([^"]*\)".*/\1/p' "$stacks")
 MINDSPORE=${MINDSPORE:-${releases[0]}}
-[[ " ${releases[*]} " == *" $MINDSPORE "* ]] || fail "MINDSPORE: found '$MINDSPORE'; known: ${releases[*]}"
+[[ $MINDSPORE != *" "* && " ${releases[*]} " == *" $MINDSPORE "* ]] || fail "MINDSPORE: found '$MINDSPORE'; known: ${releases[*]}"
 
 # image_of DEVICE: print the name of the image that docker/build.sh makes.
 image_of() { echo "hlg-repro:$1$([[ $MINDSPORE == "${releases[0]}" ]] || echo "-$MINDSPORE")"; }
