@@ -241,17 +241,7 @@ lint: setup ## Check style and types
 	  zizmor --quiet --offline --persona pedantic .github; \
 	  shellcheck --external-sources docker/*.sh docker/cluster/*.sh .ci/*; hadolint docker/*.Dockerfile
 
-UV := uv pip compile --universal --python-version 3.11 --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header
-
 lock: ## Renew the hashed locks after a change of pyproject.toml or docker/stacks.json (needs uv)
-	@for image in cpu gpu ascend dev; do \
-	  extra=$${image#cpu}; out=docker/$$image.lock; \
-	  $(UV) pyproject.toml $${extra:+--extra $$extra} --output-file $$out; \
-	  sed -i '1i # Made by `make lock` from pyproject.toml: every package that is installed, with its hashes.' $$out; \
-	done
-	@for release in $$(sed -n '3,$$s/^"\([^"]*\)".*/\1/p' docker/stacks.json); do \
-	  $(UV) --no-deps --output-file docker/releases/$$release.lock - <<<"mindspore==$$release"; \
-	done
-
+	@$(START) lock
 clean: ## Remove what was built: the environment, drawn data, caches; runs are kept
 	@$(START) clean

@@ -291,6 +291,21 @@ profile() {
   python -m hlg.bench "$WHAT" --steps 5 "${words[@]}" --batch_size 8 "${keys[@]}"
 }
 
+# Every package with its hashes: of each image, of make setup, and of each other release of MindSpore its own pin.
+lock() {
+  local image extra release compile=(uv pip compile --universal --python-version 3.11 --quiet --generate-hashes)
+  compile+=(--no-emit-index-url --no-annotate --no-header)
+  for image in cpu gpu ascend dev; do
+    extra=${image#cpu}
+    "${compile[@]}" pyproject.toml ${extra:+--extra "$extra"} --output-file "docker/$image.lock"
+    # shellcheck disable=SC2016 # no command
+    sed -i '1i # Made by `make lock` from pyproject.toml: every package that is installed, with its hashes.' "docker/$image.lock"
+  done
+  for release in "${releases[@]:1}"; do
+    "${compile[@]}" --no-deps --output-file "docker/releases/$release.lock" - <<<"mindspore==$release"
+  done
+}
+
 # A folder that is no virtual environment is somebody's: a typing error must not cost it.
 clean() {
   [[ ! -e $VENV || -e $VENV/pyvenv.cfg ]] || fail "VENV: found '$VENV', which is no virtual environment; not removed"
