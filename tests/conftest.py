@@ -1,5 +1,6 @@
 """MindSpore is set up once, before any test imports it on its own."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,9 @@ __all__ = ["any_storage", "buckets", "call", "small_disk"]  # fixtures of all te
 
 settings.register_profile("untimed", deadline=None)  # a deadline would measure how busy the machine is
 settings.load_profile("untimed")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # behind the & of a script, and so in all programs of the tests
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FIXTURES = ROOT / "tests/hlg/fixtures"
 
