@@ -106,10 +106,10 @@ def read_regular(path: Path, most: int = MOST) -> bytes:
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        content = file.read(min(size, most) + 1)  # room for all that may be there would cost more than the reading
+        content = file.read(size + 1) if size <= most else b""  # room for ``most`` would cost more than the reading
         if len(content) > size:  # it grows
             content += file.read(most)
-        if len(content) <= most:
+        if max(size, len(content)) <= most:
             return content
     raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
 

@@ -19,6 +19,7 @@ from hlg.errors import UserError
 from hlg.files import follow_links, read_plain
 
 LONGEST = 1 << 17  # bytes of a config file; one with every key has a thirtieth
+MOST_BRACKETS = 100  # of a recipe, in which only a comment has any
 
 
 class Written(NamedTuple):
@@ -105,7 +106,10 @@ def _read_command_line(argv: Sequence[str]) -> dict[str, Written]:
 def _read_file(path: Path) -> dict[str, Written]:
     """Read one flat YAML mapping: its nodes, not its values, for they keep the text and the line."""
     try:
-        root = yaml.compose(read_plain(path, LONGEST).decode("utf-8-sig"), Loader=yaml.SafeLoader)
+        text = read_plain(path, LONGEST).decode("utf-8-sig")
+        if sum(map(text.count, "[{")) > MOST_BRACKETS:  # PyYAML's time grows with the cube of their number
+            raise RecursionError
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except OSError as error:
         raise UserError(f"{path}: this config file cannot be read: {error.strerror}") from None
     except RecursionError:
