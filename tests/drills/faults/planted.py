@@ -1,6 +1,6 @@
 """A training with a fault planted in its process.
 
-python -m tests.drills.faults.planted clock_back|killed_in_save|killed_in_seal|less_than_posix [options of hlg.train]
+python -m tests.drills.faults.planted FAULT [options of hlg.train], a fault of those below
 """
 
 import os
@@ -15,6 +15,7 @@ import mindspore as ms
 
 from hlg import train
 from hlg.checkpoint import store
+from hlg.data import decode
 from hlg.record import run_folder
 from tests.support.disks import storage_without
 from tests.support.narrow.network import narrow
@@ -45,6 +46,11 @@ if __name__ == "__main__":
     if fault == "killed_in_seal":
         replace = Path.replace
         Path.replace = lambda path, to: os.kill(os.getpid(), 9) if to.name == run_folder.SEAL else replace(path, to)  # type: ignore
+    if fault == "storage_hangs":  # at an image with a file NAME.hangs beside it
+        read = decode.read_plain
+        decode.read_plain = lambda path, most: (  # type: ignore
+            time.sleep(1e6) if Path(f"{path}.hangs").exists() else read(path, most)
+        )
     if fault == "less_than_posix":
         storage_without(setattr)
     if fault == "clock_back":

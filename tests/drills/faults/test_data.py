@@ -1,6 +1,5 @@
 """Drills in which the data set changes under a run: images vanish, break or hang, or differ at the resumption."""
 
-import os
 import re
 import signal
 
@@ -87,14 +86,14 @@ def test_images_that_were_replaced_are_noticed(split: str, new_job: NewJob, reco
     "the steps since the last checkpoint",
 )
 def test_storage_that_hangs_ends_the_run_and_says_what_was_waited_for(new_job: NewJob, recovers: Recovers) -> None:
-    job = new_job(own_data=True, stall_timeout=60, save_checkpoint_steps=4).start().until("compile time used")
+    planted = {"program": "tests.drills.faults.planted storage_hangs", "stall_timeout": 60}
+    job = new_job(own_data=True, save_checkpoint_steps=4, **planted).start().until("compile time used")
     image = job.image_of(step=8)
-    aside = image.rename(job.folder / "aside")
-    os.mkfifo(image)  # opening it waits for a writer that never comes
+    marker = image.with_name(f"{image.name}.hangs")
+    marker.touch()
     last = job.ends_with(-signal.SIGALRM).splitlines()[-1]
     assert last.startswith("error: the run ")
     assert "60 s (stall_timeout)" in last
     assert f"step 8: its images from {job.data}" in last
-    image.unlink()
-    aside.rename(image)
+    marker.unlink()
     recovers(job)

@@ -99,6 +99,6 @@ def test_an_altered_state_is_refused(digit: str, other: str, new_job: NewJob, re
     state.write_text(content.replace(digit, other))
     said = job.start(resume=job.run).ends_with(2)
     offered = job.run / "checkpoints/hlg_mobile-0001.ckpt"
-    assert f"{state}: damaged or altered (its state_sha256 is not" in said
+    assert f"{state}: damaged or altered (its state_sha256 does not match" in said
     assert f"the newest good one is {offered}" in said
     recovers(job, offered)
