@@ -294,6 +294,7 @@ profile() {
 # Every package with its hashes: of each image, of make setup, and of each other release of MindSpore its own pin.
 lock() {
   local image extra release compile=(uv pip compile --universal --python-version 3.11 --quiet --generate-hashes)
+  command -v uv >/dev/null || fail "uv is not installed, and it makes the locks: pip install uv"
   compile+=(--no-emit-index-url --no-annotate --no-header)
   for image in cpu gpu ascend dev; do
     extra=${image#cpu}

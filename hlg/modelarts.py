@@ -44,7 +44,7 @@ from hlg.config import Config, load  # noqa: E402
 from hlg.console import say, say_error  # noqa: E402
 from hlg.errors import UserError  # noqa: E402
 from hlg.launch.supervise import Child, Supervisor, end_all  # noqa: E402
-from hlg.signals import StopSignals, run_main  # noqa: E402, run_main
+from hlg.signals import StopSignals, run_main  # noqa: E402
 
 SEND_EVERY_S = 600.0  # the published run had a new checkpoint every eight minutes
 PREPARE_S = 6 * 3600.0  # for a node's first process to copy and unpack 150 GB

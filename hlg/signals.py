@@ -98,7 +98,7 @@ class StopRequest(StopSignals):
     MindSpore puts handlers of its own in the place of ours whenever it runs a graph: one kills the process without a
     word, and Ctrl-C becomes SIGTERM. So the signals are blocked, for this thread and all that start after it, and one
     thread waits for them, which needs no handler. Enter it before MindSpore or NumPy is imported, which starts threads.
-    Children, forked by Python or started by MindSpore, are to end by SIGTERM all the same.
+    Child processes still end by SIGTERM: those that Python forks, and the Pythons that MindSpore starts.
     """
 
     def __init__(self) -> None:

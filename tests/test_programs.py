@@ -1,7 +1,6 @@
 """Every program, when its user ends it early or reads no further."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -16,13 +15,16 @@ from repro.errors import run_tool
 from tests.support import ROOT
 from tests.support.processes import run_module
 
-ENDS = re.compile(r"^    run_(main|tool)\(main\)$", re.M)
+ALONE = {"hlg.runtime.guard", "repro.bootstrap"}  # single files, which import nothing of ours
 FILES = [file for package in ("hlg", "repro") for file in sorted((ROOT / package).rglob("*.py"))]
-PROGRAMS = [
+PROGRAMS = {
     ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
     for file in FILES
-    if ENDS.search(file.read_text(encoding="utf-8"))
-]
+    if 'if __name__ == "__main__"' in file.read_text(encoding="utf-8")
+}
+PROGRAMS_OF = {
+    package: sorted(name for name in PROGRAMS - ALONE if name.startswith(package)) for package in ("hlg", "repro")
+}
 KILL = """
 import os, sys
 sys.addaudithook(lambda event, words: event == "import" and words[0] == {!r} and os.kill(os.getpid(), {:d}))
@@ -35,8 +37,8 @@ UNBEGUN = "before the first step: nothing is lost, start it again as before"
 @pytest.mark.parametrize(
     ("words", "imported", "number", "code", "said"),
     [
-        *((name, "hlg.signals", 2, 130, f"Ctrl-C {BEFORE}") for name in PROGRAMS if name.startswith("hlg.")),
-        *((name, "repro.errors", 2, 130, f"Ctrl-C {BEFORE}") for name in PROGRAMS if name.startswith("repro.")),
+        *((name, "hlg.signals", 2, 130, f"Ctrl-C {BEFORE}") for name in PROGRAMS_OF["hlg"]),
+        *((name, "repro.errors", 2, 130, f"Ctrl-C {BEFORE}") for name in PROGRAMS_OF["repro"]),
         (TRAIN, "mindspore", signal.SIGTERM, 75, f"SIGTERM {UNBEGUN}"),
         ("hlg.bench step", "mindspore", signal.SIGTERM, 143, f"SIGTERM: {UNSAVED}"),
         ("hlg.fingerprint", "mindspore", signal.SIGTERM, 143, f"SIGTERM: {UNSAVED}"),
@@ -49,6 +51,13 @@ def test_a_signal_while_a_program_imports_is_one_line(
     (tmp_path / "sitecustomize.py").write_text(KILL.format(imported, number))
     done = run_module(*words.split(), env={"PYTHONPATH": str(tmp_path)})
     assert (done.returncode, done.stderr) == (code, f"stopped by {said}\n")
+
+
+@pytest.mark.parametrize("name", [*PROGRAMS_OF["hlg"], *PROGRAMS_OF["repro"]])
+def test_every_program_ends_as_all_do(name: str) -> None:
+    file = ROOT / name.replace(".", "/")
+    text = (file / "__main__.py" if file.is_dir() else file.with_suffix(".py")).read_text(encoding="utf-8")
+    assert text.endswith(f"    run_{'main' if name.startswith('hlg') else 'tool'}(main)\n")
 
 
 @pytest.mark.parametrize("run", [run_main, run_tool])

@@ -108,7 +108,7 @@ def _read_file(path: Path) -> dict[str, Written]:
     try:
         text = read_plain(path, LONGEST).decode("utf-8-sig")
         if sum(map(text.count, "[{")) > MOST_BRACKETS:  # PyYAML's time grows with the cube of their number
-            raise RecursionError
+            raise UserError(f"{path}: found more than {MOST_BRACKETS} brackets; allowed: lines of `key: value`")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except OSError as error:
         raise UserError(f"{path}: this config file cannot be read: {error.strerror}") from None

@@ -17,7 +17,7 @@ PRINTED = {"epoch_time_s": 2, "step_time_s": 4, "fps": 2, "lr": 6, "accuracy": 6
 
 
 class Agreement(StrEnum):
-    """Check figures for internal consistency."""
+    """The outcome of a check of figures for consistency."""
 
     CONSISTENT = "consistent"
     CONTRADICTORY = "contradictory"

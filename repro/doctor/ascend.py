@@ -19,7 +19,6 @@ _DRIVER = "/usr/local/Ascend/driver/version.info"
 DRIVER_FIX = "install Ascend's driver and firmware (HDK), or run on a machine that has Ascends"
 _TOOLKITS = ("/usr/local/Ascend/ascend-toolkit/latest", "/usr/local/Ascend/cann", "/usr/local/Ascend/latest")
 _SHARED_NODES = ("/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc")
-CHIPS = "310p, 910b and 910_93"  # in every known release
 BUSY = 0.2  # of a device's memory; an idle 910B with 32 GB is logged with 9 % in use
 
 
@@ -120,20 +119,21 @@ def _generation(name: str) -> str:
 
 
 def _chips(npus: Sequence[_Npu]) -> Iterable[Diagnosis]:
+    compiled_for = set.intersection(*(set(release.chips) for release in read_releases().values()))
+    its_own = f"every known MindSpore has operators of its own compiled for {', '.join(sorted(compiled_for))}"
     for name in sorted({npu.name for npu in npus}):
         kind = _generation(name)
-        if kind in ("910b", "a3"):
+        if {"910b": "910b", "a3": "910_93"}.get(kind) in compiled_for:
             text = f"{name} (Atlas {'A2' if kind == '910b' else 'A3'}), which MindSpore compiles its operators for"
             yield ok("chip", text)
         elif kind == "910":
-            text = f"{name}, as in the published run; MindSpore has its own operators compiled for {CHIPS}, not for it"
+            text = f"{name}, as in the published run; {its_own}, not for it"
             fix = "take the image for it (make image-ascend CHIP=910), and run `make fingerprint` before a long run"
             yield warning("chip", text, fix)
         elif name.startswith("310"):
             yield failure("chip", f"{name} is made for inference", "train on an Ascend 910, 910B or A3")
         else:
-            text = f"{name}: MindSpore has its own operators compiled for {CHIPS}"
-            yield warning("chip", text, "run `make fingerprint` on it before a long run")
+            yield warning("chip", f"{name}: {its_own}", "run `make fingerprint` on it before a long run")
 
 
 def _nodes(machine: Machine, used: Sequence[int]) -> Iterable[Diagnosis]:
@@ -199,7 +199,8 @@ def _match(mindspore: str, cann: str, driver: str, accepted: Sequence[str], comp
     three = f"MindSpore {mindspore}, CANN {cann}, driver {driver or 'unknown'}"
     better = release_for(cann, driver)
     if ".".join(cann.split(".")[:2]) not in accepted:
-        fix = "install CANN 9.0.0 with driver 26.0.RC1, or build the image for it: make image-ascend CANN=9.0.0"
+        newest, its_driver = next(release.documented for release in read_releases().values() if release.documented)
+        fix = f"install CANN {newest} with driver {its_driver}, or build the image: make image-ascend CANN={newest}"
         if better:
             fix = f"use MindSpore {better.version}, which accepts this CANN: {_ascend_command(better.version)}"
         return failure("match", f"{three}: this MindSpore accepts CANN {', '.join(accepted)}", fix)

@@ -9,7 +9,7 @@ from repro.records.schema import DataSet, Run
 
 
 class Verdict(StrEnum):
-    """One published figure beside what a run measured."""
+    """The verdict on one published figure."""
 
     MATCH = "match"
     BETTER = "better"

@@ -44,7 +44,7 @@ def find_repetitions(runs: Iterable[Run]) -> list[Repetition]:
     for members in _alike(runs):
         for seed in sorted({run.config["seed"] for run in members}):
             same = tuple(run for run in members if run.config["seed"] == seed)
-            if len(same) > 1:
+            if len(same) > 1 and all(run.steps.loss for run in same):
                 found.append(_repetition(same))
     return found
 

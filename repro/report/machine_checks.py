@@ -29,4 +29,5 @@ def _fingerprint(path: Path) -> str:
     rows, out = field(where, record, "rows", list), field(where, record, "first_out", str, optional=True)
     done = [row for row in rows if isinstance(row, dict) and row.get("error") is not None]
     said = f"first row out of bounds: {out}" if out else f"all {len(done)} rows within bounds"
-    return f"{field(where, record, 'title', str)}: {said}"
+    packages = field(f"{where}: environment", field(where, record, "environment", dict), "packages", dict)
+    return f"{field(where, record, 'title', str)}, MindSpore {packages.get('mindspore')}: {said}"

@@ -9,7 +9,6 @@ bytes.
 """
 
 import io
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from repro.errors import CommandParser, ReproError, tell, tell_error
+from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.files import replace_file
 from repro.markdown import write_table
 from repro.records.schema import Run
@@ -118,4 +117,4 @@ def _losses(run: Run) -> Values:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

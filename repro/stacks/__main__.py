@@ -1,8 +1,6 @@
 """Print the known releases of MindSpore and what belongs to each: `make stacks`."""
 
-import sys
-
-from repro.errors import CommandParser, tell
+from repro.errors import CommandParser, run_tool, tell
 from repro.markdown import columns
 from repro.stacks.table import HEADER, stack_rows
 
@@ -16,4 +14,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

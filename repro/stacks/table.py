@@ -3,7 +3,18 @@
 from repro.stacks.releases import read_releases
 
 NAME = "stacks"
-HEADER = ("MindSpore", "Python", "NumPy", "CUDA", "CANN accepted", "compiled with", "for chips", "documented with")
+HEADER = (
+    "MindSpore",
+    "Released",
+    "Python",
+    "NumPy",
+    "protobuf",
+    "CUDA",
+    "CANN accepted",
+    "compiled with",
+    "for chips",
+    "documented with",
+)
 
 
 def stack_rows() -> list[tuple[str, ...]]:
@@ -12,8 +23,10 @@ def stack_rows() -> list[tuple[str, ...]]:
     return [
         (
             f"{version} (default)" if version == default else version,
+            release.released,
             ", ".join(release.pythons),
             release.numpy,
+            release.protobuf,
             ", ".join(release.cuda),
             ", ".join(release.cann),
             f"CANN {release.compiled}",

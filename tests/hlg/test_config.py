@@ -175,7 +175,7 @@ def test_a_mistake_on_the_command_line_is_one_clear_error(argv: list[str], messa
         ("~: 1", ":1: unknown key '~'"),
         ("seed: 1\nmixup: 0\nseed: 2", ":3: seed: found a second time, after line 1; allowed: once"),
         ("pretrained: 'a", ":1: this is not YAML in UTF-8: found unexpected end of stream"),
-        ("seed: " + "[" * 5000, ": found lists in lists without end"),
+        ("seed: " + "[" * 5000, ": found more than 100 brackets"),
         ("# a\n" * 40_000, ": this config file cannot be read: more than 131,072 bytes"),
         ("seed: " + "9" * 4000, f":1: seed: found '{'9' * 80}' and 3,920 more characters; allowed"),
         ("seed: 1\n---\nseed: 2", ":2: this is not YAML in UTF-8: but found another document"),

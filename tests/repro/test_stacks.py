@@ -36,6 +36,13 @@ def test_each_release_has_an_environment_and_an_image_of_its_own() -> None:
         assert words in image
 
 
+def test_a_python_for_which_a_release_has_no_wheel_is_refused() -> None:
+    pythons = {name: release.pythons for name, release in read_releases().items()}
+    assert not bootstrap.unsupported((3, 12, 0), "Linux", "x86_64", "2.7.2", pythons["2.7.2"])
+    said = bootstrap.unsupported((3, 12, 0), "Linux", "x86_64", "2.7.0", pythons["2.7.0"])
+    assert "MindSpore 2.7.0 and the packages beside it need Python 3.11. Name one" in said
+
+
 def test_an_unknown_release_is_refused_with_those_that_are_known() -> None:
     done = run_make("tiny", DRY_RUN="1", MINDSPORE="1.5.1")
     assert done.returncode == 2
