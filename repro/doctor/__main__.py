@@ -50,7 +50,8 @@ def _examine(options: argparse.Namespace, machine: Machine) -> Iterable[Diagnosi
 
     ranks = len(o.devices) or 1
     if o.device != "cpu":
-        check = check_gpus if o.device == "gpu" else check_ascends
+        release = mindspore_version(venv, o.mindspore)[0]
+        check = partial(check_gpus, mindspore=release) if o.device == "gpu" else check_ascends
         try:
             findings, ranks = check(machine, o.devices)
         except Exception as error:

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from repro.doctor.machine import Answer, Diagnosis, Machine, failure, number_ranges, ok, one_line, warning
 from repro.doctor.software import packages
+from repro.stacks.releases import read_releases
 
 # CUDA 11.8's release notes: the oldest driver that runs it, and the one that it came with.
 _OLDEST_DRIVER, _FULL_DRIVER = (450, 80, 2), (520, 61, 5)
-# What libcuda_ops.so.11 of MindSpore 2.10.0 holds, by its fat binary: code for 6.0, 6.1, 7.0, 7.5, 8.0 and, to be
-# compiled on the device, for 6.0 and 8.6. Code runs on any device of the same major number and the same or a higher
-# minor one. Its NCCL has code for 6.0 alone, so on newer devices that is compiled there too.
-_OLDEST_CODE, _COMPILED_THERE, _UNKNOWN_TO_CUDA_11 = (6, 0), (9, 0), (10, 0)
+# docker/stacks.json has what each release is compiled for. Code runs on any device of the same major number and the
+# same or a higher minor one; the rest is compiled on the device. NCCL has code for 6.0 alone.
+_COMPILED_THERE, _UNKNOWN_TO_CUDA_11 = (9, 0), (10, 0)
 _LIBRARIES = [  # that its GPU plugin names, all of CUDA 11
     *("libcudart.so.11.0", "libcublas.so.11", "libcudnn.so.8", "libcufft.so.10"),
     *("libcurand.so.10", "libcusolver.so.11", "libcusparse.so.11", "libnvrtc.so.11.2"),
@@ -36,8 +36,11 @@ class _Gpu(NamedTuple):
     capability: tuple[int, int] | None
 
 
-def check_gpus(machine: Machine, wanted: Sequence[int]) -> tuple[list[Diagnosis], int]:
-    """Check driver and devices; return the findings, and how many devices the run gets. No ``wanted`` means all."""
+def check_gpus(machine: Machine, wanted: Sequence[int], mindspore: str) -> tuple[list[Diagnosis], int]:
+    """Check driver and devices for this release of MindSpore; return the findings, and how many devices the run gets.
+
+    No ``wanted`` means all.
+    """
     gpus, problem = _read_gpus(machine)
     if problem:
         return [problem], len(wanted) or 1
@@ -53,7 +56,7 @@ def check_gpus(machine: Machine, wanted: Sequence[int]) -> tuple[list[Diagnosis]
     names = sorted({gpu.name for gpu in used})
     return [
         _driver(used),
-        *_kernels(used),
+        *_kernels(used, mindspore),
         ok("devices", f"{len(used)} x {', '.join(names)} ({number_ranges([gpu.device for gpu in used])})"),
         *_nodes(machine),
         *_free(machine, used),
@@ -112,13 +115,17 @@ def _driver(gpus: Sequence[_Gpu]) -> Diagnosis:
     return warning("driver", text, fix)
 
 
-def _kernels(gpus: Sequence[_Gpu]) -> Iterable[Diagnosis]:
-    """Check whether MindSpore's compiled code fits each kind of device."""
+def _kernels(gpus: Sequence[_Gpu], mindspore: str) -> Iterable[Diagnosis]:
+    """Check whether MindSpore's compiled code fits each kind of device, and name the releases whose code does."""
     for capability in sorted({gpu.capability for gpu in gpus if gpu.capability}):
         name = "{}.{}".format(*capability)
-        if capability < _OLDEST_CODE:
-            text = f"compute capability {name}; MindSpore has code for 6.0 and newer"
-            yield failure("kernels", text, "take a newer GPU (Pascal or newer)")
+        fitting = [version for version, release in read_releases().items() if release.runs_on(capability)]
+        others = [version for version in fitting if version != mindspore]
+        if mindspore not in fitting:
+            text = f"compute capability {name}; MindSpore {mindspore} has no code for it"
+            yield failure(
+                "kernels", text, f"use MINDSPORE={others[0]}" if others else "take a GPU of 6.0 (Pascal) or newer"
+            )
         elif capability >= _UNKNOWN_TO_CUDA_11:
             text = (
                 f"compute capability {name} is newer than CUDA 11: cuBLAS and cuDNN have no code for it (not verified)"
@@ -127,7 +134,8 @@ def _kernels(gpus: Sequence[_Gpu]) -> Iterable[Diagnosis]:
         elif capability >= _COMPILED_THERE:
             yield ok("kernels", f"compute capability {name}: compiled on the device, so the first start takes longer")
         else:
-            yield ok("kernels", f"compute capability {name}: MindSpore has code for it")
+            text = f"compute capability {name}: MindSpore {mindspore} has code for it, as have {', '.join(others)}"
+            yield ok("kernels", text)
 
 
 def _nodes(machine: Machine) -> Iterable[Diagnosis]:

@@ -16,9 +16,11 @@ FILE = Path(__file__).parents[2] / "docker" / "stacks.json"
 class Release(NamedTuple):
     """A release of MindSpore. Versions of Python, CUDA and CANN are as major.minor.
 
-    ``cuda``: its plugins. ``cann``: what it accepts (run_check/_check_version.py). ``compiled``: the CANN that its own
-    operators were compiled with, for these ``chips`` (custom_ascendc_910b). ``documented``: the CANN and the driver
-    that MindSpore Transformers 1.9.0 names with it for Atlas A2 and A3, or nothing. ``image``: the tag of CANN's image.
+    ``cuda``: its plugins. ``gpus``: the compute capabilities that its CUDA operators were compiled for (the fat binary of
+    libcuda_ops.so.11; 8.6 as PTX). ``cann``: what it accepts (run_check/_check_version.py). ``compiled``: the CANN that
+    its own operators were compiled with, for these ``chips`` (custom_ascendc_910b). ``documented``: the CANN and the
+    driver that MindSpore Transformers 1.9.0 names with it for Atlas A2 and A3, or nothing. ``image``: the tag of CANN's
+    image.
     """
 
     version: str
@@ -27,11 +29,16 @@ class Release(NamedTuple):
     numpy: str
     protobuf: str
     cuda: list[str]
+    gpus: list[str]
     cann: list[str]
     compiled: str
     chips: list[str]
     documented: list[str]
     image: str
+
+    def runs_on(self, capability: tuple[int, int]) -> bool:
+        """Tell whether it has code for a GPU of this compute capability: compiled, or compiled there from PTX."""
+        return capability >= min(tuple(map(int, gpu.split("."))) for gpu in self.gpus)
 
     def accepts(self, cann: str) -> bool:
         """Tell whether it accepts this version of CANN, such as 8.2.RC1."""
