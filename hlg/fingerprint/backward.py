@@ -9,6 +9,7 @@ from mindspore import Tensor, ops
 
 from hlg.checkpoint.weights import published_name
 from hlg.fingerprint import synthetic
+from hlg.fingerprint.batch_norm import UNBIASED, VarianceRule, read_variance
 from hlg.fingerprint.bounds import ReferenceTensors
 from hlg.fingerprint.optimizer import reset_optimizer
 from hlg.fingerprint.rows import ROWS, FingerprintRow, exact_row
@@ -74,16 +75,14 @@ class TrainingCheck:
         The overflow spoils the moving statistics, as it does in a run; a step in training does not read them.
         """
         set_synthetic_weights(self.network, reference.salt)
+        rule = VarianceRule(self.network.embeds[-1].norm, reference.salt)
+        set_synthetic_weights(self.network, reference.salt)
         reset_optimizer(self.optimizer)
         x = synthetic.draw_images(salt=reference.salt)
         loss, _, gradients = self._call(x, 0, reference.salt)
         yield from self._gradients(reference, gradients)
-        moving = {
-            p.name: (f"moving/{published_name(p.name)}", p.asnumpy())
-            for p in self.network.get_parameters()
-            if not p.requires_grad
-        }
-        yield reference.compare("training", "", "moving statistics", moving)
+        yield self._moving_statistics(reference, rule.name)
+        yield rule.row()
         yield self._loss(reference, 1, loss)
         yield from self._overflow(x, reference.salt)
         for step in range(1, synthetic.STEPS):
@@ -102,6 +101,18 @@ class TrainingCheck:
             found[part_of(published)][p.name] = (f"gradient/{published}", gradient.asnumpy())
         for (group, name), tensors in found.items():
             yield reference.compare("backward", group, name, tensors)
+
+    def _moving_statistics(self, reference: ReferenceTensors, rule: str) -> FingerprintRow:
+        """Compare batch norm's moving statistics, by whichever rule it moves its variance."""
+        moving = {p.name: (published_name(p.name), p) for p in self.network.get_parameters() if not p.requires_grad}
+        found = {
+            name: (
+                f"moving/{published}",
+                read_variance(published, p.asnumpy(), rule, UNBIASED, synthetic.BATCH, reference.salt),
+            )
+            for name, (published, p) in moving.items()
+        }
+        return reference.compare("training", "", "moving statistics", found)
 
     def _loss(self, reference: ReferenceTensors, step: int, loss: Tensor) -> FingerprintRow:
         name = f"loss {step}"

@@ -46,8 +46,8 @@ ROWS: dict[str, list[tuple[str, str]]] = {
     "loss": _group("", "ce_smooth_mixup", "ce_smooth"),
     "backward": list(_backward()),
     "training": [
-        *_group("", "moving statistics", "loss 1", "an overflow is seen", "an overflow changes nothing"),
-        *_group("", "loss 2", "loss 3"),
+        *_group("", "moving statistics", "batch norm's rule", "loss 1", "an overflow is seen"),
+        *_group("", "an overflow changes nothing", "loss 2", "loss 3"),
     ],
     "optimiser": _group("", "schedule", "decay", "no decay", "step 1", "step 2", "step 3"),
     "ranks": _group("", "mean over all ranks", "the same on all ranks", "exact counts", "other ranks"),

@@ -58,6 +58,12 @@ def draw_pixels(salt: str = SALT) -> np.ndarray:
     return _generator(salt + "pixels").integers(0, 256, (BATCH, SIZE, SIZE, 3), np.uint8)
 
 
+def draw_maps(channels: int, salt: str = SALT) -> np.ndarray:
+    """Draw small maps for a batch norm alone, float32 (BATCH, channels, 2, 2), of values that float16 holds too."""
+    drawn = _generator(salt + "maps").standard_normal((BATCH, channels, 2, 2))
+    return drawn.astype(np.float16).astype(np.float32)
+
+
 def draw_labels(salt: str = SALT) -> tuple[np.ndarray, np.ndarray]:
     """Draw the classes of the images and of their mixup partners, int32 (BATCH,) each, all of them different."""
     drawn = _generator(salt + "labels").permutation(CLASSES - 1)[: 2 * BATCH].astype(np.int32)

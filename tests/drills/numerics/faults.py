@@ -193,6 +193,26 @@ def kernel_not_turned(self: operators.Convolve, x: Tensor, weight: Tensor, out: 
 plant(
     "Batch norm does not update its moving statistics", "training: moving statistics", layers, BATCH_NORM_MOMENTUM=1.0
 )
+
+
+class BiasedNorm(nn.BatchNorm2d):
+    """A batch norm that moves its variance by the biased rule, in PyNative mode."""
+
+    def construct(self, x: Tensor) -> Tensor:
+        kept = layers.BATCH_NORM_MOMENTUM * self.moving_variance.asnumpy()
+        y = super().construct(x)
+        if self.training:
+            n = x.size // x.shape[1]
+            self.moving_variance.set_data(Tensor(kept + (self.moving_variance.asnumpy() - kept) * (n - 1) / n))
+        return y
+
+
+plant(
+    "Batch norm moves its variance by the biased rule, as that of MindSpore up to 2.0.0",
+    "training: batch norm's rule",
+    nn,
+    BatchNorm2d=BiasedNorm,
+)
 CONVOLUTION = layers.Conv2d.construct
 
 
