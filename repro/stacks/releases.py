@@ -16,11 +16,11 @@ FILE = Path(__file__).parents[2] / "docker" / "stacks.json"
 class Release(NamedTuple):
     """A release of MindSpore. Versions of Python, CUDA and CANN are as major.minor.
 
-    ``cuda``: its plugins. ``gpus``: the compute capabilities that its CUDA operators were compiled for (the fat binary of
-    libcuda_ops.so.11; 8.6 as PTX). ``cann``: what it accepts (run_check/_check_version.py). ``compiled``: the CANN that
-    its own operators were compiled with, for these ``chips`` (custom_ascendc_910b). ``documented``: the CANN and the
-    driver that MindSpore Transformers 1.9.0 names with it for Atlas A2 and A3, or nothing. ``image``: the tag of CANN's
-    image.
+    ``cuda``: its plugins. ``gpus``: the compute capabilities that its CUDA operators were compiled for, by the fat
+    binary of libcuda_ops.so.11 (8.6 as PTX). ``cann``: what it accepts (run_check/_check_version.py). ``compiled``: the
+    CANN that its own operators were compiled with, for these ``chips`` (custom_ascendc_910b). ``documented``: the CANN
+    and the driver that MindSpore Transformers 1.9.0 names with it for Atlas A2 and A3, or nothing. ``image``: the tag
+    of CANN's image.
     """
 
     version: str
