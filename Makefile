@@ -38,11 +38,13 @@ RESUME ?=
 RUN    ?=
 # Train once for each of these, such as SEEDS="1 2 3".
 SEEDS  ?=
-# The precision and the ranks of make fingerprint, and two of its JSON files to compare.
+# The precision and the ranks of make fingerprint, and two to compare: its JSON files, releases or commits.
 AMP    ?= O0
 RANKS  ?= 1
 A      ?=
 B      ?=
+# The releases to measure; all if empty.
+VERSIONS ?=
 # How often make baseline repeats its short run.
 REPEAT ?= 5
 # What make plan is told. What is empty is measured, published or assumed, and its table says which.
@@ -117,12 +119,10 @@ train: setup ## Train a recipe on one device: CONFIG=... IMAGENET=... RESUME=...
 	@$(START) train
 train-cpu2: setup tiny-data ## Train the tiny recipe on two ranks of this machine's CPU
 	@$(START) --ranks 2 train-tiny --batch_size 8
-
 eval-cpu: setup ## Evaluate a published checkpoint on this machine's CPU, float32: PRETRAINED=... IMAGENET=...
 	@$(START) evaluate --device_target CPU --amp_level O0
 eval: setup ## Evaluate a checkpoint: CONFIG=... PRETRAINED=file.ckpt or a run folder
 	@$(START) evaluate
-
 predict: setup ## Top-5 predictions for IMAGES="cat.jpg dog.jpg": PRETRAINED=... and IMAGENET=... or class_names=...
 	@$(START) predict
 export: setup ## Export to MINDIR and compare with the network: PRETRAINED=... file_format=ONNX|SAFETENSORS file_name=...
@@ -130,7 +130,6 @@ export: setup ## Export to MINDIR and compare with the network: PRETRAINED=... f
 
 report: setup ## Compare the runs under RUNS with the published figures: results/report.md, report.html, report/
 	@$(START) report
-
 check: setup tiny-data ## Check this machine for regressions, by two minutes of training: DEVICE=cpu|gpu|ascend
 	@$(START) become rm -rf results/check
 	@$(START) short-run "$$RUNS"
@@ -164,6 +163,10 @@ fingerprint: setup ## Compare what this stack computes with float64, layer by la
 	@$(START) --ranks "$$RANKS" fingerprint
 fingerprint-diff: setup ## Compare two fingerprints, of machines, versions or precisions: A=... B=...
 	@$(START) fingerprint-diff
+releases: setup tiny-data ## Measure releases of MindSpore here: VERSIONS="2.7.0 2.10.0"; resumable, ten minutes each
+	@$(START) releases
+release-diff: setup ## Say what two measured releases compute, how fast, and where they part: A=2.8.0 B=2.10.0
+	@$(START) release-diff
 stacks: setup ## List the releases of MindSpore that MINDSPORE= takes, and the Python, CUDA and CANN of each
 	@$(START) stacks
 doctor: ## Is this machine fit for a long run? DEVICE=cpu|gpu|ascend DEVICES=0,1,2,3 IMAGENET=/path
@@ -204,7 +207,7 @@ cluster-files: ## Write batch jobs for NODES machines, for Slurm and Kubernetes:
 
 ##@ Work on the code, on this machine
 
-WORK := test faults test-fingerprint test-gate test-page bench bench-compare profile lint
+WORK := releases test faults test-fingerprint test-gate test-page bench bench-compare profile lint
 $(WORK): override CONTAINER = 0
 # By file, whose tests share what they have trained. A process that dies is not begun again with the test that killed it.
 PYTEST = $(START) python -m pytest
@@ -220,7 +223,6 @@ test-gate: setup ## Plant regressions, train, and see whether make check finds t
 	@$(PYTEST) tests/drills/regressions
 test-page: setup ## Test the report's page in Chromium: wide, narrow, light, dark, printed, by keyboard
 	@$(PYTEST) tests/drills/page -n 2
-
 test-image: ## Test the CPU image with this machine's engine, and the runs that make tiny CONTAINER=1 left under RUNS
 	@"$$VENV/bin/python" -m pytest tests/drills/image --runs "$$RUNS"
 

@@ -285,6 +285,21 @@ bench_compare() {
 
 stacks() { python -m repro.stacks; }
 
+# Each in its environment, by turns with the default.
+releases() {
+  [[ $MINDSPORE == "${releases[0]}" ]] ||
+    fail "MINDSPORE: found '$MINDSPORE', but releases are measured by turns with ${releases[0]}; type VERSIONS=\"$MINDSPORE\" instead"
+  give --releases VERSIONS --venv VENV --python PYTHON
+  python -m repro.releases "${words[@]}"
+}
+
+release_diff() {
+  need A 2.8.0
+  need B 2.10.0
+  reads=(results)
+  python -m repro.releases.diff "$A" "$B"
+}
+
 profile() {
   [[ $WHAT =~ ^(step|forward|evaluate)$ ]] || fail "WHAT: found '$WHAT'; allowed: step, forward or evaluate"
   give --profile PROFILE

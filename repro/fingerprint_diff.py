@@ -8,77 +8,14 @@ Exit codes: 0 the same verdict in every row, 1 not, 2 a file that is no fingerpr
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
-from repro.files import field, read_json
 from repro.markdown import columns
+from repro.records.fingerprint import Fingerprint, KeptRow, read_fingerprint
 
-FORMAT = 1
-VERDICTS = ("ok", "out", "not done")
 FACTOR = 2  # errors that differ by more than this factor are shown although both are within bounds
-FACTS = ("commit", "source_sha256", "dirty", "python", "platform", "cpu", "device", "packages", "variables")
-
-
-@dataclass(frozen=True)
-class KeptRow:
-    """One row of a fingerprint; no error where it was not done."""
-
-    error: float | None
-    bound: float | None
-    verdict: str
-    note: str
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """The contents of a fingerprint's file."""
-
-    path: Path
-    title: str
-    facts: dict[str, str]
-    rows: dict[str, KeptRow]
-
-
-def read_fingerprint(path: Path) -> Fingerprint:
-    """Read a fingerprint's file.
-
-    Raises:
-        ReproError: it is no fingerprint; the message names file and key.
-    """
-    if not path.is_file():
-        raise ReproError(f"{path}: no such file; make fingerprint writes one under results/fingerprint")
-    where, record = str(path), read_json(path)
-    if field(where, record, "format", int) != FORMAT:
-        raise ReproError(f"{where}: format: found {record['format']}, expected {FORMAT}")
-    rows: dict[str, KeptRow] = {}
-    for i, found in enumerate(field(where, record, "rows", list)):
-        at = f"{where}: rows[{i}]"
-        if not isinstance(found, dict):
-            raise ReproError(f"{at}: found {found!r:.100}, expected an object")
-        label = ": ".join(part for part in (field(at, found, key, str) for key in ("area", "group", "name")) if part)
-        verdict = field(at, found, "verdict", str)
-        if verdict not in VERDICTS:
-            raise ReproError(f"{at}: verdict: found {verdict!r}, expected one of {', '.join(VERDICTS)}")
-        if label in rows:
-            raise ReproError(f"{at}: found {label!r} a second time")
-        error, bound = (field(at, found, key, float, optional=True) for key in ("error", "bound"))
-        rows[label] = KeptRow(error, bound, verdict, field(at, found, "note", str))
-    settings = {key: str(field(where, record, key, str)) for key in ("amp_level", "mode", "salt")}
-    environment = field(where, record, "environment", dict)
-    flat = dict(_flat("", {key: environment[key] for key in FACTS if key in environment}))
-    return Fingerprint(path, field(where, record, "title", str), settings | flat, rows)
-
-
-def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _flat(f"{prefix}{key} ", part)
-    else:
-        yield prefix.strip(), str(value)
 
 
 def differing_facts(a: Fingerprint, b: Fingerprint) -> list[tuple[str, str, str]]:

@@ -43,6 +43,18 @@ def deviation(values: Sequence[float]) -> float | None:
     return stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
+def median_interval(values: Sequence[float], level: float = 0.05) -> tuple[float, float]:
+    """Return two of the values between which the median lies with probability 1 - `level` or more (sign test).
+
+    Of fewer than six values none are so far apart: these are the smallest and the largest.
+    """
+    ordered, n, cut, below = sorted(values), len(values), 0, 0
+    while cut + 1 < n - cut - 1 and 2 * (below := below + math.comb(n, cut)) <= level * 2**n:
+        cut += 1
+    cut = max(0, cut - 1)
+    return ordered[cut], ordered[n - 1 - cut]
+
+
 def prediction_interval(values: Sequence[float], level: float) -> tuple[float, float]:
     """Return the bounds that a further value of the same normal distribution exceeds with probability `level`."""
     n, center = len(values), mean(values)

@@ -23,6 +23,7 @@ FLOORS = {
         {"records", "stacks"},
         {"published"},
         {"report", "check", "audit", "plan", "bench", "doctor"},
+        {"releases"},
         {"bootstrap", "cluster", "fingerprint_diff"},
     ),
 }

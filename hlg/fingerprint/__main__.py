@@ -22,7 +22,7 @@ from hlg.config import Config
 from hlg.console import say, say_error
 from hlg.errors import OptionParser, UserError
 from hlg.files import write_result
-from hlg.fingerprint.report import conclusion, exit_code, fingerprint_table
+from hlg.fingerprint.report import conclusion, exit_code, fingerprint_table, probable_cause
 from hlg.fingerprint.rows import AREAS
 from hlg.signals import StopRequest, run_main
 
@@ -54,10 +54,12 @@ def fingerprint(options: argparse.Namespace) -> int:
         rows += check_other_ranks(on, sum(not row.ok for row in rows))
     mode = "PyNative" if config.context_mode else "graph"
     title = f"HLG-Mobile in {config.amp_level} on {on.target} ({on.name}), {mode} mode"
+    first_out = next((row for row in rows if not row.ok), None)
     facts = {
         "format": 1,
         "title": title,
-        "first_out": next((row.label for row in rows if not row.ok), None),
+        "first_out": first_out and first_out.label,
+        "cause": first_out and probable_cause(first_out),
         "amp_level": config.amp_level,
         "mode": mode,
         "salt": reference.salt,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from repro.check.baselines import Baseline
+from repro.check.baselines import Band, Baseline
 from repro.check.measurements import Speed, last_top1, step_speed
 from repro.check.references import LEVEL, Reference, reference_of, run_points
 from repro.check.workload import OPENBLAS, differing_keys, environment_of, in_words, recipe_name, workload_of
@@ -135,7 +135,7 @@ def _losses(run: Run, baseline: Baseline, apart: str) -> Finding:
         return Finding("losses", Verdict.WORSE, f"{parted}; in the same environment every one must be the same")
     if baseline.band is None:
         return Finding("losses", Verdict.INCOMPARABLE, f"{parted}, but {apart}, and the baseline has no band for that")
-    allowed = np.maximum(BAND_FACTOR * np.array(baseline.band.losses), ROUNDING * np.abs(kept))
+    allowed = rounding_allows(baseline.band, kept)
     outside = np.flatnonzero(off > allowed)
     if len(outside):
         step = int(outside[0])
@@ -144,6 +144,11 @@ def _losses(run: Run, baseline: Baseline, apart: str) -> Finding:
         return Finding("losses", Verdict.WORSE, reason)
     reason = f"within what rounding explains ({apart}): up to {off.max():.3g}, allowed {allowed[int(off.argmax())]:.3g}"
     return Finding("losses", Verdict.MATCH, reason)
+
+
+def rounding_allows(band: Band, losses: "np.ndarray[Any, np.dtype[np.float64]]") -> Any:
+    """Return how far from each of these losses rounding alone can put another's, step by step."""
+    return np.maximum(BAND_FACTOR * np.array(band.losses), ROUNDING * np.abs(losses))
 
 
 def _accuracy(run: Run, baseline: Baseline, apart: str) -> Finding:

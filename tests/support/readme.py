@@ -24,9 +24,12 @@ from repro.markdown import grid, md, read_table, write_table
 from repro.published.compare import compare_runs
 from repro.published.figures import read_published
 from repro.records.run_folder import read_runs
+from repro.releases import table as releases
+from repro.releases.kept import read_kept_releases
 from repro.report import overview
 from repro.report.markdown_page import TABLE_NAME, results_table
 from repro.stacks import table as stacks
+from repro.stacks.releases import read_releases
 from tests.benchmarks import speeds
 from tests.drills.faults import drill
 from tests.drills.numerics import example, planted
@@ -44,6 +47,14 @@ def check_excerpt() -> str:
     return f"```\n{as_text(replace(judgment, changes=()))}\n```\n"
 
 
+def releases_table() -> str:
+    """The kept measurements of the known releases of MindSpore."""
+    known = read_releases()
+    kept = read_kept_releases(ROOT / "results/releases", known)
+    rows = releases.release_rows(kept, next(iter(known)), read_baselines(ROOT / "results/baselines"))
+    return "\n".join(grid(releases.HEADER, [tuple(map(md, row)) for row in rows])) + "\n"
+
+
 TABLES: dict[str, Callable[[], str]] = {  # by the name between a page's markers
     TABLE_NAME: lambda: results_table(
         compare_runs(read_published(), read_runs(ROOT / "results/kept")[0]), ROOT / "results/README.md"
@@ -57,6 +68,7 @@ TABLES: dict[str, Callable[[], str]] = {  # by the name between a page's markers
     planted.NAME: planted.table,
     example.NAME: example.text,
     stacks.NAME: lambda: "\n".join(grid(stacks.HEADER, [tuple(map(md, row)) for row in stacks.stack_rows()])) + "\n",
+    releases.NAME: releases_table,
     "plan": plan_check.page,
     "plan-error": plan_check.kept_table,
     CONVERGENCE: lambda: convergence_table(*read_references(ROOT / "results/convergence")),

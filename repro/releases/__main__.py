@@ -1,0 +1,136 @@
+"""Measure releases of MindSpore, each in an environment of its own, and compare them: `make releases`.
+
+    python -m repro.releases [--releases "2.7.0 2.10.0"]
+
+Resumable: what was measured of this code, on this machine and with this lock is not measured again. Exit codes: 0 all
+was measured, 1 some of it failed and is named in the table, 2 a mistake, 130 Ctrl-C.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from repro.check.baselines import read_baselines
+from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
+from repro.markdown import columns
+from repro.releases.kept import FOLDER, KeptRelease, kept_path, read_kept_releases, write_kept
+from repro.releases.measure import CodeChangedError, Measurement, Site, StageError, assemble, find_site
+from repro.releases.table import HEADER, release_rows
+from repro.stacks.releases import read_releases
+
+BUILD = Path("build/releases")
+BASELINES = Path("results/baselines")
+# Seconds that a stage takes on two quiet cores, until this call has timed one.
+EXPECTED = {
+    "environment": 120.0,
+    "fingerprint, graph mode": 60.0,
+    "fingerprint, PyNative mode": 60.0,
+    "short run": 90.0,
+    "step by turns": 120.0,
+    "forward by turns": 60.0,
+}
+
+
+class Progress:
+    """The stages that are left, and how long they may take."""
+
+    def __init__(self, releases: Sequence[str]) -> None:
+        self.left = [(release, stage) for release in releases for stage in EXPECTED]
+        self.took: dict[str, list[float]] = {stage: [] for stage in EXPECTED}
+
+    def done(self, release: str, stage: str, seconds: float) -> None:
+        """Take a stage off; seconds of 0 say that it was not run now."""
+        self.left.remove((release, stage))
+        if seconds > 1:
+            self.took[stage].append(seconds)
+
+    def skip(self, release: str) -> None:
+        """Take all stages of a release off."""
+        self.left = [pair for pair in self.left if pair[0] != release]
+
+    def time_left(self) -> str:
+        """Say how long the rest takes, as long as what is timed did."""
+        seconds = 0.0
+        for _, stage in self.left:
+            took = self.took[stage]
+            seconds += sum(took) / len(took) if took else EXPECTED[stage]
+        return f"about {max(1, round(seconds / 60))} min left" if self.left else "done"
+
+
+def chosen_releases(words: str | None) -> list[str]:
+    """Return the releases to measure: the named ones, or all, the default first, for its speed says what noise does.
+
+    Raises:
+        ReproError: one is not known.
+    """
+    known = list(read_releases())
+    named = known if words is None else words.split()
+    for release in named:
+        if release not in known:
+            raise ReproError(f"--releases: found {release!r}; known: {', '.join(known)}")
+    if not named:
+        raise ReproError(f"--releases: found nothing; name some of {', '.join(known)}")
+    return [release for release in known if release in named]
+
+
+def measure_release(release: str, site: Site, folder: Path, kept: KeptRelease | None, progress: Progress) -> bool:
+    """Measure one release and keep its file; return whether nothing failed. A failed stage does not stop the others."""
+    measurement = Measurement(release, site)
+    found, failed = {}, {}
+    for stage in measurement.stages():
+        try:
+            found[stage], words, seconds = measurement.run_stage(stage)
+        except (StageError, ReproError) as error:
+            failed[stage] = f"{error}, see {measurement.log}"
+            words, seconds = f"failed: {failed[stage]}", 0.0
+        progress.done(release, stage, seconds)
+        took = f"{seconds:.0f} s, " if seconds else ""
+        tell(f"{release}: {stage}: {took}{words}; {progress.time_left()}")
+        if stage == "environment" and stage in failed:
+            progress.skip(release)
+            break
+        if stage == "environment" and kept and kept.key == measurement.key and not kept.failed:
+            progress.skip(release)
+            tell(f"{release}: measured before, {kept.path}; {progress.time_left()}")
+            return True
+    if "environment" not in failed or kept is None or kept.failed:  # what was measured once outlives a bad network
+        write_kept(kept_path(folder, release), assemble(measurement, found, failed))
+    return not failed
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; return its exit code."""
+    parser = CommandParser(prog="python -m repro.releases", description=__doc__.splitlines()[0])
+    parser.add_argument("--releases", metavar='"2.7.0 2.10.0"', help="those to measure (all)")
+    parser.add_argument("--venv", type=Path, default=Path(".venv"), help="environment of the default release")
+    parser.add_argument("--python", default=sys.executable, help="Python that builds environments")
+    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the files (%(default)s)")
+    options = parser.parse_args(argv)
+    known = read_releases()
+    default = next(iter(known))
+    try:
+        chosen = chosen_releases(options.releases)
+        kept = read_kept_releases(options.results, known)
+        baselines = read_baselines(BASELINES)
+        site = find_site(default, options.venv, options.python, BUILD)
+        progress, start = Progress(chosen), time.monotonic()
+        tell(f"measuring {', '.join(chosen)}; {progress.time_left()}")
+        whole = [measure_release(name, site, options.results, kept[name], progress) for name in chosen]
+        rows = release_rows(read_kept_releases(options.results, known), default, baselines)
+        tell("", columns([HEADER, *rows]), f"after {(time.monotonic() - start) / 60:.0f} min")
+    except (ReproError, CodeChangedError) as error:
+        tell_error(error)
+        return 2
+    except OSError as error:
+        tell_error(f"{error.filename}: {error.strerror}; what is finished is kept, type make releases again")
+        return 2
+    except KeyboardInterrupt:
+        tell("stopped by Ctrl-C: what is finished is kept, and make releases resumes behind it", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return 0 if all(whole) else 1
+
+
+if __name__ == "__main__":
+    run_tool(main)
