@@ -61,6 +61,10 @@ fingerprint DEVICE=gpu CONTAINER=0 AMP=O3 RANKS=8 context_mode=1
     {PYTHON} hlg.launch {FINGERPRINT} --amp_level O3 --out results/fingerprint --context_mode=1
 fingerprint-diff A=here.json B=there.json
     {PYTHON} repro.fingerprint_diff here.json there.json
+releases VERSIONS='2.7.0 2.10.0'
+    {PYTHON} repro.releases --releases '2.7.0 2.10.0' --venv .venv --python python3
+release-diff A=2.8.0 B=2.10.0
+    {PYTHON} repro.releases.diff 2.8.0 2.10.0
 plan STEP_MS=400 CARDS=64 batch_size=64
     {PYTHON} repro.plan --cards 64 --step-ms 400 --batch 64 --json build/plan/plan.json
 audit RUN='one two'

@@ -9,41 +9,46 @@ was measured, 1 some of it failed and is named in the table, 2 a mistake, 130 Ct
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from repro.check.baselines import read_baselines
 from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.markdown import columns
 from repro.releases.kept import FOLDER, KeptRelease, kept_path, read_kept_releases, write_kept
-from repro.releases.measure import CodeChangedError, Measurement, Site, StageError, assemble, find_site
+from repro.releases.measure import STAMP, CodeChangedError, Measurement, Site, StageError, assemble, find_site
 from repro.releases.table import HEADER, release_rows
 from repro.stacks.releases import read_releases
 
 BUILD = Path("build/releases")
 BASELINES = Path("results/baselines")
-# Seconds that a stage takes on two quiet cores, until this call has timed one.
+# Seconds that a stage takes on two quiet cores, until this call has timed one; and to build an environment.
 EXPECTED = {
-    "environment": 120.0,
+    "environment": 5.0,
     "fingerprint, graph mode": 60.0,
-    "fingerprint, PyNative mode": 60.0,
-    "short run": 90.0,
-    "step by turns": 120.0,
-    "forward by turns": 60.0,
+    "fingerprint, PyNative mode": 30.0,
+    "short run": 75.0,
+    "step by turns": 100.0,
+    "forward by turns": 45.0,
 }
+BUILDING = 180.0
 
 
 class Progress:
     """The stages that are left, and how long they may take."""
 
-    def __init__(self, releases: Sequence[str]) -> None:
-        self.left = [(release, stage) for release in releases for stage in EXPECTED]
+    def __init__(self, releases: Sequence[str], site: Site, measured: Container[str]) -> None:
+        self.left = [(name, stage) for name in releases for stage in EXPECTED]
         self.took: dict[str, list[float]] = {stage: [] for stage in EXPECTED}
+        self.unbuilt = [name for name in releases if not (site.venv(name) / STAMP).exists()]
+        for name in releases:
+            if name in measured:
+                self.skip(name)
 
     def done(self, release: str, stage: str, seconds: float) -> None:
         """Take a stage off; seconds of 0 say that it was not run now."""
-        self.left.remove((release, stage))
-        if seconds > 1:
+        self.left = [pair for pair in self.left if pair != (release, stage)]
+        if seconds > 0 and stage != "environment":
             self.took[stage].append(seconds)
 
     def skip(self, release: str) -> None:
@@ -51,11 +56,12 @@ class Progress:
         self.left = [pair for pair in self.left if pair[0] != release]
 
     def time_left(self) -> str:
-        """Say how long the rest takes, as long as what is timed did."""
+        """Say how long the rest takes, if each stage takes what the same one took before."""
         seconds = 0.0
-        for _, stage in self.left:
+        for release, stage in self.left:
             took = self.took[stage]
             seconds += sum(took) / len(took) if took else EXPECTED[stage]
+            seconds += BUILDING if stage == "environment" and release in self.unbuilt else 0
         return f"about {max(1, round(seconds / 60))} min left" if self.left else "done"
 
 
@@ -75,6 +81,11 @@ def chosen_releases(words: str | None) -> list[str]:
     return [release for release in known if release in named]
 
 
+def is_current(kept: KeptRelease | None, key: Mapping[str, object]) -> bool:
+    """Tell whether a release was measured in full, with this key."""
+    return kept is not None and kept.key == key and not kept.failed
+
+
 def measure_release(release: str, site: Site, folder: Path, kept: KeptRelease | None, progress: Progress) -> bool:
     """Measure one release and keep its file; return whether nothing failed. A failed stage does not stop the others."""
     measurement = Measurement(release, site)
@@ -86,14 +97,16 @@ def measure_release(release: str, site: Site, folder: Path, kept: KeptRelease | 
             failed[stage] = f"{error}, see {measurement.log}"
             words, seconds = f"failed: {failed[stage]}", 0.0
         progress.done(release, stage, seconds)
+        unbuilt = stage == "environment" and stage in failed
+        if unbuilt:
+            progress.skip(release)
         took = f"{seconds:.0f} s, " if seconds else ""
         tell(f"{release}: {stage}: {took}{words}; {progress.time_left()}")
-        if stage == "environment" and stage in failed:
-            progress.skip(release)
+        if unbuilt:
             break
-        if stage == "environment" and kept and kept.key == measurement.key and not kept.failed:
+        if stage == "environment" and is_current(kept, measurement.key):
             progress.skip(release)
-            tell(f"{release}: measured before, {kept.path}; {progress.time_left()}")
+            tell(f"{release}: measured before, {kept_path(folder, release)}; {progress.time_left()}")
             return True
     if "environment" not in failed or kept is None or kept.failed:  # what was measured once outlives a bad network
         write_kept(kept_path(folder, release), assemble(measurement, found, failed))
@@ -115,22 +128,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         kept = read_kept_releases(options.results, known)
         baselines = read_baselines(BASELINES)
         site = find_site(default, options.venv, options.python, BUILD)
-        progress, start = Progress(chosen), time.monotonic()
+        measured = [name for name in chosen if is_current(kept[name], site.key(name))]
+        progress, start = Progress(chosen, site, measured), time.monotonic()
         tell(f"measuring {', '.join(chosen)}; {progress.time_left()}")
-        whole = [measure_release(name, site, options.results, kept[name], progress) for name in chosen]
+        failed = [name for name in chosen if not measure_release(name, site, options.results, kept[name], progress)]
         rows = release_rows(read_kept_releases(options.results, known), default, baselines)
         tell("", columns([HEADER, *rows]), f"after {(time.monotonic() - start) / 60:.0f} min")
     except (ReproError, CodeChangedError) as error:
         tell_error(error)
         return 2
     except OSError as error:
-        tell_error(f"{error.filename}: {error.strerror}; what is finished is kept, type make releases again")
+        tell_error(f"{error.filename or BUILD}: {error.strerror}; what is finished is kept, type make releases again")
         return 2
     except KeyboardInterrupt:
         tell("stopped by Ctrl-C: what is finished is kept, and make releases resumes behind it", file=sys.stderr)
         return 128 + signal.SIGINT
-    return 0 if all(whole) else 1
+    if failed:
+        tell(f'to try again what failed: make releases VERSIONS="{" ".join(failed)}"')
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and no program outlives this one
     run_tool(main)

@@ -174,7 +174,7 @@ class Measurement:
                 raise StageError(f"{command[0]}: {error.strerror}") from None
             try:
                 code = process.wait()
-            except KeyboardInterrupt:
+            except BaseException:  # Ctrl-C, or SIGTERM
                 _end(process)
                 raise
         if code not in done:
@@ -218,7 +218,10 @@ class Measurement:
         start = time.monotonic()
         self._run(self.site.python(self.release), "-m", "hlg.train", *options)
         seconds = time.monotonic() - start
-        run = read_runs(runs)[0][-1]
+        finished = read_runs(runs)[0]
+        if not finished:
+            raise StageError(self._last_line(0))
+        run = finished[-1]
         shutil.rmtree(runs, ignore_errors=True)  # its checkpoints are 100 MB
         return _training_facts(run, seconds), f"{len(run.steps.loss)} steps, last loss {run.steps.loss[-1]:.4f}"
 
