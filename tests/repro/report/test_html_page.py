@@ -108,7 +108,7 @@ def test_what_other_checks_of_the_machine_concluded_stands_in_the_headline(tmp_p
     (tmp_path / "check/verdict.json").write_text('{"verdict": "match", "run": "20261129T033821Z_check_cpux1_b2c4f9c8"}')
     check, o0, _ = found = machine_checks(tmp_path)
     assert check == "make check says match of 20261129T033821Z_check_cpux1_b2c4f9c8"
-    assert o0 == "HLG-Mobile in O0 on CPU (x86_64), graph mode, MindSpore 2.10.0: all 165 rows within bounds"
+    assert o0 == "HLG-Mobile in O0 on CPU (x86_64), graph mode, MindSpore 2.10.0: all 166 rows within bounds"
     page = html_report([], [], [], {}, LOGS, tmp_path / "r.html", PageCharts(), [], found)
     assert f"On this machine: {check}; {o0}" in page
     (tmp_path / "check/verdict.json").write_text("[]")
