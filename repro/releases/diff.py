@@ -16,7 +16,7 @@ from repro.releases.kept import FOLDER, MODES, WORKLOADS, KeptRelease, kept_path
 from repro.stacks.releases import read_releases
 
 BASELINES = Path("results/baselines")
-SHOWN = 5  # of the rows whose errors differ most
+SHOWN = 4  # of the rows that part behind the first one, and of those whose errors differ most
 FACTOR = 2  # errors that differ by no more than this are not shown
 
 
@@ -51,13 +51,15 @@ def _circumstances(a: KeptRelease, b: KeptRelease) -> Iterator[str]:
 def _compare_rows(mode: str, a: KeptRelease, b: KeptRelease) -> Iterator[tuple[bool, str]]:
     one, other = a.fingerprints[mode], b.fingerprints[mode]
     verdicts, apart = row_changes(one, other)
-    for place, label in enumerate(verdicts):
-        first = "they part first at" if place == 0 else "also"
+    for place, label in enumerate(verdicts[: 1 + SHOWN]):
+        first = "they part first at" if place == 0 else "and then at"
         yield True, f"fingerprint, {mode} mode: {first} {label}: {_row(a, mode, label)}, {_row(b, mode, label)}"
+        if place == 0 and (cause := one.cause or other.cause):
+            yield True, f"  probable cause: {cause}"
+    if len(verdicts) > 1 + SHOWN:
+        yield True, f"  and {len(verdicts) - 1 - SHOWN} more rows whose verdicts differ"
     if not verdicts:
         yield False, f"fingerprint, {mode} mode: the same verdict in all {len(one.rows)} rows"
-    if cause := (one.cause or other.cause):
-        yield False, f"  probable cause: {cause}"
     far = [label for label, factor in apart.items() if factor > FACTOR]
     for label in far[:SHOWN]:
         yield False, f"  within bounds, but not the same: {label}: {_row(a, mode, label)}, {_row(b, mode, label)}"

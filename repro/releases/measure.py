@@ -238,6 +238,8 @@ class Measurement:
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             times = pace_programs(commands, ROUNDS)
+            if not all(file.exists() and file.stat().st_size for file in files):
+                raise ReproError("measured, but its result was not written")
             base, own = (read_json(file) for file in files)
         except ReproError as error:
             raise StageError(f"{error} ({self._last_line()})") from None
