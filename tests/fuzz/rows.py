@@ -45,6 +45,9 @@ from repro.published.compare import compare_runs
 from repro.published.figures import read_published
 from repro.records.logs import read_log
 from repro.records.run_folder import read_run
+from repro.releases import diff
+from repro.releases.kept import FORMAT, MODES, WORKLOADS, kept_path, read_kept_releases, write_kept
+from repro.releases.table import release_rows
 from repro.report import __main__ as report
 from repro.report.exports.files import export_files
 from repro.report.markdown_page import markdown_report
@@ -214,6 +217,31 @@ def _measurements(root: Path) -> dict[str, Row]:
     }
 
 
+def _release(root: Path) -> Row:
+    """The kept file of a release, beside that of the default, and all that is made of the two."""
+    baseline = read_baseline(next((RESULTS / "baselines").glob("*.json")))
+    key = {"cpu": "AMD EPYC", "cores": 2, "variables": {"OMP_NUM_THREADS": "2"}, "lock": "", "code": ""}
+    rows = [
+        ["forward: stem: GELU", 1e-7, 1e-6, "ok"],
+        ["loss: ce_smooth", "inf", 1e-6, "out"],
+        ["mean", None, None, "not done"],
+    ]
+    facts = {
+        **{"format": FORMAT, "commit": "1a2b3c4d", "key": key, "failed": {"short run": "no"}, "size_bytes": 4},
+        "short_run": {"losses": [*baseline.losses[:-1], "nan"], "seconds": 3.5, "workload": baseline.workload},
+        "speed": {what: {"ratios": [1, 1.1], "median_s": 1, "compile_s": 2, "peak_bytes": 3} for what in WORKLOADS},
+        "fingerprint": {mode: {"cause": "it rounds", "rows": rows} for mode in MODES},
+    }
+    for release in ("2.10.0", "2.7.0"):
+        write_kept(kept_path(root, release), {**facts, "release": release})
+
+    def read() -> None:
+        _program(diff.main, "2.7.0", "2.10.0", "--results", root)
+        release_rows(read_kept_releases(root, {"2.10.0": 0, "2.7.0": 0}), "2.10.0", [baseline])
+
+    return Row(kept_path(root, "2.7.0"), read)
+
+
 def make_rows(root: Path) -> dict[str, Row]:
     """Make a whole file of each kind below ``root``."""
     resumed = [resume(4, changed=["max_epoch 8 -> 10"])]
@@ -225,6 +253,7 @@ def make_rows(root: Path) -> dict[str, Row]:
         "eval.json": _run(root / "eval 1", "eval.json", eval_run, counts=CLASSES),
         "eval.log": _run(root / "eval 2", "eval.log", tiny_eval_run),
         "page": _page(root / "page"),
+        "release": _release(root / "releases"),
         "log": _file(root / "train.log", log.read_bytes(), read_log),
         "recipe": _file(root / "recipe.yml", dump(Config()), lambda path: load(["--config_path", str(path)]), 10),
         "rank table": _file(root / "hccl.json", json.dumps(table("10.0.0.1", "10.0.0.2")), read_rank_table),
