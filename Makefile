@@ -211,7 +211,7 @@ WORK := releases test faults test-fingerprint test-gate test-page bench bench-co
 $(WORK): override CONTAINER = 0
 # By file, whose tests share what they have trained. A process that dies is not begun again with the test that killed it.
 PYTEST = $(START) python -m pytest
-BY_FILE = --dist loadfile --max-worker-restart 0
+BY_FILE = --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 test: setup ## Run the tests
 	@$(PYTEST) -n 2 $(BY_FILE) --ignore tests/drills --benchmark-skip
