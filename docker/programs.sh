@@ -283,7 +283,7 @@ bench_compare() {
   python -m repro.bench.compare "$A" "$B" "${words[@]}" -- --batch_size 8 "${keys[@]}"
 }
 
-stacks() { python -m repro.stacks; }
+stacks() { python -m repro.releases.stacks; }
 
 # Each in its environment, by turns with the default.
 releases() {

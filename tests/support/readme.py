@@ -8,7 +8,7 @@ import ast
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,11 +24,11 @@ from repro.markdown import grid, md, read_table, write_table
 from repro.published.compare import compare_runs
 from repro.published.figures import read_published
 from repro.records.run_folder import read_runs
+from repro.releases import stacks
 from repro.releases import table as releases
 from repro.releases.kept import read_kept_releases
 from repro.report import overview
 from repro.report.markdown_page import TABLE_NAME, results_table
-from repro.stacks import table as stacks
 from repro.stacks.releases import read_releases
 from tests.benchmarks import speeds
 from tests.drills.faults import drill
@@ -47,12 +47,21 @@ def check_excerpt() -> str:
     return f"```\n{as_text(replace(judgment, changes=()))}\n```\n"
 
 
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(grid(header, [tuple(map(md, row)) for row in rows])) + "\n"
+
+
+def stacks_table() -> str:
+    """The known releases of MindSpore."""
+    return _table(stacks.HEADER, stacks.stack_rows(read_kept_releases(ROOT / "results/releases", read_releases())))
+
+
 def releases_table() -> str:
     """The kept measurements of the known releases of MindSpore."""
     known = read_releases()
     kept = read_kept_releases(ROOT / "results/releases", known)
     rows = releases.release_rows(kept, next(iter(known)), read_baselines(ROOT / "results/baselines"))
-    return "\n".join(grid(releases.HEADER, [tuple(map(md, row)) for row in rows])) + "\n"
+    return _table(releases.HEADER, rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {  # by the name between a page's markers
@@ -67,7 +76,7 @@ TABLES: dict[str, Callable[[], str]] = {  # by the name between a page's markers
     migration.NAME: migration.table,
     planted.NAME: planted.table,
     example.NAME: example.text,
-    stacks.NAME: lambda: "\n".join(grid(stacks.HEADER, [tuple(map(md, row)) for row in stacks.stack_rows()])) + "\n",
+    stacks.NAME: stacks_table,
     releases.NAME: releases_table,
     "plan": plan_check.page,
     "plan-error": plan_check.kept_table,
