@@ -45,7 +45,7 @@ A      ?=
 B      ?=
 # The releases to measure; all if empty.
 VERSIONS ?=
-# How often make baseline repeats its short run.
+# How often make baseline repeats its short run, and make published the authors' training.
 REPEAT ?= 5
 # What make plan is told. What is empty is measured, published or assumed, and its table says which.
 CARDS             ?=
@@ -157,7 +157,6 @@ audit: setup ## Check RUN=run folder or log, or else the published figures, for 
 	@$(START) audit
 verify: setup ## Verify the seals of run folders: RUN=...
 	@$(START) verify
-
 fingerprint doctor: CONTAINER := $(or $(value CONTAINER),$(if $(filter gpu ascend,$(value DEVICE)),1,0))
 fingerprint: setup ## Compare what this stack computes with float64, layer by layer: DEVICE=cpu|gpu|ascend AMP=O0|O2|O3 RANKS=1
 	@$(START) --ranks "$$RANKS" fingerprint
@@ -167,6 +166,10 @@ releases: setup tiny-data ## Measure releases of MindSpore here: VERSIONS="2.7.0
 	@$(START) releases
 release-diff: setup ## Say what two measured releases compute, how fast, and where they part: A=2.8.0 B=2.10.0
 	@$(START) release-diff
+published: setup ## Train the authors' own code on MindSpore 1.7.0: PUBLISHED=models/research/cv/hlg PYTHON39=python3.9
+	@$(START) published
+reproduce: setup ## Set their code beside ours, with statistics: PUBLISHED=... REPEAT=5 SEEDS="1 2 3 4 5"; resumable, hours
+	@$(START) reproduce
 stacks: setup ## List the releases of MindSpore that MINDSPORE= takes, and the Python, CUDA and CANN of each
 	@$(START) stacks
 doctor: ## Is this machine fit for a long run? DEVICE=cpu|gpu|ascend DEVICES=0,1,2,3 IMAGENET=/path
@@ -207,7 +210,7 @@ cluster-files: ## Write batch jobs for NODES machines, for Slurm and Kubernetes:
 
 ##@ Work on the code, on this machine
 
-WORK := releases test faults test-fingerprint test-gate test-page bench bench-compare profile lint
+WORK := releases published reproduce test faults test-fingerprint test-gate test-page bench bench-compare profile lint
 $(WORK): override CONTAINER = 0
 # By file, whose tests share what they have trained. A process that dies is not begun again with the test that killed it.
 PYTEST = $(START) python -m pytest
@@ -225,7 +228,6 @@ test-page: setup ## Test the report's page in Chromium: wide, narrow, light, dar
 	@$(PYTEST) tests/drills/page -n 2
 test-image: ## Test the CPU image with this machine's engine, and the runs that make tiny CONTAINER=1 left under RUNS
 	@"$$VENV/bin/python" -m pytest tests/drills/image --runs "$$RUNS"
-
 bench: setup ## Measure forward, step, evaluation, input and log reading, with ratios that hold on other machines
 	@mkdir -p "$$(dirname "$$BENCH")"
 	@$(PYTEST) tests/benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds --benchmark-json "$$BENCH"
@@ -233,7 +235,6 @@ bench-compare: setup ## Compare the speed of two commits, . for the working tree
 	@$(START) bench-compare
 profile: setup ## Profile the operators: WHAT=step|forward|evaluate PROFILE=folder
 	@$(START) profile
-
 lint: setup ## Check style and types
 	@bin=$$(realpath "$$VENV/bin"); export PATH="$$bin:$$PATH"; set -x; \
 	  ruff check .; ruff format --check .; mypy hlg repro; \
@@ -242,8 +243,7 @@ lint: setup ## Check style and types
 	  check-jsonschema --quiet --builtin-schema vendor.citation-file-format CITATION.cff; \
 	  zizmor --quiet --offline --persona pedantic .github; \
 	  shellcheck --external-sources docker/*.sh docker/cluster/*.sh .ci/*; hadolint docker/*.Dockerfile
-
-lock: ## Renew the hashed locks after a change of pyproject.toml or docker/stacks.json (needs uv)
+lock: ## Renew the hashed locks after a change of pyproject.toml or of docker/*.in and stacks.json (needs uv)
 	@$(START) lock
 clean: ## Remove what was built: the environment, drawn data, caches; runs are kept
 	@$(START) clean

@@ -276,6 +276,24 @@ cluster_files() {
   host_python -m repro.cluster "${words[@]}" "${more[@]}" ${KEYS:+-- "${keys[@]}"}
 }
 
+# The authors' code, in an environment of its own; it is trained where it lies.
+give_published() {
+  [[ -n ${PUBLISHED:-} ]] || fail "PUBLISHED: found nothing; name the authors' code, such as PUBLISHED=models/research/cv/hlg"
+  give --published PUBLISHED --python39 PYTHON39 --repeat REPEAT
+}
+
+published() {
+  give_published
+  python -m repro.authors "${words[@]}"
+}
+
+reproduce() {
+  need_commit
+  give_published
+  give --seeds SEEDS
+  python -m repro.authors.reproduce "${words[@]}"
+}
+
 bench_compare() {
   need A main
   need B .
@@ -317,6 +335,10 @@ lock() {
     # shellcheck disable=SC2016 # no command
     sed -i '1i # Made by `make lock` from pyproject.toml: every package that is installed, with its hashes.' "docker/$image.lock"
   done
+  uv pip compile --python-version 3.9 --quiet --generate-hashes --only-binary :all: --no-emit-index-url --no-annotate \
+    --no-header docker/published.in --output-file docker/published.lock
+  # shellcheck disable=SC2016 # no command
+  sed -i '1i # Made by `make lock` from docker/published.in: every package that is installed, with its hashes.' docker/published.lock
   for release in "${releases[@]:1}"; do
     "${compile[@]}" --no-deps --output-file "docker/releases/$release.lock" - <<<"mindspore==$release"
   done
@@ -326,7 +348,7 @@ lock() {
 clean() {
   [[ ! -e $VENV || -e $VENV/pyvenv.cfg ]] || fail "VENV: found '$VENV', which is no virtual environment; not removed"
   local folders=("$VENV") release
-  for release in "${releases[@]}"; do
+  for release in "${releases[@]}" authors; do
     [[ ! -e .venv-$release/pyvenv.cfg ]] || folders+=(".venv-$release")
   done
   become rm -rf -- "${folders[@]}" data/tiny .mypy_cache .ruff_cache .hypothesis

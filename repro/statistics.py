@@ -129,6 +129,20 @@ def share_difference(one: float, n: int, other: float, m: int) -> float:
     return math.hypot(high - share_interval(high, high_n).low, share_interval(low, low_n).high - low)
 
 
+def welch_interval(one: Sequence[float], other: Sequence[float], level: float = 0.05) -> Interval:
+    """Return the interval of the difference of two means, `one` less `other`, beyond which lies the share `level`.
+
+    Welch's: the two need not scatter alike. Its degrees of freedom are rounded down, which widens it.
+    """
+    shares = [stdev(values) ** 2 / len(values) for values in (one, other)]
+    difference, variance = mean(one) - mean(other), sum(shares)
+    if variance == 0:
+        return Interval.exactly(difference)
+    weights = sum(share**2 / (len(values) - 1) for share, values in zip(shares, (one, other), strict=True))
+    half = student_t(max(1, math.floor(variance**2 / weights)), level) * math.sqrt(variance)
+    return Interval(difference - half, difference + half)
+
+
 def intersection(intervals: Iterable[Interval]) -> Interval:
     """Return what all have in common: an empty interval if that is nothing, nan if one of them is."""
     ends = [(interval.low, interval.high) for interval in intervals]

@@ -22,7 +22,7 @@ FLOORS = {
         {"errors", "files", "markdown", "statistics", "footprint"},
         {"records", "stacks"},
         {"published"},
-        {"report", "check", "audit", "plan", "bench", "doctor"},
+        {"report", "check", "audit", "authors", "plan", "bench", "doctor"},
         {"releases"},
         {"bootstrap", "cluster", "fingerprint_diff"},
     ),

@@ -69,6 +69,8 @@ plan STEP_MS=400 CARDS=64 batch_size=64
     {PYTHON} repro.plan --cards 64 --step-ms 400 --batch 64 --json build/plan/plan.json
 audit RUN='one two'
     {PYTHON} repro.audit one two
+published PUBLISHED=models/research/cv/hlg PYTHON39=python3.9 REPEAT=2
+    {PYTHON} repro.authors --published models/research/cv/hlg --python39 python3.9 --repeat 2
 bench-compare A=main B=.
     {PYTHON} repro.bench.compare main . --what step --rounds 8 -- --batch_size 8
 """
@@ -136,6 +138,8 @@ plan batch_size=64 IMAGENET=/data
     batch_size: found '64' without the time of its step; add STEP_MS=...
 plan seed=2
     seed: found '2', but nothing is measured without DEVICE=... or IMAGENET=...
+published
+    PUBLISHED: found nothing; name the authors' code, such as PUBLISHED=models/research/cv/hlg
 predict
     IMAGES: found nothing; name one, such as IMAGES=cat.jpg
 clean VENV=docker

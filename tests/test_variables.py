@@ -23,7 +23,7 @@ train SEED=2
 tiny EPOCHS=1
     EPOCHS: make tiny does not read it; did you mean max_epoch=... or warmup_epochs=...?
 report SEEDS=1
-    SEEDS: make report does not read it; these do: convergence, tiny, train,
+    SEEDS: make report does not read it; these do: convergence, reproduce, tiny, train,
 report seed=1
     seed: make report does not read it
 report runs=/x
@@ -191,6 +191,10 @@ tiny-data CLASSES=0
     error: CLASSES=0: must be 1 or more
 plan CARDS=x
     error: argument CARDS:
+published PUBLISHED=docker
+    error: PUBLISHED: found 'docker', which is not the authors' code; git clone
+published PUBLISHED=docker REPEAT=x
+    error: REPEAT: found 'x'; allowed: 1 to 1000
 cluster-files IMAGENET=/data RUNS=/data/runs
     error: RUNS: found '/data/runs', IMAGENET '/data'; neither
 """

@@ -2,6 +2,7 @@
 
 import math
 import re
+from array import array
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from difflib import get_close_matches
@@ -147,6 +148,12 @@ def read_log(path: Path) -> Log:
         mean_fps=once.get("mean_fps"),
         foreign_lines=foreign,
     )
+
+
+def read_step_losses(path: Path) -> "array[float]":
+    """Read the loss of every step, in order, from a log that `read_log` has read without an error."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return array("d", (float(found["loss"]) for line in file if (found := _STEP.search(line))))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, int, str]]:

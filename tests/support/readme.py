@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
+from repro.authors.page import KEPT, front_table
 from repro.check.baselines import read_baselines
 from repro.check.convergence import NAME as CONVERGENCE
 from repro.check.convergence import convergence_table
@@ -78,6 +79,7 @@ TABLES: dict[str, Callable[[], str]] = {  # by the name between a page's markers
     example.NAME: example.text,
     stacks.NAME: stacks_table,
     releases.NAME: releases_table,
+    "reproduce": lambda: front_table(ROOT / KEPT),
     "plan": plan_check.page,
     "plan-error": plan_check.kept_table,
     CONVERGENCE: lambda: convergence_table(*read_references(ROOT / "results/convergence")),

@@ -1,0 +1,1 @@
+"""The authors' own code on their own stack, and what it reaches beside ours."""

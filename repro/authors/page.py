@@ -1,0 +1,127 @@
+"""Write the page that sets the authors' code beside ours, from kept runs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.authors.comparison import (
+    HEADER,
+    LOSS_MARGIN,
+    OPEN,
+    TOP1_MARGIN,
+    Measure,
+    Outcome,
+    compare_outcomes,
+    comparison_rows,
+    verdict_of,
+)
+from repro.authors.repetition import AuthorsRun, read_repetition
+from repro.authors.trainings import our_outcome, their_outcome
+from repro.errors import ReproError
+from repro.markdown import grid, md
+from repro.records.run_folder import list_folders, read_runs
+from repro.records.schema import Run
+
+KEPT = Path("results/reproduce")
+SIDES = ("authors", "ours", "control")  # the folders of the kept runs
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The kept trainings of both sides, and of the control."""
+
+    authors: Sequence[AuthorsRun]
+    ours: Sequence[Run]
+    control: Sequence[Run]
+
+    @property
+    def measures(self) -> list[Measure]:
+        """Theirs beside ours."""
+        return compare_outcomes(self._theirs, [our_outcome(run) for run in self.ours])
+
+    @property
+    def control_measures(self) -> list[Measure]:
+        """Theirs beside the control."""
+        return compare_outcomes(self._theirs, [our_outcome(run) for run in self.control])
+
+    @property
+    def _theirs(self) -> list[Outcome]:
+        return [their_outcome(it) for it in self.authors]
+
+
+def read_sides(folder: Path) -> Sides:
+    """Read the kept trainings. Raises ReproError if one is not sealed, was changed, or repeats something else."""
+    authors = [read_repetition(it) for it in sorted(list_folders(folder / SIDES[0]))]
+    if len({it.key for it in authors}) > 1:
+        raise ReproError(f"{folder / SIDES[0]}: found repetitions of different codes, stacks, recipes or data")
+    found = []
+    for side in SIDES[1:]:
+        runs, unfinished = read_runs(folder / side)
+        if unfinished:
+            raise ReproError(f"{unfinished[0]}: not finished; remove it")
+        found.append(runs)
+    return Sides(authors, *found)
+
+
+def front_table(folder: Path) -> str:
+    """Return the comparison of the kept runs as a Markdown table for the front page, or that none are kept."""
+    header = ("Measure", "Theirs: mean ± s", "Ours: mean ± s", "Difference, 95 % interval", "Margin", "Verdict")
+    if not (folder / SIDES[0]).is_dir():
+        return "\n".join(grid(header, [("all", *["not run"] * 4, OPEN)])) + "\n"
+    sides, rows = read_sides(folder), []
+    for title, a, s, n, b, t, m, difference, span, margin, verdict in _cells(sides.measures):
+        rows.append((title, f"{a} ± {s} (n = {n})", f"{b} ± {t} (n = {m})", f"{difference} ({span})", margin, verdict))
+    control = verdict_of(sides.control_measures)
+    rows.append(("control: our rate stays at its first value", "", "", "", "", f"{control}, as it must be different"))
+    return "\n".join(grid(header, rows)) + "\n"
+
+
+def kept_page(sides: Sides) -> str:
+    """Return the page in Markdown."""
+    code, stack = sides.authors[0].facts["code"], sides.authors[0].facts["stack"]
+    first = ", as first published" if code["first"] else ""
+    ours = sides.ours[0].env
+    changed = f"changed: {', '.join(code['changed'])}" if code["changed"] else "unchanged"
+    lines = [
+        "# The authors' code on their stack, beside ours",
+        "",
+        f"**{verdict_of(sides.measures).capitalize()}** within the margins; the control, "
+        f"**{verdict_of(sides.control_measures)}**. Made by `make reproduce`; [how it is judged, and why these "
+        "margins](../../repro/authors/README.md).",
+        "",
+        f"Theirs: {md(code['repository'])}, commit {md(code['commit'][:9])}{first}, {md(changed)}; MindSpore "
+        f"{md(stack['mindspore'])}, Python {md(stack['python'])}. Ours: commit {md(str(ours.commit)[:9])}, "
+        f"{md(ours.software)}. Both on {md(ours.hardware)}, float32, the recipe "
+        f"{md(str(sides.authors[0].facts['recipe']))}. A difference is theirs less ours.",
+        "",
+        *grid(HEADER, _cells(sides.measures)),
+        "",
+        f"A loss counts as the same within {LOSS_MARGIN:g}, an accuracy within {TOP1_MARGIN:g} points.",
+        "",
+        "The control is ours with a learning rate that stays at its first value, which is what their code does on "
+        "MindSpore 2.x. It has to come out *different*:",
+        "",
+        *grid(HEADER, _cells(sides.control_measures)),
+        "",
+        "## Runs",
+        "",
+        *grid(("Side", "Run", "Top-1, %", "Last loss"), _run_rows(sides)),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _cells(measures: Sequence[Measure]) -> list[list[str]]:
+    return [[md(cell) for cell in row] for row in comparison_rows(measures)]
+
+
+def _run_rows(sides: Sides) -> Iterable[tuple[str, ...]]:
+    for it in sides.authors:
+        yield "theirs", _link(SIDES[0], it.folder), f"{it.top1_pct:.2f}", f"{it.losses[-1]:.3f}"
+    for side, runs in zip(SIDES[1:], (sides.ours, sides.control), strict=True):
+        for run in runs:
+            yield side, _link(side, run.folder), f"{our_outcome(run).top1_pct:.2f}", f"{run.steps.loss[-1]:.3f}"
+
+
+def _link(side: str, folder: Path) -> str:
+    return f"[{md(folder.name)}]({side}/{folder.name})"

@@ -1,0 +1,81 @@
+"""Set the authors' code on their stack beside ours, with statistics: `make reproduce`.
+
+    python -m repro.authors.reproduce --published models/research/cv/hlg --repeat 5 --seeds "1 2 3 4 5"
+    python -m repro.authors.reproduce --kept              # the page again, from the kept runs
+
+Trains what is missing of their repetitions, of our seeds, and of a control that must come out *different*; keeps the
+runs, without checkpoints, and a page in results/reproduce. Exit codes: 0 the verdict is *same* and the control
+*different*, 1 it is another one, 2 a mistake, or a program that fails, 130 Ctrl-C.
+"""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from repro.authors.comparison import DIFFERENT, FEWEST, SAME, comparison_rows, verdict_of
+from repro.authors.options import BUILD, RECIPE, add_options, job_of
+from repro.authors.page import KEPT, SIDES, kept_page, read_sides
+from repro.authors.trainings import CONTROL, draw_data, repeat_theirs, train_ours
+from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
+from repro.files import replace_file
+from repro.markdown import columns
+
+PAGE = "report.md"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; return its exit code."""
+    parser = CommandParser(prog="python -m repro.authors.reproduce", description=__doc__.splitlines()[0])
+    add_options(parser)
+    parser.add_argument("--seeds", default="1 2 3 4 5", help='of our trainings ("%(default)s")')
+    parser.add_argument("--kept", action="store_true", help="train nothing, make the page from the kept runs")
+    options = parser.parse_args(argv)
+    try:
+        if not options.kept:
+            seeds = _seeds(options.seeds)
+            job = job_of(options, BUILD / SIDES[0])
+            draw_data(RECIPE)
+            ours = train_ours(RECIPE, seeds, BUILD / SIDES[1])
+            control = train_ours(RECIPE, seeds, BUILD / SIDES[2], CONTROL)
+            theirs = repeat_theirs(job, options.repeat)
+            _keep([[it.folder for it in theirs], [run.folder for run in ours], [run.folder for run in control]])
+        sides = read_sides(KEPT)
+        replace_file(KEPT / PAGE, kept_page(sides))
+    except ReproError as error:
+        tell_error(error)
+        return 2
+    except OSError as error:
+        tell_error(f"{error.filename}: {error.strerror}; what is finished is kept, type it again when this is mended")
+        return 2
+    except KeyboardInterrupt:
+        tell("stopped by Ctrl-C: finished trainings are kept, the one that ran is lost", file=sys.stderr)
+        return 130
+    tell(columns(comparison_rows(sides.measures)), f"verdict: {verdict_of(sides.measures)}")
+    tell(f"control: {verdict_of(sides.control_measures)}, expected {DIFFERENT}", str(KEPT / PAGE))
+    return 0 if (verdict_of(sides.measures), verdict_of(sides.control_measures)) == (SAME, DIFFERENT) else 1
+
+
+def _seeds(text: str) -> list[int]:
+    words = text.split()
+    if not all(word.isdecimal() for word in words) or len(set(words)) < FEWEST:
+        raise ReproError(f'--seeds: found {text!r}; allowed: {FEWEST} or more whole numbers, such as "1 2 3 4 5"')
+    return [int(word) for word in words]
+
+
+def _keep(sides: Sequence[Sequence[Path]]) -> None:
+    """Keep these runs, without their checkpoints, in the place of those that were kept before."""
+    partial = KEPT.with_name(f".{KEPT.name}-partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for side, folders in zip(SIDES, sides, strict=True):
+        for folder in folders:
+            shutil.copytree(folder, partial / side / folder.name, ignore=shutil.ignore_patterns("checkpoints"))
+    for side in SIDES:
+        shutil.rmtree(KEPT / side, ignore_errors=True)
+        KEPT.mkdir(parents=True, exist_ok=True)
+        (partial / side).replace(KEPT / side)
+    partial.rmdir()
+
+
+if __name__ == "__main__":
+    run_tool(main)
