@@ -14,64 +14,40 @@ MINDSPORE ?=
 DEFAULT_RELEASE := $(shell sed -n '2s/^"\([^"]*\)".*/\1/p' docker/stacks.json)
 VENV   ?= .venv$(addprefix -,$(filter-out $(DEFAULT_RELEASE),$(MINDSPORE)))
 RUNS   ?= results/runs
-# A recipe; if empty, configs/hlg_mobile.yml or the target's own.
-CONFIG ?=
-
-# A folder with ImageNet's train/ and val/; the folder of its archives or unsorted images, the one to sort them into, and
-# 1 to link unpacked images, not copy them; where make imagenet-verify puts its report, if not beside the data.
-IMAGENET   ?=
-ARCHIVES   ?=
-OUT        ?=
-LINK       ?=
-REPORT     ?=
-# Weights, and images for make predict.
-PRETRAINED ?=
-IMAGES     ?=
 # The tiny subset: classes, and images of each.
-CLASSES    ?= 10
-TRAIN      ?= 128
-VAL        ?= 32
-
-# An unfinished run's folder, or a checkpoint in it, to continue.
-RESUME ?=
-# Run folders to verify or, also a log in the published format, to audit.
-RUN    ?=
-# Train once for each of these, such as SEEDS="1 2 3".
-SEEDS  ?=
-# The precision and the ranks of make fingerprint, and two to compare: its JSON files, releases or commits.
+CLASSES ?= 10
+TRAIN   ?= 128
+VAL     ?= 32
+# The precision and the ranks of make fingerprint; how often make baseline repeats its short run and make published
+# the authors' training; of how many machines this is one.
 AMP    ?= O0
 RANKS  ?= 1
-A      ?=
-B      ?=
-# The releases to measure; all if empty.
-VERSIONS ?=
-# How often make baseline repeats its short run, and make published the authors' training.
 REPEAT ?= 5
-# What make plan is told. What is empty is measured, published or assumed, and its table says which.
-CARDS             ?=
-CARDS_PER_MACHINE ?=
-STEP_MS           ?=
-INPUT_RATE        ?=
-CORES             ?=
-LINK_GBPS         ?=
-# Several machines: the same command on each of NODES, with NODE_RANK 0, 1, ... and the address of the first one, or
-# for Ascends a rank table.
-NODES           ?= 1
-NODE_RANK       ?=
-MASTER          ?=
-RANK_TABLE_FILE ?=
-# More options of `python -m repro.cluster` (--help), such as CLUSTER_OPTIONS="--time 72:00:00 --queue big".
-CLUSTER_OPTIONS ?=
+NODES  ?= 1
 # Where the results of make bench and make profile go, and what make profile and make bench-compare measure.
 BENCH   ?= build/bench.json
 PROFILE ?= build/profile
 WHAT    ?= step
 ROUNDS  ?= 8
-
-# cpu, gpu or ascend; and 1: in a container, 0: not. Only targets for accelerators are in one by default. docker/run.sh
-# and docker/build.sh explain the other variables of containers.
-DEVICE    ?=
-CONTAINER ?=
+# Empty unless they are given:
+# CONFIG      a recipe; else configs/hlg_mobile.yml or the target's own
+# DEVICE      cpu, gpu or ascend; CONTAINER: 1 in a container, 0 not, by default for accelerators alone. docker/run.sh and
+#             docker/build.sh explain the other variables of containers
+# IMAGENET    a folder with ImageNet's train/ and val/; ARCHIVES: of its archives or unsorted images, OUT: where to sort
+#             them to, LINK=1: link unpacked ones, not copy them; REPORT: of make imagenet-verify, if not beside the data
+# PRETRAINED  weights; IMAGES: for make predict
+# RESUME      an unfinished run's folder, or a checkpoint in it; RUN: run folders, to audit also a log as published
+# SEEDS       train once for each, such as "1 2 3"; VERSIONS: the releases to measure, by default all
+# A, B        two to compare: fingerprints, releases or commits
+# CARDS to LINK_GBPS  what make plan is told; what is empty is measured, published or assumed, and its table says which
+# NODE_RANK   of several machines, with the same command on each: 0, 1, ... and in MASTER the address of the first one,
+#             or for Ascends RANK_TABLE_FILE
+# PUBLISHED   the folder research/cv/hlg of the authors' own code; PYTHON39: a Python 3.9 for it
+# CLUSTER_OPTIONS  of `python -m repro.cluster` (--help), such as "--time 72:00:00 --queue big"
+EMPTY := CONFIG DEVICE CONTAINER IMAGENET ARCHIVES OUT LINK REPORT PRETRAINED IMAGES RESUME RUN SEEDS VERSIONS A B \
+  CARDS CARDS_PER_MACHINE STEP_MS INPUT_RATE CORES LINK_GBPS NODE_RANK MASTER RANK_TABLE_FILE PUBLISHED PYTHON39 \
+  CLUSTER_OPTIONS
+$(foreach name,$(EMPTY),$(eval $(name) ?=))
 
 # What was typed behind make: no target runs unless it reads all of that. Each value then is what was typed: make would
 # expand what a $ begins.
