@@ -19,12 +19,12 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter
-from mindspore.graph import api
 
 from hlg.config import Affects, Config, keys_that_affect
 from hlg.console import say
@@ -108,7 +108,7 @@ def cached_compilation(config: Config, on: Device, parameters: Iterable[Paramete
         before = _copy(entry, made_from, work)
         # MindSpore reads the sources that the program's file imports, to judge the cache by, and dies where it takes
         # "-m" for that file's name. The facts are judge enough: one file without imports of ours does.
-        api.entry_script_path = str(Path(__file__).with_name("__init__.py"))
+        vars(_compiler())["entry_script_path"] = str(Path(__file__).with_name("__init__.py"))
         ms.set_context(enable_compile_cache=True, compile_cache_path=str(work))
         try:
             yield use
@@ -127,6 +127,11 @@ def cached_compilation(config: Config, on: Device, parameters: Iterable[Paramete
             use.trouble = f"graph_cache {folder}: the compiled graphs are not kept ({error.strerror})"
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _compiler() -> ModuleType:
+    """Return the module of MindSpore that compiles: mindspore.graph.api, or mindspore.common.api before 2.9."""
+    return sys.modules[ms.jit.__module__]
 
 
 def _sums(folder: Path) -> dict[str, str]:
