@@ -12,7 +12,7 @@ from repro.check.workload import differing_keys
 from repro.releases.kept import KeptRelease, ModeRows, PacedSpeed, ShortRun
 from repro.statistics import median_interval
 
-# So far from their median lie the quartiles of a forward pass by turns on a quiet machine (results/benchmarks, epyc_26).
+# As far from their median are the quartiles of a forward pass by turns on a quiet machine: results/benchmarks, epyc_26.
 LEAST_NOISE = 1.05
 
 
