@@ -78,6 +78,7 @@ _PIECES = (
 _COLOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 BLOCK = 1 << 16  # characters that are read at once
 LONGEST = 10_000  # characters of a line that are looked at at once; no record has 300
+UNEVALUATED = "-1"  # last_metric of a training that evaluated nothing, as the published code does on one device
 MOST = 100_000  # epochs; they are kept in memory, and no training has as many
 ALIKE = 0.8  # from which on the beginning of a message is a record's, with a letter wrong
 
@@ -99,7 +100,7 @@ def read_log(path: Path) -> Log:
     """
     epochs: list[Epoch] = []
     evaluation: EvalLine | None = None
-    once: dict[str, float] = {}
+    once: dict[str, float | None] = {}
     steps = foreign = 0
     name = str(path)
     whose: list[str] = []
@@ -136,7 +137,8 @@ def read_log(path: Path) -> Log:
             numbers = _floats(where, found)
             evaluation = EvalLine(line, numbers["accuracy"], numbers["step_time_s"], numbers["total_s"])
         else:
-            once[kind] = _floats(where, found)["value"]
+            unevaluated = kind == "last_metric" and found["value"] == UNEVALUATED
+            once[kind] = None if unevaluated else _floats(where, found)["value"]
     return Log(
         path=path,
         epochs=tuple(epochs),

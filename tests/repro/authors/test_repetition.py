@@ -37,7 +37,8 @@ with open("outputs/2026-11-29_time_07_00_00_rank_0.log", "w") as log:
             print(f"2026-11-29 07:00:0{step},123:INFO:epoch[{step // 2}], epoch time: 2.00s, per step time: 1.0000s, "
                   f"loss={7 - step:.6f}, lr=0.001000, fps=4.00", file=log)
     if os.environ.get("STAND_IN") != "full disk":
-        print("2026-11-29 07:00:05,123:INFO:training time used=4.00s", file=log)
+        for message in ("training time used=4.00s", "last_metric[-1]", "ip[127.0.0.1], mean_fps[4.00]"):
+            print(f"2026-11-29 07:00:05,123:INFO:{message}", file=log)
 open("outputs/hlg_mobile-2_2.ckpt", "w").write("weights")
 """
 EVALUATE = """

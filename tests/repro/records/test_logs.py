@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.errors import ReproError
-from repro.records.logs import read_log
+from repro.records.logs import read_log, read_step_losses
 from tests.support import ROOT
 
 PUBLISHED = ROOT / "results" / "published"
@@ -47,6 +47,17 @@ def test_other_stamped_messages_are_accepted_and_foreign_lines_are_counted(tmp_p
     )  # fmt: skip
     assert read_log(path).foreign_lines == 2
     assert len(read_log(path).epochs) == 1
+
+
+def test_a_training_that_evaluated_nothing_has_no_best_accuracy(tmp_path: Path) -> None:
+    """The published code on one device never does, and prints -1 at its end."""
+    assert read_log(log(tmp_path, EPOCH, "2022-07-27 17:04:06:INFO:last_metric[-1]")).best_accuracy is None
+
+
+def test_the_losses_of_all_steps_are_read_in_order(tmp_path: Path) -> None:
+    step = "2022-07-27 17:04:06,123:INFO:epoch[0], step_num[{}], loss={:.6f}"
+    path = log(tmp_path, *(step.format(number, loss) for number, loss in enumerate((7.25, float("nan"), 2))), EPOCH)
+    assert str(read_step_losses(path)) == "array('d', [7.25, nan, 2.0])"
 
 
 @pytest.mark.parametrize(
