@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro.authors.comparison import (
+    DIFFERENT,
     HEADER,
     LOSS_MARGIN,
     OPEN,
@@ -72,7 +73,8 @@ def front_table(folder: Path) -> str:
     for title, a, s, n, b, t, m, difference, span, margin, verdict in _cells(sides.measures):
         rows.append((title, f"{a} ± {s} (n = {n})", f"{b} ± {t} (n = {m})", f"{difference} ({span})", margin, verdict))
     control = verdict_of(sides.control_measures)
-    rows.append(("control: our rate stays at its first value", "", "", "", "", f"{control}, as it must be different"))
+    words = f"{control}, as it must be" if control == DIFFERENT else f"{control}, but must be {DIFFERENT}"
+    rows.append(("control: our rate stays at its first value", "", "", "", "", words))
     return "\n".join(grid(header, rows)) + "\n"
 
 

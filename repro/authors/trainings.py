@@ -26,6 +26,7 @@ from repro.records.seal import is_sealed
 DATA = ("--classes", "4", "--train", "72", "--val", "100")  # of the recipe; see configs/reproduce.yml
 # The control: the rate stays at its first value, which is what their code does on MindSpore 2.x.
 CONTROL = {"lr_decay_mode": "linear", "lr_max": "0.0000139", "lr_min": "0.0000139", "warmup_epochs": "0"}
+LAUNCH = ("-m", "hlg.launch")
 REVISION = Path(__file__).parents[2] / "docker" / "revision.sh"
 
 
@@ -72,7 +73,7 @@ def train_ours(recipe: Path, seeds: Sequence[int], runs: Path, keys: Mapping[str
             words = [f"--{key}={value}" for key, value in keys.items()]
             _call(
                 "train",
-                *(sys.executable, "-m", "hlg.launch", "--seeds", " ".join(map(str, missing))),
+                *(sys.executable, *LAUNCH, "--seeds", " ".join(map(str, missing))),
                 *("--logs", str(runs / ".ranks"), "hlg.train", "--config_path", str(recipe)),
                 *(f"--save_checkpoint_path={runs}", *words),
             )
