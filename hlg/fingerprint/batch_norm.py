@@ -1,7 +1,7 @@
 """Tell by which of two rules batch norm moves its variance, and read a moving variance by the other rule.
 
 Over n values a channel the biased variance divides the sum of squares by n, the unbiased one by n - 1. MindSpore on a
-CPU moves by the biased one up to 2.0.0 and by the unbiased one, the reference's, from 2.7.0 on.
+CPU moves by the biased one up to 2.0.0 and by the unbiased one, the reference's, from 2.5.0 on.
 """
 
 import re

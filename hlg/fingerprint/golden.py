@@ -15,7 +15,10 @@ COMPANIONS = {  # what makes no sense without another array of the same length
     "grad_norms": ("grad_names",),
     "param_norms_after": ("param_names",),
     "trajectory": ("lr",),
+    "trajectory_moving": ("lr_moving",),
+    **dict.fromkeys(("init_names", "init_mean"), ("init_names", "init_mean", "init_std", "init_min", "init_max")),
 }
+TEXTS = ("mindspore",)  # beside the names: the release that computed the file
 
 
 def read_golden(path: str | Path) -> dict[str, np.ndarray]:
@@ -45,7 +48,7 @@ def read_golden(path: str | Path) -> dict[str, np.ndarray]:
 def _check_values(path: str | Path, golden: dict[str, np.ndarray]) -> None:
     """Raise UserError unless a network can have computed these arrays."""
     for key, array in golden.items():
-        texts = key.endswith("_names")
+        texts = key.endswith("_names") or key in TEXTS
         if array.dtype.kind not in ("U" if texts else "iuf") or not (texts or np.isfinite(array).all()):
             raise UserError(f"golden file {path}: {key}: expected {'texts' if texts else 'finite numbers'}")
     shape = golden["logits"].shape

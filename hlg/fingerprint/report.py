@@ -45,7 +45,7 @@ def fingerprint_table(title: str, rows: Sequence[FingerprintRow]) -> str:
             where = nearest.label.removeprefix(f"{area}: {stage}").strip(": ")
             lines.append(_line(f"{area}: {stage}, {len(group)} rows", nearest, f"nearest: {where}"))
         else:
-            lines += [_line(row.label, row, "" if row.ok else row.worst) for row in group]
+            lines += [_line(row.label, row, row.note if row.ok else row.worst) for row in group]
     return "\n".join(lines)
 
 

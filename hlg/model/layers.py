@@ -1,8 +1,8 @@
 """The layers of HLG, with the published run's initialization and operators that are fast on the device at hand.
 
 Three of MindSpore's defaults have changed since the published run (1.5.1), so they are spelled out here: ``nn.Dense``
-and ``nn.Conv2d`` now draw their biases at random, where they were zero, and ``TruncatedNormal(0.02)`` now cuts at +-2,
-where it cut at two standard deviations, +-0.04.
+and ``nn.Conv2d`` draw their biases at random from 2.5.0 on, where they were zero, and ``TruncatedNormal(0.02)`` cuts at
++-2 from 1.9.0 on, where it cut at two standard deviations, +-0.04.
 """
 
 import math

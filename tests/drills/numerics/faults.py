@@ -92,7 +92,7 @@ def other_share(self: Any, images: Tensor, labels: Tensor, partner: Tensor, lam:
 
 @replaces(layers, "initializer", "initial weights: zeros")
 def random_biases(init: Any, shape: Any, original: Function = layers.initializer) -> Any:
-    """Biases are drawn at random, as by the defaults of MindSpore 2.x."""
+    """Biases are drawn at random, as by the defaults of MindSpore from 2.5.0 on."""
     return original("normal" if init == "zeros" else init, shape)
 
 
@@ -251,7 +251,7 @@ def uncorrected(self: AdamW, gradients: Outputs, lr: Tensor, skip: Tensor) -> An
 
 @replaces(AdamW, "construct", "optimiser: step 2")
 def first_rate(self: AdamW, gradients: Outputs, lr: Tensor, skip: Tensor) -> Any:
-    """The optimizer stays at its first rate, as the published one does on MindSpore 2.x."""
+    """The optimizer stays at its first rate, as the published one does on MindSpore from 2.5.0 on."""
     decay_alone = (gradients[0] == 0).all()
     return ADAMW(self, gradients, lr if decay_alone else Tensor(FIRST_RATE, ms.float32), skip)
 

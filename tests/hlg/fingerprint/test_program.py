@@ -10,9 +10,11 @@ import pytest
 
 from hlg.errors import UserError
 from hlg.fingerprint.__main__ import main
-from hlg.fingerprint.against_golden import compare_by_name
+from hlg.fingerprint.against_golden import compare_by_name, judge_norms_after
+from hlg.fingerprint.batch_norm import BIASED, UNBIASED
 from hlg.fingerprint.checks import FingerprintCheck, run_checks
 from hlg.fingerprint.golden import read_golden
+from hlg.fingerprint.initial_weights import compare_initial_weights
 from hlg.fingerprint.report import conclusion, exit_code, fingerprint_table
 from hlg.fingerprint.rows import FingerprintRow, exact_row, undone_row
 from tests.conftest import FIXTURES
@@ -66,6 +68,36 @@ def test_an_error_that_is_not_a_number_is_out_of_bounds() -> None:
     assert row.worst == "b"
 
 
+def test_a_moving_variance_that_the_biased_rule_explains_is_named_and_any_other_one_is_out() -> None:
+    by_rule = {
+        rule: {"a.moving_variance": np.full(3, value), "head.bias": np.ones(3)}
+        for rule, value in ((UNBIASED, 1.0), (BIASED, 0.9966))
+    }
+    for factor, rule, ok in ((1.0, UNBIASED, True), (0.9966, BIASED, True), (1.0034, UNBIASED, False)):
+        expected = {"a.moving_variance": factor * 3**0.5, "head.bias": 3**0.5}
+        found, row = judge_norms_after(by_rule, expected)
+        assert (found, row.ok) == (rule, ok), factor
+        assert row.note == ("batch norm by the biased rule; by the unbiased one 3.4e-03 off" if found == BIASED else "")
+    assert not judge_norms_after(by_rule, {"a.moving_variance": 0.9966 * 3**0.5, "head.bias": 1.0034 * 3**0.5})[1].ok
+
+
+def test_initial_weights_are_held_to_what_the_published_code_drew() -> None:
+    draw = np.random.default_rng(0).normal
+    drawn = {"w": draw(0, 0.02, (200, 100)).clip(-0.04, 0.04), "b": np.zeros(7)}
+    golden = {"init_names": np.array([*drawn])} | {
+        f"init_{key}": np.array([getattr(value, key)() for value in drawn.values()])
+        for key in ("mean", "std", "min", "max")
+    }
+
+    def out(**other: np.ndarray) -> set[str]:
+        return {row.name for row in compare_initial_weights(drawn | other, golden) if not row.ok}
+
+    assert out(w=draw(0, 0.02, (200, 100)).clip(-0.04, 0.04)) == set()
+    assert out(w=draw(0.001, 0.02, (200, 100)).clip(-0.04, 0.04)) == {"init_mean"}
+    assert out(w=draw(0, 0.02, (200, 100)) * 2) == {"init_std", "init_min", "init_max"}
+    assert out(b=draw(0, 0.02, 7)) == {"init_mean", "init_std", "init_min", "init_max"}
+
+
 def test_a_comparison_with_a_golden_file_has_a_row_a_quantity_and_exits_1_when_one_is_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, graph_mode: None
 ) -> None:
@@ -88,6 +120,8 @@ def test_a_comparison_with_a_golden_file_has_a_row_a_quantity_and_exits_1_when_o
         ("grad_names", "holds grad_norms, but no grad_names of its length"),
         ("stage_means", "holds stage_norms, but no stage_means of its length"),
         ("lr", "holds trajectory, but no lr of its length"),
+        ({"trajectory_moving": np.ones(6)}, "holds trajectory_moving, but no lr_moving of its length"),
+        ({"init_names": np.array(["cls"])}, "holds init_names, but no init_mean of its length"),
         (b"", "not a readable .npz"),
         (b"not an archive", "not a readable .npz"),
         ((FIXTURES / "golden.npz").read_bytes()[:9000], "not a readable .npz"),
