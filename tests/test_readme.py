@@ -122,20 +122,21 @@ def test_the_page_about_several_seeds_is_made_from_its_runs(kept: Path) -> None:
     assert "| 1, 2, 3 | Top-1 accuracy, last epoch | 3 |" in page
 
 
+# Pictures that are there as SVG too, tables that are there as CSV too, and formats with a file for each run.
 OMITTED = {".png", "mllog", "dllogger"}
+TWICE = "results/example/report/tables/*.json"
 
 
 def test_the_example_of_a_report_is_made_from_the_kept_runs(kept: Path) -> None:
     runs = sorted(str(run.relative_to(kept)) for run in kept.glob("results/[ks]*/2*"))
     assert report([*runs, "--out", "results/example/report.md"]) == 0
     made, shown = (
-        # But for pictures that are there as SVG too, and formats with a file for each run.
         {
             file.relative_to(root): file.read_bytes()
             for file in root.rglob("*.*")
-            if not {*file.parts, file.suffix} & OMITTED
+            if not {*file.parts, file.suffix} & OMITTED and not file.match(TWICE)
         }
         for root in (kept / "results/example", ROOT / "results/example")
     )
-    assert len(made) > 20
+    assert len(made) > 15
     assert [name for name in made.keys() | shown.keys() if made.get(name) != shown.get(name)] == []
