@@ -210,7 +210,8 @@ def finish(folder: Path, recipe: Path) -> AuthorsRun:
     shutil.rmtree(folder / "evaluation", ignore_errors=True)
     (checkpoint,) = (folder / "checkpoints").iterdir()
     partial = folder / WORK
-    command = [*EVALUATE, "--config_path", str(recipe), "--pretrained", str(checkpoint)]
+    # Their checkpoint does not name its classes: its outputs are the class folders in order, as their code reads them.
+    command = [*EVALUATE, "--config_path", str(recipe), "--pretrained", str(checkpoint), "--class_map", "order"]
     done = subprocess.run(
         [*command, "--save_checkpoint_path", str(partial)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         encoding="utf-8", errors="replace",
