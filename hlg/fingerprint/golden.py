@@ -39,7 +39,7 @@ def read_golden(path: str | Path) -> dict[str, np.ndarray]:
         raise UserError(f"golden file {path}: {', '.join(sorted(missing))} missing; is it a golden file?")
     for key, others in COMPANIONS.items():
         for other in others if key in golden else ():
-            if other not in golden or golden[other].shape != golden[key].shape:
+            if other not in golden or golden[key].ndim != 1 or golden[other].shape != golden[key].shape:
                 raise UserError(f"golden file {path}: holds {key}, but no {other} of its length")
     _check_values(path, golden)
     return golden

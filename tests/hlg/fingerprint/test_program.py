@@ -122,6 +122,7 @@ def test_a_comparison_with_a_golden_file_has_a_row_a_quantity_and_exits_1_when_o
         ("lr", "holds trajectory, but no lr of its length"),
         ({"trajectory_moving": np.ones(6)}, "holds trajectory_moving, but no lr_moving of its length"),
         ({"init_names": np.array(["cls"])}, "holds init_names, but no init_mean of its length"),
+        ({"lr": np.ones((6, 1)), "trajectory": np.ones((6, 1))}, "holds trajectory, but no lr of its length"),
         (b"", "not a readable .npz"),
         (b"not an archive", "not a readable .npz"),
         ((FIXTURES / "golden.npz").read_bytes()[:9000], "not a readable .npz"),
