@@ -221,11 +221,11 @@ def finish(folder: Path, recipe: Path) -> AuthorsRun:
     (run,) = list_folders(partial)
     run.replace(folder / "evaluation")
     shutil.rmtree(partial)
-    _seal(folder)
+    seal(folder)
     return read_repetition(folder)
 
 
-def _seal(folder: Path) -> None:
+def seal(folder: Path) -> None:
     """Write the hash of every file, last of all."""
     lines = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):

@@ -1,14 +1,16 @@
 """The whole comparison: what is trained is kept with a page, and the page can be made again from what is kept."""
 
+import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from repro.authors import page
-from repro.authors.page import SIDES, Sides, front_table, kept_page
-from repro.authors.repetition import AuthorsRun
+from repro.authors import page, reproduce
+from repro.authors.page import KEPT, SIDES, Sides, front_table, kept_page
+from repro.authors.repetition import AuthorsRun, read_repetition, seal
 from repro.authors.reproduce import main
 from repro.records.run_folder import read_run
 from repro.records.schema import Steps
@@ -55,6 +57,42 @@ def test_the_front_page_has_the_measures_and_the_control(tmp_path: Path, monkeyp
         == "| top-1 at the end | 90.9 % ± 0.0 (n = 3) | 90.9 % ± 0.0 (n = 3) | +0.0 (+0.0 to +0.0) | ±15 | same |"
     )
     assert "different, as it must be" in rows[7]
+
+
+def _keep_theirs(folder: Path) -> AuthorsRun:
+    """A sealed training of theirs with the losses of ours."""
+    shutil.copytree(EVALUATION.folder, folder / "evaluation")
+    (folder / "config.yml").write_text("max_epoch: 6\n")
+    (folder / "env.json").write_text(json.dumps({**FACTS, "kind": "authors", "key": "k"}))
+    at = "2026-11-29 07:00:00,000:INFO:"
+    lines = [f"{at}epoch[0], step_num[{step}], loss={loss:.6f}" for step, loss in enumerate(OURS.steps.loss)]
+    end = "epoch time: 2.00s, per step time: 1.0000s, loss=1.000000, lr=0.001000, fps=4.00"
+    lines += [*(f"{at}epoch[{epoch}], {end}" for epoch in range(6)), f"{at}training time used=9.00s"]
+    (folder / "train.log").write_text("\n".join(lines) + "\n")
+    seal(folder)
+    return read_repetition(folder)
+
+
+def test_what_was_trained_is_kept_with_its_page(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    theirs = [_keep_theirs(Path(f"build/20261129T07000{n}Z_theirs")) for n in range(3)]
+    ours = []
+    for n in range(3):
+        shutil.copytree(OURS.folder, copy := Path(f"build/20261129T08000{n}Z_ours"))
+        ours.append(read_run(copy))
+    monkeypatch.setattr(reproduce, "job_of", lambda *_: None)
+    monkeypatch.setattr(reproduce, "draw_data", lambda *_: None)
+    monkeypatch.setattr(reproduce, "repeat_theirs", lambda *_: theirs)
+    monkeypatch.setattr(reproduce, "train_ours", lambda *_: ours)
+    said = call(main, code=1).out  # the control is no other than ours, so it is not different
+    assert "verdict: same" in said
+    assert "control: same, expected different" in said
+    text = (KEPT / "report.md").read_text()
+    assert call(main, "--kept", code=1).out == said
+    assert (KEPT / "report.md").read_text() == text
+    assert sorted(path.name for path in KEPT.iterdir()) == ["authors", "control", "ours", "report.md"]
+    (KEPT / "authors" / theirs[0].folder.name / "train.log").write_text("")
+    assert "the seal is broken: changed train.log" in call(main, "--kept", code=2).err
 
 
 def test_a_mistake_in_the_options_is_said_before_anything_is_trained(call: Call) -> None:
