@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro.audit.consistency import Agreement, Check, Known, audit_log, known_of
+from repro.audit.first_code import first_code_section
 from repro.audit.published_text import audit_published
 from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.files import pointed_path, replace_file
@@ -72,7 +73,7 @@ def _audit_published_text(folder: Path, check: bool) -> int:
     figures = read_published()
     checks = list(audit_published(read_statements(), figures, verify_published(figures, folder)))
     table = grid(HEADER, [[md(cell) for cell in row] for row in _rows(checks)[1:]])
-    page = "\n".join([PAGE, *table, "", _summary(checks), ""])
+    page = "\n".join([PAGE, *table, "", _summary(checks), "", *first_code_section(folder)])
     target = folder / "audit.md"
     if check:
         if target.read_text(encoding="utf-8") == page:
