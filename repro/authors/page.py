@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.authors.archive import unpacked_runs
 from repro.authors.comparison import (
     DIFFERENT,
     HEADER,
@@ -24,7 +25,8 @@ from repro.records.run_folder import list_folders, read_runs
 from repro.records.schema import Run
 
 KEPT = Path("results/reproduce")
-SIDES = ("authors", "ours", "control")  # the folders of the kept runs
+RUNS = "runs.tar.gz"  # in it, with a folder for each of these
+SIDES = ("authors", "ours", "control")
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,13 @@ class Sides:
         return [their_outcome(it) for it in self.authors]
 
 
-def read_sides(folder: Path) -> Sides:
+def read_sides(archive: Path) -> Sides:
     """Read the kept trainings. Raises ReproError if one is not sealed, was changed, or repeats something else."""
+    with unpacked_runs(archive) as folder:
+        return _read_sides(folder)
+
+
+def _read_sides(folder: Path) -> Sides:
     authors = [read_repetition(it) for it in sorted(list_folders(folder / SIDES[0]))]
     if len({it.key for it in authors}) > 1:
         raise ReproError(f"{folder / SIDES[0]}: found repetitions of different codes, stacks, recipes or data")
@@ -67,9 +74,9 @@ def read_sides(folder: Path) -> Sides:
 def front_table(folder: Path) -> str:
     """Return the comparison of the kept runs as a Markdown table for the front page, or that none are kept."""
     header = ("Measure", "Theirs: mean ± s", "Ours: mean ± s", "Difference, 95 % interval", "Margin", "Verdict")
-    if not (folder / SIDES[0]).is_dir():
+    if not (folder / RUNS).exists():
         return "\n".join(grid(header, [("all", *["not run"] * 4, OPEN)])) + "\n"
-    sides, rows = read_sides(folder), []
+    sides, rows = read_sides(folder / RUNS), []
     for title, a, s, n, b, t, m, difference, span, margin, verdict in _cells(sides.measures):
         rows.append((title, f"{a} ± {s} (n = {n})", f"{b} ± {t} (n = {m})", f"{difference} ({span})", margin, verdict))
     control = verdict_of(sides.control_measures)
@@ -107,6 +114,8 @@ def kept_page(sides: Sides) -> str:
         "",
         "## Runs",
         "",
+        f"Each with its seal, without checkpoints, in [{RUNS}]({RUNS}).",
+        "",
         *grid(("Side", "Run", "Top-1, %", "Last loss"), _run_rows(sides)),
         "",
     ]
@@ -119,11 +128,7 @@ def _cells(measures: Sequence[Measure]) -> list[list[str]]:
 
 def _run_rows(sides: Sides) -> Iterable[tuple[str, ...]]:
     for it in sides.authors:
-        yield "theirs", _link(SIDES[0], it.folder), f"{it.top1_pct:.2f}", f"{it.losses[-1]:.3f}"
+        yield "theirs", md(it.folder.name), f"{it.top1_pct:.2f}", f"{it.losses[-1]:.3f}"
     for side, runs in zip(SIDES[1:], (sides.ours, sides.control), strict=True):
         for run in runs:
-            yield side, _link(side, run.folder), f"{our_outcome(run).top1_pct:.2f}", f"{run.steps.loss[-1]:.3f}"
-
-
-def _link(side: str, folder: Path) -> str:
-    return f"[{md(folder.name)}]({side}/{folder.name})"
+            yield side, md(run.folder.name), f"{our_outcome(run).top1_pct:.2f}", f"{run.steps.loss[-1]:.3f}"

@@ -4,18 +4,17 @@
     python -m repro.authors.reproduce --kept              # the page again, from the kept runs
 
 Trains what is missing of their repetitions, of our seeds, and of a control that must come out *different*; keeps the
-runs, without checkpoints, and a page in results/reproduce. Exit codes: 0 the verdict is *same* and the control
-*different*, 1 it is another one, 2 a mistake, or a program that fails, 130 Ctrl-C.
+runs, without checkpoints, as one archive, and a page in results/reproduce. Exit codes: 0 the verdict is *same* and the
+control *different*, 1 it is another one, 2 a mistake, or a program that fails, 130 Ctrl-C.
 """
 
-import shutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from repro.authors.archive import pack_runs
 from repro.authors.comparison import DIFFERENT, FEWEST, SAME, comparison_rows, verdict_of
 from repro.authors.options import BUILD, RECIPE, add_options, job_of
-from repro.authors.page import KEPT, SIDES, kept_page, read_sides
+from repro.authors.page import KEPT, RUNS, SIDES, kept_page, read_sides
 from repro.authors.trainings import CONTROL, draw_data, repeat_theirs, train_ours
 from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.files import replace_file
@@ -39,8 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             ours = train_ours(RECIPE, seeds, BUILD / SIDES[1])
             control = train_ours(RECIPE, seeds, BUILD / SIDES[2], CONTROL)
             theirs = repeat_theirs(job, options.repeat)
-            _keep([[it.folder for it in theirs], [run.folder for run in ours], [run.folder for run in control]])
-        sides = read_sides(KEPT)
+            runs = ([it.folder for it in theirs], [run.folder for run in ours], [run.folder for run in control])
+            pack_runs(KEPT / RUNS, dict(zip(SIDES, runs, strict=True)))
+        sides = read_sides(KEPT / RUNS)
         replace_file(KEPT / PAGE, kept_page(sides))
     except ReproError as error:
         tell_error(error)
@@ -61,20 +61,6 @@ def _seeds(text: str) -> list[int]:
     if not all(word.isdecimal() for word in words) or len(set(words)) < FEWEST:
         raise ReproError(f'--seeds: found {text!r}; allowed: {FEWEST} or more whole numbers, such as "1 2 3 4 5"')
     return [int(word) for word in words]
-
-
-def _keep(sides: Sequence[Sequence[Path]]) -> None:
-    """Keep these runs, without their checkpoints, in the place of those that were kept before."""
-    partial = KEPT.with_name(f".{KEPT.name}-partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    for side, folders in zip(SIDES, sides, strict=True):
-        for folder in folders:
-            shutil.copytree(folder, partial / side / folder.name, ignore=shutil.ignore_patterns("checkpoints"))
-    for side in SIDES:
-        shutil.rmtree(KEPT / side, ignore_errors=True)
-        KEPT.mkdir(parents=True, exist_ok=True)
-        (partial / side).replace(KEPT / side)
-    partial.rmdir()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from repro.authors import page, reproduce
-from repro.authors.page import KEPT, SIDES, Sides, front_table, kept_page
+from repro.authors.page import KEPT, RUNS, Sides, front_table, kept_page
 from repro.authors.repetition import AuthorsRun, read_repetition, seal
 from repro.authors.reproduce import main
 from repro.records.run_folder import read_run
@@ -40,7 +40,7 @@ def test_the_page_says_verdict_control_code_and_stacks() -> None:
     assert "**Same** within the margins; the control, **different**." in text
     assert "commit aaaaaaaaa, as first published, unchanged; MindSpore 1.7.0, Python 3.9.18." in text
     assert "| top-1 at the end | 90.9 % | 0.0 | 3 | 90.9 % | 0.0 | 3 | +0.0 | +0.0 to +0.0 | ±15 | same |" in text
-    assert text.count("\n| theirs | [theirs](authors/theirs) |") == 3
+    assert text.count("\n| theirs | theirs |") == 3
 
 
 def test_a_change_of_their_code_is_on_the_page() -> None:
@@ -49,7 +49,7 @@ def test_a_change_of_their_code_is_on_the_page() -> None:
 
 def test_the_front_page_has_the_measures_and_the_control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "| all | not run | not run | not run | not run | can't tell |" in front_table(tmp_path)
-    (tmp_path / SIDES[0]).mkdir()
+    (tmp_path / RUNS).touch()
     monkeypatch.setattr(page, "read_sides", lambda folder: _sides())
     rows = front_table(tmp_path).splitlines()
     assert (
@@ -90,9 +90,15 @@ def test_what_was_trained_is_kept_with_its_page(tmp_path: Path, call: Call, monk
     text = (KEPT / "report.md").read_text()
     assert call(main, "--kept", code=1).out == said
     assert (KEPT / "report.md").read_text() == text
-    assert sorted(path.name for path in KEPT.iterdir()) == ["authors", "control", "ours", "report.md"]
-    (KEPT / "authors" / theirs[0].folder.name / "train.log").write_text("")
-    assert "the seal is broken: changed train.log" in call(main, "--kept", code=2).err
+    assert sorted(path.name for path in KEPT.iterdir()) == ["report.md", RUNS]
+    packed = (KEPT / RUNS).read_bytes()
+    call(main, code=1)
+    assert (KEPT / RUNS).read_bytes() == packed
+    (theirs[0].folder / "train.log").write_text("")
+    said = call(main, code=2).err
+    assert f"{KEPT / RUNS}: authors/{theirs[0].folder.name}: the seal is broken: changed train.log" in said
+    (KEPT / RUNS).write_bytes(packed[:-100])
+    assert f"{KEPT / RUNS}: can't be read" in call(main, "--kept", code=2).err
 
 
 def test_a_mistake_in_the_options_is_said_before_anything_is_trained(call: Call) -> None:
