@@ -107,8 +107,8 @@ def kept_page(sides: Sides) -> str:
         "",
         f"A loss counts as the same within {LOSS_MARGIN:g}, an accuracy within {TOP1_MARGIN:g} points.",
         "",
-        "The control is ours with a learning rate that stays at its first value, which is what their code does on "
-        "MindSpore 2.x. It has to come out *different*:",
+        "The control is ours with a learning rate that stays at its first value, which is what their code does from "
+        "MindSpore 2.5.0 on. It has to come out *different*:",
         "",
         *grid(HEADER, _cells(sides.control_measures)),
         "",

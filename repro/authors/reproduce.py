@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             job = job_of(options, BUILD / SIDES[0])
             draw_data(RECIPE)
             ours = train_ours(RECIPE, seeds, BUILD / SIDES[1])
-            control = train_ours(RECIPE, seeds, BUILD / SIDES[2], CONTROL)
+            control = train_ours(RECIPE, seeds[:FEWEST], BUILD / SIDES[2], CONTROL)  # it differs by far
             theirs = repeat_theirs(job, options.repeat)
             runs = ([it.folder for it in theirs], [run.folder for run in ours], [run.folder for run in control])
             pack_runs(KEPT / RUNS, dict(zip(SIDES, runs, strict=True)))

@@ -24,7 +24,7 @@ from repro.records.schema import Run
 from repro.records.seal import is_sealed
 
 DATA = ("--classes", "4", "--train", "48", "--val", "100")  # of the recipe; see configs/reproduce.yml
-# The control: the rate stays at its first value, which is what their code does on MindSpore 2.x.
+# The control: the rate stays at its first value, which is what their code does from MindSpore 2.5.0 on.
 CONTROL = {"lr_decay_mode": "linear", "lr_max": "0.0000417", "lr_min": "0.0000417", "warmup_epochs": "0"}
 LAUNCH = ("-m", "hlg.launch")
 REVISION = Path(__file__).parents[2] / "docker" / "revision.sh"
