@@ -22,8 +22,8 @@ FLOORS = {
         {"errors", "files", "markdown", "statistics", "footprint"},
         {"records", "stacks"},
         {"published"},
-        {"report", "check", "audit", "authors", "plan", "bench", "doctor"},
-        {"releases"},
+        {"report", "check", "audit", "plan", "bench", "doctor"},
+        {"releases", "authors"},
         {"bootstrap", "cluster", "fingerprint_diff"},
     ),
 }

@@ -38,18 +38,29 @@ class Sides:
     control: Sequence[Run]
 
     @property
+    def their_outcomes(self) -> list[Outcome]:
+        """What each repetition of theirs reached."""
+        return [their_outcome(it) for it in self.authors]
+
+    @property
+    def our_outcomes(self) -> list[Outcome]:
+        """What each training of ours reached."""
+        return [our_outcome(run) for run in self.ours]
+
+    @property
+    def control_outcomes(self) -> list[Outcome]:
+        """What each training of the control reached."""
+        return [our_outcome(run) for run in self.control]
+
+    @property
     def measures(self) -> list[Measure]:
         """Theirs beside ours."""
-        return compare_outcomes(self._theirs, [our_outcome(run) for run in self.ours])
+        return compare_outcomes(self.their_outcomes, self.our_outcomes)
 
     @property
     def control_measures(self) -> list[Measure]:
         """Theirs beside the control."""
-        return compare_outcomes(self._theirs, [our_outcome(run) for run in self.control])
-
-    @property
-    def _theirs(self) -> list[Outcome]:
-        return [their_outcome(it) for it in self.authors]
+        return compare_outcomes(self.their_outcomes, self.control_outcomes)
 
 
 def read_sides(archive: Path) -> Sides:
@@ -71,8 +82,17 @@ def _read_sides(folder: Path) -> Sides:
     return Sides(authors, *found)
 
 
+def picture_link(folder: str) -> str:
+    """Return the lines that show the picture, which lies in this folder as seen from the page."""
+    alt = (
+        "Losses by step of the authors' code, of ours and of the control, and the accuracy that each training reached."
+    )
+    dark = f'<source media="(prefers-color-scheme: dark)" srcset="{folder}dark.svg">'
+    return f'<picture>\n  {dark}\n  <img alt="{alt}" src="{folder}light.svg">\n</picture>'
+
+
 def front_table(folder: Path) -> str:
-    """Return the comparison of the kept runs as a Markdown table for the front page, or that none are kept."""
+    """Return picture and table of the kept runs for the front page, or a table that says that none are kept."""
     header = ("Measure", "Theirs: mean ± s", "Ours: mean ± s", "Difference, 95 % interval", "Margin", "Verdict")
     if not (folder / RUNS).exists():
         return "\n".join(grid(header, [("all", *["not run"] * 4, OPEN)])) + "\n"
@@ -82,7 +102,7 @@ def front_table(folder: Path) -> str:
     control = verdict_of(sides.control_measures)
     words = f"{control}, as it must be" if control == DIFFERENT else f"{control}, but must be {DIFFERENT}"
     rows.append(("control: our rate stays at its first value", "", "", "", "", words))
-    return "\n".join(grid(header, rows)) + "\n"
+    return "\n".join((picture_link(f"{KEPT.as_posix()}/"), "", *grid(header, rows))) + "\n"
 
 
 def kept_page(sides: Sides) -> str:
@@ -102,6 +122,8 @@ def kept_page(sides: Sides) -> str:
         f"{md(stack['mindspore'])}, Python {md(stack['python'])}. Ours: commit {md(str(ours.commit)[:9])}, "
         f"{md(ours.software)}. Both on {md(ours.hardware)}, float32, the recipe "
         f"{md(str(sides.authors[0].facts['recipe']))}. A difference is theirs less ours.",
+        "",
+        picture_link(""),
         "",
         *grid(HEADER, _cells(sides.measures)),
         "",

@@ -15,10 +15,12 @@ from repro.authors.archive import pack_runs
 from repro.authors.comparison import DIFFERENT, FEWEST, SAME, comparison_rows, verdict_of
 from repro.authors.options import BUILD, RECIPE, add_options, job_of
 from repro.authors.page import KEPT, RUNS, SIDES, kept_page, read_sides
+from repro.authors.picture import draw_sides
 from repro.authors.trainings import CONTROL, draw_data, repeat_theirs, train_ours
 from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.files import replace_file
 from repro.markdown import columns
+from repro.report.charts.page_picture import COLORS
 
 PAGE = "report.md"
 
@@ -42,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             pack_runs(KEPT / RUNS, dict(zip(SIDES, runs, strict=True)))
         sides = read_sides(KEPT / RUNS)
         replace_file(KEPT / PAGE, kept_page(sides))
+        for colors in COLORS:
+            replace_file(KEPT / f"{colors}.svg", draw_sides(sides, colors))
     except ReproError as error:
         tell_error(error)
         return 2

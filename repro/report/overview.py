@@ -8,15 +8,11 @@ in `seeds`; the control, trained on shuffled labels, shows what learning nothing
 bytes.
 """
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
@@ -24,6 +20,7 @@ from repro.files import replace_file
 from repro.markdown import write_table
 from repro.records.schema import Run
 from repro.report.charts.curves import Values
+from repro.report.charts.page_picture import COLORS, draw_picture
 from repro.report.front_page import KeptTrainings, measured_table, published_table, read_kept, report_excerpt
 
 TABLES: dict[str, Callable[[Path], str]] = {  # by the name between the markers, made from the folder of the results
@@ -31,24 +28,7 @@ TABLES: dict[str, Callable[[Path], str]] = {  # by the name between the markers,
     "published": lambda _: published_table(),
     "report-excerpt": report_excerpt,
 }
-COLORS = {  # of text, axes and control, the run, the band
-    "light": ("#1b1f24", "#59636e", "#c44f00", "#0072b2"),
-    "dark": ("#f0f3f6", "#9da7b3", "#ff9b50", "#56b4e9"),
-}
 STRETCHES = 24  # of the steps, each with the mean of its losses
-_SIZE = 8.8, 2.9  # inches of 72 points: the width of GitHub's column
-_STYLE: dict[str, Any] = {
-    "font.family": ["DejaVu Sans", "sans-serif"],
-    "font.size": 9.0,
-    "axes.titlesize": 10.0,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.constrained_layout.use": True,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "overview",
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,27 +56,19 @@ def draw_overview(kept: KeptTrainings, page: str) -> str:
     """Draw accuracy and loss of the kept trainings, in the colors of a light or a dark page, as SVG."""
     if len(kept.run.steps.loss) < STRETCHES:
         raise ReproError(f"{kept.run.folder}: found {len(kept.run.steps.loss)} steps, expected {STRETCHES} or more")
-    text, quiet, *_ = COLORS[page]
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        parameters: Any = matplotlib.rcParams  # whose type is every name that there is
-        parameters.update(_STYLE | dict.fromkeys(("text.color", "axes.labelcolor"), text))
-        parameters.update(dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), quiet))
-        figure = Figure(figsize=_SIZE)
-        FigureCanvasAgg(figure)
+    epochs = np.arange(1, len(kept.run.log.epochs) + 1, dtype=np.float64)
+    middles = (np.arange(STRETCHES) + 0.5) * len(epochs) / STRETCHES
+
+    def draw(figure: Figure) -> None:
         left, right = figure.subplots(1, 2)
-        epochs = np.arange(1, len(kept.run.log.epochs) + 1, dtype=np.float64)
         _panel(left, epochs, _accuracy_pct, kept, page)
         left.set(title="Top-1 accuracy, %", xlabel="epoch", ylim=(0, 100), xticks=epochs)
         left.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.12))
-        middles = (np.arange(STRETCHES) + 0.5) * len(epochs) / STRETCHES
         _panel(right, middles, _losses, kept, page)
         right.set(title="Training loss", xlabel="epoch", ylim=(0, None), xlim=(0, len(epochs)))
-        svg = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        title = "Accuracy and loss of the kept training, beside other seeds and shuffled labels"
-        figure.savefig(svg, format="svg", transparent=True, metadata={**nothing, "Title": title})
-    return svg.getvalue()
+
+    title = "Accuracy and loss of the kept training, beside other seeds and shuffled labels"
+    return draw_picture(page, "overview", title, draw)
 
 
 def _panel(axes: Axes, x: Values, values: Callable[[Run], Values], kept: KeptTrainings, page: str) -> None:

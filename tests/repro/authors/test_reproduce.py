@@ -51,7 +51,9 @@ def test_the_front_page_has_the_measures_and_the_control(tmp_path: Path, monkeyp
     assert "| all | not run | not run | not run | not run | can't tell |" in front_table(tmp_path)
     (tmp_path / RUNS).touch()
     monkeypatch.setattr(page, "read_sides", lambda folder: _sides())
-    rows = front_table(tmp_path).splitlines()
+    picture, _, table = front_table(tmp_path).partition("\n\n")
+    assert 'src="results/reproduce/light.svg"' in picture
+    rows = table.splitlines()
     assert (
         rows[6]
         == "| top-1 at the end | 90.9 % ± 0.0 (n = 3) | 90.9 % ± 0.0 (n = 3) | +0.0 (+0.0 to +0.0) | ±15 | same |"
@@ -90,7 +92,8 @@ def test_what_was_trained_is_kept_with_its_page(tmp_path: Path, call: Call, monk
     text = (KEPT / "report.md").read_text()
     assert call(main, "--kept", code=1).out == said
     assert (KEPT / "report.md").read_text() == text
-    assert sorted(path.name for path in KEPT.iterdir()) == ["report.md", RUNS]
+    assert sorted(path.name for path in KEPT.iterdir()) == ["dark.svg", "light.svg", "report.md", RUNS]
+    assert (KEPT / "light.svg").read_text().count("theirs, MindSpore 1.7.0 (n = 3)") == 1
     packed = (KEPT / RUNS).read_bytes()
     call(main, code=1)
     assert (KEPT / RUNS).read_bytes() == packed
