@@ -17,7 +17,7 @@ from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.markdown import columns
 from repro.releases.kept import FOLDER, KeptRelease, kept_path, read_kept_releases, write_kept
 from repro.releases.measure import STAMP, CodeChangedError, Measurement, Site, StageError, assemble, find_site
-from repro.releases.table import HEADER, release_rows
+from repro.releases.table import release_header, release_rows
 from repro.stacks.releases import read_releases
 
 BUILD = Path("build/releases")
@@ -132,8 +132,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         progress, start = Progress(chosen, site, measured), time.monotonic()
         tell(f"measuring {', '.join(chosen)}; {progress.time_left()}")
         failed = [name for name in chosen if not measure_release(name, site, options.results, kept[name], progress)]
-        rows = release_rows(read_kept_releases(options.results, known), default, baselines)
-        tell("", columns([HEADER, *rows]), f"after {(time.monotonic() - start) / 60:.0f} min")
+        kept = read_kept_releases(options.results, known)
+        rows = release_rows(kept, default, baselines)
+        tell("", columns([release_header(kept[default]), *rows]), f"after {(time.monotonic() - start) / 60:.0f} min")
     except (ReproError, CodeChangedError) as error:
         tell_error(error)
         return 2

@@ -59,7 +59,7 @@ def _compare_rows(mode: str, a: KeptRelease, b: KeptRelease) -> Iterator[tuple[b
     if len(verdicts) > 1 + SHOWN:
         yield True, f"  and {len(verdicts) - 1 - SHOWN} more rows whose verdicts differ"
     if not verdicts:
-        yield False, f"fingerprint, {mode} mode: the same verdict in all {len(one.rows)} rows"
+        yield False, f"fingerprint, {mode} mode: the same verdict in all {one.done} rows"
     far = [label for label, factor in apart.items() if factor > FACTOR]
     for label in far[:SHOWN]:
         yield False, f"  within bounds, but not the same: {label}: {_row(a, mode, label)}, {_row(b, mode, label)}"

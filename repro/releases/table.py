@@ -12,6 +12,11 @@ NOT_RUN = "not run"
 NONE = "–"
 
 
+def release_header(control: KeptRelease | None) -> tuple[str, ...]:
+    """Return the cells above the rows, with the machine on which the default release was measured."""
+    return (f"MindSpore on {control.machine}" if control else HEADER[0], *HEADER[1:])
+
+
 def release_rows(
     releases: Mapping[str, KeptRelease | None], default: str, baselines: Sequence[Baseline]
 ) -> list[tuple[str, ...]]:

@@ -61,8 +61,9 @@ def releases_table() -> str:
     """The kept measurements of the known releases of MindSpore."""
     known = read_releases()
     kept = read_kept_releases(ROOT / "results/releases", known)
-    rows = releases.release_rows(kept, next(iter(known)), read_baselines(ROOT / "results/baselines"))
-    return _table(releases.HEADER, rows)
+    default = next(iter(known))
+    rows = releases.release_rows(kept, default, read_baselines(ROOT / "results/baselines"))
+    return _table(releases.release_header(kept[default]), rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {  # by the name between a page's markers
