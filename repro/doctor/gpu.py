@@ -119,6 +119,10 @@ def _kernels(gpus: Sequence[_Gpu], mindspore: str) -> Iterable[Diagnosis]:
     """Check whether MindSpore's compiled code fits each kind of device, and name the releases whose code does."""
     for capability in sorted({gpu.capability for gpu in gpus if gpu.capability}):
         name = "{}.{}".format(*capability)
+        if mindspore not in read_releases():
+            text = f"compute capability {name}: for which GPUs MindSpore {mindspore} was compiled is not known here"
+            yield warning("kernels", text, "run `make fingerprint DEVICE=gpu` before a long run")
+            continue
         fitting = [version for version, release in read_releases().items() if release.runs_on(capability)]
         others = [version for version in fitting if version != mindspore]
         if mindspore not in fitting:

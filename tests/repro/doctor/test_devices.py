@@ -66,6 +66,13 @@ def test_a_gpu_is_judged_by_its_driver_its_code_and_who_else_uses_it(
     assert words in said.text
 
 
+def test_the_gpus_of_a_release_that_is_not_known_are_no_failure(fake: FakeMachine) -> None:
+    fake.install("2.1.1")
+    said = fake.gpus().diagnose()
+    assert said.levels["kernels"] == "warning"
+    assert "for which GPUs MindSpore 2.1.1 was compiled is not known here" in said.text
+
+
 def test_a_busy_device_that_is_not_asked_for_does_not_matter(fake: FakeMachine) -> None:
     assert fake.gpus(2, used={1: 70000}).diagnose("--devices", "0").levels["free"] == "ok"
     table = npu_table([(0, "910B3", "OK", 3401), (1, "910B3", "Critical", 41110)], [(1, 1333928)])
