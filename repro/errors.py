@@ -82,6 +82,34 @@ def tell_error(error: object) -> None:
     tell(f"error: {shown(error)}", file=sys.stderr)
 
 
+def resumable(work: Callable[[], int], kept: str) -> int:
+    """Run work that the next call resumes, and return its exit code; `kept` says what an early end does not lose.
+
+    A ReproError or a full disk ends it with 2, Ctrl-C with 130, SIGTERM with 143; either lets what it started end too.
+    """
+
+    asked: list[int] = []
+
+    def stop(number: int, _: object) -> NoReturn:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        return work()
+    except ReproError as error:
+        tell_error(error)
+        return 2
+    except OSError as error:
+        tell_error(f"{error.filename or 'a program'}: {error.strerror}; {kept}")
+        return 2
+    except KeyboardInterrupt:
+        tell(f"stopped by {'SIGTERM' if asked else 'Ctrl-C'}: {kept}", file=sys.stderr)
+        return 128 + (asked[0] if asked else signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def run_tool(main: Callable[[], int]) -> NoReturn:
     """Run a program and end the process with its exit code; Ctrl-C ends it with one line and 130."""
     asked = []

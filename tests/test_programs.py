@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import pytest
 
 from hlg.signals import run_main
-from repro.errors import run_tool
+from repro.errors import resumable, run_tool
 from tests.support import ROOT
 from tests.support.processes import run_module
 
@@ -77,6 +77,16 @@ def test_ctrl_c_in_a_program_is_one_line(
         run(main)
     signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "stopped by Ctrl-C\n"
+
+
+@pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+def test_work_that_resumes_says_what_an_early_end_keeps(
+    number: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert resumable(lambda: os.kill(os.getpid(), number) or 0, "all is kept") == 128 + number
+    assert capsys.readouterr().err == f"stopped by {said}: all is kept\n"
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize(

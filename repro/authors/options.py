@@ -1,7 +1,6 @@
 """The options that both programs of this room have."""
 
 import argparse
-import signal
 from pathlib import Path
 
 from repro.authors.checkout import recognize
@@ -12,6 +11,7 @@ from repro.errors import ReproError, tell
 BUILD = Path("build/reproduce")
 RECIPE = Path("configs/reproduce.yml")
 VENV = Path(".venv-authors")
+KEEPS = "finished trainings are kept, and the next call trains the rest"
 
 
 def add_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -35,5 +35,4 @@ def job_of(options: argparse.Namespace, runs: Path) -> AuthorsJob:
         raise ReproError("--published: found nothing; name the authors' code: PUBLISHED=models/research/cv/hlg")
     code = recognize(options.published)
     tell(f"{options.published}: {code.words}")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what runs is ended with this process
     return AuthorsJob(code, build_stack(VENV, options.python39), RECIPE, runs)

@@ -5,19 +5,20 @@
 
 Trains what is missing of their repetitions, of our seeds, and of a control that must come out *different*; keeps the
 runs, without checkpoints, as one archive, and a page in results/reproduce. Exit codes: 0 the verdict is *same* and the
-control *different*, 1 it is another one, 2 a mistake, or a program that fails, 130 Ctrl-C.
+control *different*, 1 it is another one, 2 a mistake, or a program that fails, 130 Ctrl-C, 143 SIGTERM.
 """
 
-import sys
+import argparse
 from collections.abc import Sequence
+from functools import partial
 
 from repro.authors.archive import pack_runs
 from repro.authors.comparison import DIFFERENT, FEWEST, SAME, comparison_rows, verdict_of
-from repro.authors.options import BUILD, RECIPE, add_options, job_of
+from repro.authors.options import BUILD, KEEPS, RECIPE, add_options, job_of
 from repro.authors.page import KEPT, RUNS, SIDES, kept_page, read_sides
 from repro.authors.picture import draw_sides
 from repro.authors.trainings import CONTROL, draw_data, repeat_theirs, train_ours
-from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
+from repro.errors import CommandParser, ReproError, resumable, run_tool, tell
 from repro.files import replace_file
 from repro.markdown import columns
 from repro.report.charts.page_picture import COLORS
@@ -32,29 +33,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", default="1 2 3 4 5", help='of our trainings ("%(default)s")')
     parser.add_argument("--kept", action="store_true", help="train nothing, make the page from the kept runs")
     options = parser.parse_args(argv)
-    try:
-        if not options.kept:
-            seeds = _seeds(options.seeds)
-            job = job_of(options, BUILD / SIDES[0])
-            draw_data(RECIPE)
-            ours = train_ours(RECIPE, seeds, BUILD / SIDES[1])
-            control = train_ours(RECIPE, seeds[:FEWEST], BUILD / SIDES[2], CONTROL)  # it differs by far
-            theirs = repeat_theirs(job, options.repeat)
-            runs = ([it.folder for it in theirs], [run.folder for run in ours], [run.folder for run in control])
-            pack_runs(KEPT / RUNS, dict(zip(SIDES, runs, strict=True)))
-        sides = read_sides(KEPT / RUNS)
-        replace_file(KEPT / PAGE, kept_page(sides))
-        for colors in COLORS:
-            replace_file(KEPT / f"{colors}.svg", draw_sides(sides, colors))
-    except ReproError as error:
-        tell_error(error)
-        return 2
-    except OSError as error:
-        tell_error(f"{error.filename}: {error.strerror}; what is finished is kept, type it again when this is mended")
-        return 2
-    except KeyboardInterrupt:
-        tell("stopped by Ctrl-C: finished trainings are kept, the one that ran is lost", file=sys.stderr)
-        return 130
+    return resumable(partial(_compare, options), KEEPS)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    """Train what is missing, keep it, and judge; return the exit code."""
+    if not options.kept:
+        seeds = _seeds(options.seeds)
+        job = job_of(options, BUILD / SIDES[0])
+        draw_data(RECIPE)
+        ours = train_ours(RECIPE, seeds, BUILD / SIDES[1])
+        control = train_ours(RECIPE, seeds[:FEWEST], BUILD / SIDES[2], CONTROL)  # it differs by far
+        theirs = repeat_theirs(job, options.repeat)
+        runs = ([it.folder for it in theirs], [run.folder for run in ours], [run.folder for run in control])
+        pack_runs(KEPT / RUNS, dict(zip(SIDES, runs, strict=True)))
+    sides = read_sides(KEPT / RUNS)
+    replace_file(KEPT / PAGE, kept_page(sides))
+    for colors in COLORS:
+        replace_file(KEPT / f"{colors}.svg", draw_sides(sides, colors))
     tell(columns(comparison_rows(sides.measures)), f"verdict: {verdict_of(sides.measures)}")
     tell(f"control: {verdict_of(sides.control_measures)}, expected {DIFFERENT}", str(KEPT / PAGE))
     return 0 if (verdict_of(sides.measures), verdict_of(sides.control_measures)) == (SAME, DIFFERENT) else 1

@@ -3,17 +3,18 @@
     python -m repro.releases [--releases "2.7.0 2.10.0"]
 
 Resumable: what was measured of this code, on this machine and with this lock is not measured again. Exit codes: 0 all
-was measured, 1 some of it failed and is named in the table, 2 a mistake, 130 Ctrl-C.
+was measured, 1 some of it failed and is named in the table, 2 a mistake, 130 Ctrl-C, 143 SIGTERM.
 """
 
-import signal
+import argparse
 import sys
 import time
 from collections.abc import Container, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from repro.check.baselines import read_baselines
-from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
+from repro.errors import CommandParser, ReproError, resumable, run_tool, tell
 from repro.markdown import columns
 from repro.releases.kept import FOLDER, KeptRelease, kept_path, read_kept_releases, write_kept
 from repro.releases.measure import STAMP, CodeChangedError, Measurement, Site, StageError, assemble, find_site
@@ -25,13 +26,14 @@ BASELINES = Path("results/baselines")
 # Seconds that a stage takes on two quiet cores, until this call has timed one; and to build an environment.
 EXPECTED = {
     "environment": 5.0,
-    "fingerprint, graph mode": 60.0,
-    "fingerprint, PyNative mode": 30.0,
-    "short run": 75.0,
-    "step by turns": 100.0,
-    "forward by turns": 45.0,
+    "fingerprint, graph mode": 75.0,
+    "fingerprint, PyNative mode": 25.0,
+    "short run": 120.0,
+    "step by turns": 140.0,
+    "forward by turns": 48.0,
 }
-BUILDING = 180.0
+BUILDING = 125.0
+KEEPS = "what is finished is kept, and make releases resumes behind it"
 
 
 class Progress:
@@ -120,35 +122,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--venv", type=Path, default=Path(".venv"), help="environment of the default release")
     parser.add_argument("--python", default=sys.executable, help="Python that builds environments")
     parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the files (%(default)s)")
-    options = parser.parse_args(argv)
+    return resumable(partial(_measure, parser.parse_args(argv)), KEEPS)
+
+
+def _measure(options: argparse.Namespace) -> int:
+    """Measure the chosen releases and print the table; return the exit code."""
     known = read_releases()
     default = next(iter(known))
+    chosen = chosen_releases(options.releases)
+    kept = read_kept_releases(options.results, known)
+    baselines = read_baselines(BASELINES)
+    site = find_site(default, options.venv, options.python, BUILD)
+    measured = [name for name in chosen if is_current(kept[name], site.key(name))]
+    progress, start = Progress(chosen, site, measured), time.monotonic()
+    tell(f"measuring {', '.join(chosen)}; {progress.time_left()}")
     try:
-        chosen = chosen_releases(options.releases)
-        kept = read_kept_releases(options.results, known)
-        baselines = read_baselines(BASELINES)
-        site = find_site(default, options.venv, options.python, BUILD)
-        measured = [name for name in chosen if is_current(kept[name], site.key(name))]
-        progress, start = Progress(chosen, site, measured), time.monotonic()
-        tell(f"measuring {', '.join(chosen)}; {progress.time_left()}")
         failed = [name for name in chosen if not measure_release(name, site, options.results, kept[name], progress)]
-        kept = read_kept_releases(options.results, known)
-        rows = release_rows(kept, default, baselines)
-        tell("", columns([release_header(kept[default]), *rows]), f"after {(time.monotonic() - start) / 60:.0f} min")
-    except (ReproError, CodeChangedError) as error:
-        tell_error(error)
-        return 2
-    except OSError as error:
-        tell_error(f"{error.filename or BUILD}: {error.strerror}; what is finished is kept, type make releases again")
-        return 2
-    except KeyboardInterrupt:
-        tell("stopped by Ctrl-C: what is finished is kept, and make releases resumes behind it", file=sys.stderr)
-        return 128 + signal.SIGINT
+    except CodeChangedError as error:
+        raise ReproError(str(error)) from None
+    kept = read_kept_releases(options.results, known)
+    rows = release_rows(kept, default, baselines)
+    tell("", columns([release_header(kept[default]), *rows]), f"after {(time.monotonic() - start) / 60:.0f} min")
     if failed:
         tell(f'to try again what failed: make releases VERSIONS="{" ".join(failed)}"')
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and no program outlives this one
     run_tool(main)

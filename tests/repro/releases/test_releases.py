@@ -170,7 +170,7 @@ def test_a_full_disk_is_one_line(place: Path, call: Call, monkeypatch: pytest.Mo
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "file.json")
     monkeypatch.setattr("repro.releases.__main__.write_kept", Mock(side_effect=full))
     said = call(measuring.main, *MEASURE, code=2).err
-    assert said == "error: file.json: No space left on device; what is finished is kept, type make releases again\n"
+    assert said == f"error: file.json: No space left on device; {measuring.KEEPS}\n"
 
 
 def test_mistakes_are_said_in_a_line_before_anything_is_measured(place: Path, call: Call) -> None:
