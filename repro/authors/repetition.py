@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,7 @@ from repro.files import field, read_json, replace_file
 from repro.records.config import read_config
 from repro.records.logs import read_log, read_step_losses
 from repro.records.run_folder import list_folders, read_run
-from repro.records.schema import Run
-from repro.records.seal import SEAL, is_sealed, verify_seal
+from repro.records.seal import is_sealed, verify_seal, write_seal
 
 KIND = "authors"
 EVALUATE = (sys.executable, "-m", "hlg.eval")
@@ -43,19 +42,13 @@ WORK = "work"  # where their train.py runs; it is gone when the folder is sealed
 
 @dataclass(frozen=True)
 class AuthorsRun:
-    """A sealed training of the authors' code. `key` says what it is a repetition of."""
+    """A sealed training of the authors' code. `key` says what it repeats; its accuracy is of its last checkpoint."""
 
     folder: Path
     key: str
     facts: Mapping[str, Any]
     losses: "array[float]"
-    evaluation: Run
-
-    @property
-    def top1_pct(self) -> float:
-        """The accuracy of its last checkpoint, by our evaluation, in percent."""
-        assert self.evaluation.log.evaluation
-        return 100 * self.evaluation.log.evaluation.accuracy
+    top1_pct: float
 
 
 @dataclass(frozen=True)
@@ -111,7 +104,10 @@ def read_repetition(folder: Path) -> AuthorsRun:
     if facts.get("kind") != KIND:
         raise ReproError(f"{where}: kind: found {facts.get('kind')!r}, expected {KIND!r}")
     losses = _read_losses(folder / "train.log", read_config(folder / "config.yml"))
-    return AuthorsRun(folder, field(where, facts, "key", str), facts, losses, read_run(folder / "evaluation"))
+    evaluation = read_run(folder / "evaluation").log.evaluation
+    if evaluation is None:
+        raise ReproError(f"{folder / 'evaluation'}: found no accuracy in it, expected an evaluation; remove {folder}")
+    return AuthorsRun(folder, field(where, facts, "key", str), facts, losses, 100 * evaluation.accuracy)
 
 
 def _read_losses(path: Path, config: Mapping[str, Any]) -> "array[float]":
@@ -208,7 +204,7 @@ def finish(folder: Path, recipe: Path) -> AuthorsRun:
     """Evaluate the checkpoint of a training that has ended well, and seal its folder."""
     shutil.rmtree(folder / WORK, ignore_errors=True)
     shutil.rmtree(folder / "evaluation", ignore_errors=True)
-    (checkpoint,) = (folder / "checkpoints").iterdir()
+    checkpoint = _only(sorted((folder / "checkpoints").glob("*.ckpt")), folder / "checkpoints")
     partial = folder / WORK
     # Their checkpoint does not name its classes: its outputs are the class folders in order, as their code reads them.
     command = [*EVALUATE, "--config_path", str(recipe), "--pretrained", str(checkpoint), "--class_map", "order"]
@@ -218,18 +214,15 @@ def finish(folder: Path, recipe: Path) -> AuthorsRun:
     )  # fmt: skip
     if done.returncode:
         raise ReproError(f"{checkpoint}: can't be evaluated: {' '.join(done.stderr.split()[-60:])}")
-    (run,) = list_folders(partial)
-    run.replace(folder / "evaluation")
+    _only(list_folders(partial), partial).replace(folder / "evaluation")
     shutil.rmtree(partial)
-    seal(folder)
+    write_seal(folder)
     return read_repetition(folder)
 
 
-def seal(folder: Path) -> None:
-    """Write the hash of every file, last of all."""
-    lines = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
-    replace_file(folder / SEAL, "".join(lines))
+def _only(found: Sequence[Path], folder: Path) -> Path:
+    """Return what was found in a folder. Raises ReproError unless it is one thing."""
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "nothing"
+        raise ReproError(f"{folder}: found {names}, expected one; remove {folder.parent}")
+    return found[0]

@@ -1,4 +1,4 @@
-"""Check the seal of a run folder: a file of SHA-256 hashes, written last; a folder without it is unfinished."""
+"""Write and check the seal of a run folder: a file of SHA-256 hashes, written last; unfinished folders have none."""
 
 import hashlib
 import os
@@ -6,7 +6,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from repro.errors import ReproError
-from repro.files import open_regular, read_text
+from repro.files import open_regular, read_text, replace_file
 
 SEAL = "SHA256SUMS"
 NOT_KEPT = "checkpoints/"  # sealed with the rest, but too large to be kept with the record
@@ -17,6 +17,14 @@ _SEALED = re.compile(r"(?P<hash>[0-9a-f]{64})  (?P<name>.+)")
 def is_sealed(folder: Path) -> bool:
     """Return whether the run was finished."""
     return os.path.lexists(folder / SEAL)
+
+
+def write_seal(folder: Path) -> None:
+    """Seal a folder that holds all that belongs in it: the hash of every file, in the place of an older seal."""
+    (folder / SEAL).unlink(missing_ok=True)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [f"{_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    replace_file(folder / SEAL, "".join(lines))
 
 
 def verify_seal(folder: Path) -> int:

@@ -1,12 +1,13 @@
 """Writes sealed run folders, as a training or evaluation leaves them. What a test varies is an argument."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from repro.records.seal import write_seal
 
 RECIPE = yaml.safe_load("""
 {train_image_size: 224, batch_size: 128, eval_image_size: 224, eval_batch_size: 128, eval_interval: 1,
@@ -162,10 +163,7 @@ def write(folder: Path, config: Mapping[str, Any], env: Mapping[str, Any], event
 
 def seal(folder: Path) -> Path:
     """Write SHA256SUMS, again if need be."""
-    (folder / "SHA256SUMS").unlink(missing_ok=True)
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}" for path in files]
-    (folder / "SHA256SUMS").write_text("\n".join(sums) + "\n")
+    write_seal(folder)
     return folder
 
 

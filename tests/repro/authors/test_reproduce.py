@@ -10,11 +10,12 @@ import pytest
 
 from repro.authors import page, reproduce
 from repro.authors.page import KEPT, RUNS, Sides, front_table, kept_page
-from repro.authors.repetition import AuthorsRun, read_repetition, seal
+from repro.authors.repetition import AuthorsRun, read_repetition
 from repro.authors.reproduce import main
 from repro.records.run_folder import read_run
 from repro.records.schema import Steps
 from tests.support import ROOT
+from tests.support.folders import seal
 from tests.support.programs import Call
 
 OURS = read_run(ROOT / "results/kept/20261125T130834Z_tiny_cpux1_7ade8202")
@@ -30,7 +31,9 @@ def _sides(changed: Sequence[str] = ()) -> Sides:
     """Theirs are ours with a little noise; the control's losses stay at 2.5."""
     facts = {**FACTS, "code": {**FACTS["code"], "changed": list(changed)}}  # type: ignore[dict-item]
     noisy = [type(OURS.steps.loss)("d", [loss + shift for loss in OURS.steps.loss]) for shift in (-0.01, 0, 0.01)]
-    theirs = [AuthorsRun(Path("theirs"), "key", facts, losses, EVALUATION) for losses in noisy]
+    theirs = [
+        AuthorsRun(Path("theirs"), "key", facts, losses, 100 * EVALUATION.log.evaluation.accuracy) for losses in noisy
+    ]
     flat = replace(OURS, steps=Steps(loss=type(OURS.steps.loss)("d", [2.5] * len(OURS.steps.loss))))
     return Sides(theirs, [OURS] * 3, [flat] * 3)
 
