@@ -14,7 +14,7 @@ def _in_typed_words(message: str) -> str:
     docker/start.sh says in ``HLG_TYPED_AS`` what it made of which, such as ``--archives=ARCHIVES --seed=seed``.
     """
     typed = dict(pair.partition("=")[::2] for pair in os.environ.get("HLG_TYPED_AS", "").split())
-    names = re.compile("^[a-z_]+(?=[:= ])|--[a-z][a-z_-]*")  # a key at the start, an option anywhere
+    names = re.compile("^[a-z0-9_]+(?=[:= ])|--[a-z][a-z0-9_-]*")  # a key at the start, an option anywhere
     return names.sub(lambda name: typed.get("--" + name[0].lstrip("-"), name[0]), message)
 
 

@@ -22,7 +22,7 @@ _AMBIGUOUS = re.compile(r"\\(?=[\\xuUnrt]|[^ -~]|$)")
 def _in_typed_words(message: str) -> str:
     """Name each option as its user typed it, who may have typed a variable of make: ``HLG_TYPED_AS`` says which."""
     typed = dict(pair.partition("=")[::2] for pair in os.environ.get("HLG_TYPED_AS", "").split())
-    names = re.compile("^[a-z_]+(?=[:= ])|--[a-z][a-z_-]*")  # a key at the start, an option anywhere
+    names = re.compile("^[a-z0-9_]+(?=[:= ])|--[a-z][a-z0-9_-]*")  # a key at the start, an option anywhere
     return names.sub(lambda name: typed.get("--" + name[0].lstrip("-"), name[0]), message)
 
 

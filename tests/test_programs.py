@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 
 import pytest
 
+from hlg.errors import UserError
 from hlg.signals import run_main
-from repro.errors import resumable, run_tool
+from repro.errors import ReproError, resumable, run_tool
 from tests.support import ROOT
 from tests.support.processes import run_module
 
@@ -77,6 +78,13 @@ def test_ctrl_c_in_a_program_is_one_line(
         run(main)
     signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "stopped by Ctrl-C\n"
+
+
+@pytest.mark.parametrize("error", [UserError, ReproError])
+def test_an_error_names_what_was_typed(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HLG_TYPED_AS", "--python39=PYTHON39 --mixup=mixup")
+    assert str(error("--python39: found 'x', --mixup too")) == "PYTHON39: found 'x', mixup too"
+    assert str(error("python39: found 'x'")) == "PYTHON39: found 'x'"
 
 
 @pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])

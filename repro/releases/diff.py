@@ -99,9 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     known = read_releases()
     default = next(iter(known))
     try:
-        for release in (options.a, options.b):
+        for name, release in (("A", options.a), ("B", options.b)):
             if release not in known:
-                raise ReproError(f"found {release!r}, which is no known release; known: {', '.join(known)}")
+                raise ReproError(f"{name}: found {release!r}, which is no known release; known: {', '.join(known)}")
         a, b = (_measured(options.results, release) for release in (options.a, options.b))
         control = read_kept_release(kept_path(options.results, default))
         found = list(compare_releases(a, b, control, read_baselines(BASELINES)))

@@ -176,7 +176,7 @@ def test_a_full_disk_is_one_line(place: Path, call: Call, monkeypatch: pytest.Mo
 def test_mistakes_are_said_in_a_line_before_anything_is_measured(place: Path, call: Call) -> None:
     said = call(measuring.main, "--releases", "2.7.0 1.5.1", code=2)
     assert said == ("", "error: --releases: found '1.5.1'; known: 2.10.0, 2.9.0, 2.8.0, 2.7.2, 2.7.1, 2.7.0\n")
-    assert "found '1.5.1', which is no known release; known: 2.10.0," in call(diff.main, OLD, "1.5.1", code=2).err
+    assert "B: found '1.5.1', which is no known release; known: 2.10.0," in call(diff.main, OLD, "1.5.1", code=2).err
     assert f'{OLD} was not measured; type: make releases VERSIONS="{OLD}"' in call(diff.main, OLD, NEW, code=2).err
     Path("results/releases").mkdir(parents=True)
     Path(f"results/releases/{OLD}.json").write_text('{"format": 1, "release": "2.7.0"}')
