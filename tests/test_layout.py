@@ -21,7 +21,7 @@ FLOORS = {
     "repro": (
         {"errors", "files", "markdown", "statistics", "footprint"},
         {"records", "stacks"},
-        {"published"},
+        {"published", "reproduction"},
         {"report", "check", "audit", "plan", "bench", "doctor"},
         {"releases", "authors"},
         {"bootstrap", "cluster", "fingerprint_diff"},

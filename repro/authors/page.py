@@ -1,75 +1,40 @@
 """Write the page that sets the authors' code beside ours, from kept runs."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from repro.authors.archive import unpacked_runs
-from repro.authors.comparison import (
-    DIFFERENT,
-    HEADER,
-    LOSS_MARGIN,
-    OPEN,
-    TOP1_MARGIN,
-    Measure,
-    Outcome,
-    compare_outcomes,
-    comparison_rows,
-    verdict_of,
-)
 from repro.authors.repetition import AuthorsRun, read_repetition
 from repro.authors.trainings import our_outcome, their_outcome
 from repro.errors import ReproError
 from repro.markdown import grid, md
 from repro.records.run_folder import list_folders, read_runs
 from repro.records.schema import Run
+from repro.reproduction.comparison import (
+    DIFFERENT,
+    LOSS_MARGIN,
+    OPEN,
+    TOP1_MARGIN,
+    Measure,
+    comparison_header,
+    comparison_rows,
+    verdict_of,
+)
+from repro.reproduction.record import KEPT, SIDES, ComparedSide, Reproduction
 
-KEPT = Path("results/reproduce")
-RUNS = "runs.tar.gz"  # in it, with a folder for each of these
-SIDES = ("authors", "ours", "control")
-
-
-@dataclass(frozen=True)
-class Sides:
-    """The kept trainings of both sides, and of the control."""
-
-    authors: Sequence[AuthorsRun]
-    ours: Sequence[Run]
-    control: Sequence[Run]
-
-    @property
-    def their_outcomes(self) -> list[Outcome]:
-        """What each repetition of theirs reached."""
-        return [their_outcome(it) for it in self.authors]
-
-    @property
-    def our_outcomes(self) -> list[Outcome]:
-        """What each training of ours reached."""
-        return [our_outcome(run) for run in self.ours]
-
-    @property
-    def control_outcomes(self) -> list[Outcome]:
-        """What each training of the control reached."""
-        return [our_outcome(run) for run in self.control]
-
-    @property
-    def measures(self) -> list[Measure]:
-        """Theirs beside ours."""
-        return compare_outcomes(self.their_outcomes, self.our_outcomes)
-
-    @property
-    def control_measures(self) -> list[Measure]:
-        """Theirs beside the control."""
-        return compare_outcomes(self.their_outcomes, self.control_outcomes)
+RUNS = "runs.tar.gz"  # in it, a folder for each side
+CONTROL = (
+    "ours with a learning rate that stays at its first value, which is what their code does from MindSpore 2.5.0 on"
+)
 
 
-def read_sides(archive: Path) -> Sides:
+def read_archive(archive: Path) -> Reproduction:
     """Read the kept trainings. Raises ReproError if one is not sealed, was changed, or repeats something else."""
     with unpacked_runs(archive) as folder:
         return _read_sides(folder)
 
 
-def _read_sides(folder: Path) -> Sides:
+def _read_sides(folder: Path) -> Reproduction:
     authors = [read_repetition(it) for it in sorted(list_folders(folder / SIDES[0]))]
     if len({it.key for it in authors}) > 1:
         raise ReproError(f"{folder / SIDES[0]}: found repetitions of different codes, stacks, recipes or data")
@@ -79,7 +44,24 @@ def _read_sides(folder: Path) -> Sides:
         if unfinished:
             raise ReproError(f"{unfinished[0]}: not finished; remove it")
         found.append(runs)
-    return Sides(authors, *found)
+    return reproduction_of(authors, *found)
+
+
+def reproduction_of(authors: Sequence[AuthorsRun], ours: Sequence[Run], control: Sequence[Run]) -> Reproduction:
+    """Return what these trainings reached, and whose code they ran on which software."""
+    facts, env = authors[0].facts, ours[0].env
+    code, stack = facts["code"], facts["stack"]
+    first = ", as first published" if code["first"] else ""
+    changed = f"changed: {', '.join(code['changed'])}" if code["changed"] else "unchanged"
+    theirs = f"{code['repository']}, commit {code['commit'][:9]}{first}, {changed}"
+    software = f"MindSpore {stack['mindspore']}, Python {stack['python']}"
+    return Reproduction(
+        str(facts["recipe"]),
+        env.hardware,
+        ComparedSide(f"{theirs}; {software}", tuple(map(their_outcome, authors))),
+        ComparedSide(f"commit {str(env.commit)[:9]}, {env.software}", tuple(map(our_outcome, ours))),
+        ComparedSide(CONTROL, tuple(map(our_outcome, control))),
+    )
 
 
 def picture_link(folder: str) -> str:
@@ -96,49 +78,42 @@ def front_table(folder: Path) -> str:
     header = ("Measure", "Theirs: mean ± s", "Ours: mean ± s", "Difference, 95 % interval", "Margin", "Verdict")
     if not (folder / RUNS).exists():
         return "\n".join(grid(header, [("all", *["not run"] * 4, OPEN)])) + "\n"
-    sides, rows = read_sides(folder / RUNS), []
-    for title, a, s, n, b, t, m, difference, span, margin, verdict in _cells(sides.measures):
+    found, rows = read_archive(folder / RUNS), []
+    for title, a, s, n, b, t, m, difference, span, margin, verdict in _cells(found.measures):
         rows.append((title, f"{a} ± {s} (n = {n})", f"{b} ± {t} (n = {m})", f"{difference} ({span})", margin, verdict))
-    control = verdict_of(sides.control_measures)
+    control = verdict_of(found.control_measures)
     words = f"{control}, as it must be" if control == DIFFERENT else f"{control}, but must be {DIFFERENT}"
     rows.append(("control: our rate stays at its first value", "", "", "", "", words))
     return "\n".join((picture_link(f"{KEPT.as_posix()}/"), "", *grid(header, rows))) + "\n"
 
 
-def kept_page(sides: Sides) -> str:
+def kept_page(found: Reproduction) -> str:
     """Return the page in Markdown."""
-    code, stack = sides.authors[0].facts["code"], sides.authors[0].facts["stack"]
-    first = ", as first published" if code["first"] else ""
-    ours = sides.ours[0].env
-    changed = f"changed: {', '.join(code['changed'])}" if code["changed"] else "unchanged"
     lines = [
         "# The authors' code on their stack, beside ours",
         "",
-        f"**{verdict_of(sides.measures).capitalize()}** within the margins; the control, "
-        f"**{verdict_of(sides.control_measures)}**. Made by `make reproduce`; [how it is judged, and why these "
+        f"**{verdict_of(found.measures).capitalize()}** within the margins; the control, "
+        f"**{verdict_of(found.control_measures)}**. Made by `make reproduce`; [how it is judged, and why these "
         "margins](../../repro/authors/README.md).",
         "",
-        f"Theirs: {md(code['repository'])}, commit {md(code['commit'][:9])}{first}, {md(changed)}; MindSpore "
-        f"{md(stack['mindspore'])}, Python {md(stack['python'])}. Ours: commit {md(str(ours.commit)[:9])}, "
-        f"{md(ours.software)}. Both on {md(ours.hardware)}, float32, the recipe "
-        f"{md(str(sides.authors[0].facts['recipe']))}. A difference is theirs less ours.",
+        f"Theirs: {md(found.authors.origin)}. Ours: {md(found.ours.origin)}. Both on {md(found.hardware)}, float32, "
+        f"the recipe {md(found.recipe)}. A difference is theirs less ours.",
         "",
         picture_link(""),
         "",
-        *grid(HEADER, _cells(sides.measures)),
+        *grid(comparison_header("Ours"), _cells(found.measures)),
         "",
         f"A loss counts as the same within {LOSS_MARGIN:g}, an accuracy within {TOP1_MARGIN:g} points.",
         "",
-        "The control is ours with a learning rate that stays at its first value, which is what their code does from "
-        "MindSpore 2.5.0 on. It has to come out *different*:",
+        f"The control is {md(found.control.origin)}. It has to come out *different*:",
         "",
-        *grid(HEADER, _cells(sides.control_measures)),
+        *grid(comparison_header("Control"), _cells(found.control_measures)),
         "",
         "## Runs",
         "",
         f"Each with its seal, without checkpoints, in [{RUNS}]({RUNS}).",
         "",
-        *grid(("Side", "Run", "Top-1, %", "Last loss"), _run_rows(sides)),
+        *grid(("Side", "Run", "Top-1, %", "Last loss"), _run_rows(found)),
         "",
     ]
     return "\n".join(lines)
@@ -148,9 +123,7 @@ def _cells(measures: Sequence[Measure]) -> list[list[str]]:
     return [[md(cell) for cell in row] for row in comparison_rows(measures)]
 
 
-def _run_rows(sides: Sides) -> Iterable[tuple[str, ...]]:
-    for it in sides.authors:
-        yield "theirs", md(it.folder.name), f"{it.top1_pct:.2f}", f"{it.losses[-1]:.3f}"
-    for side, runs in zip(SIDES[1:], (sides.ours, sides.control), strict=True):
-        for run in runs:
-            yield side, md(run.folder.name), f"{our_outcome(run).top1_pct:.2f}", f"{run.steps.loss[-1]:.3f}"
+def _run_rows(found: Reproduction) -> Iterable[tuple[str, ...]]:
+    for name, side in (("theirs", found.authors), ("ours", found.ours), ("control", found.control)):
+        for it in side.outcomes:
+            yield name, md(it.run), f"{it.top1_pct:.2f}", f"{it.losses[-1]:.3f}"

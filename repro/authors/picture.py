@@ -2,25 +2,23 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from repro.authors.comparison import Outcome
-from repro.authors.page import Sides
 from repro.report.charts.page_picture import COLORS, draw_picture
+from repro.reproduction.comparison import Outcome
+from repro.reproduction.record import Reproduction, loss_band
 
-STRETCHES = 24  # of the steps, each with the mean of its losses
 TITLE = "Losses and accuracies of the authors' code on their stack, of ours, and of the control"
 
 
-def draw_sides(sides: Sides, page: str) -> str:
+def draw_sides(found: Reproduction, page: str) -> str:
     """Draw the trainings of both sides and of the control in the colors of a light or a dark page, as SVG."""
     _, quiet, theirs, ours = COLORS[page]
     outcomes = {
-        "theirs, MindSpore 1.7.0": (sides.their_outcomes, theirs),
-        "ours": (sides.our_outcomes, ours),
-        "control: our rate stays at its first value": (sides.control_outcomes, quiet),
+        "theirs, MindSpore 1.7.0": (found.authors.outcomes, theirs),
+        "ours": (found.ours.outcomes, ours),
+        "control: our rate stays at its first value": (found.control.outcomes, quiet),
     }
 
     def draw(figure: Figure) -> None:
@@ -39,9 +37,6 @@ def draw_sides(sides: Sides, page: str) -> str:
 
 def _band(axes: Axes, runs: Sequence[Outcome], color: str, label: str) -> None:
     """Draw the losses of some trainings: the mean as a line, the range as a band."""
-    parts = [np.array_split(np.asarray(run.losses), STRETCHES) for run in runs]
-    values = np.array([[part.mean() for part in run] for run in parts])
-    ends = np.cumsum([len(part) for part in parts[0]])
-    middles = ends - np.array([len(part) / 2 for part in parts[0]])
-    axes.fill_between(middles, values.min(axis=0), values.max(axis=0), color=color, alpha=0.25, linewidth=0)
-    axes.plot(middles, values.mean(axis=0), color=color, linewidth=1.8, label=label)
+    band = loss_band(runs)
+    axes.fill_between(band.step, band.low, band.high, color=color, alpha=0.25, linewidth=0)
+    axes.plot(band.step, band.mean, color=color, linewidth=1.8, label=label)

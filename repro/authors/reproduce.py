@@ -4,8 +4,9 @@
     python -m repro.authors.reproduce --kept              # the page again, from the kept runs
 
 Trains what is missing of their repetitions, of our seeds, and of a control that must come out *different*; keeps the
-runs, without checkpoints, as one archive, and a page in results/reproduce. Exit codes: 0 the verdict is *same* and the
-control *different*, 1 it is another one, 2 a mistake, or a program that fails, 130 Ctrl-C, 143 SIGTERM.
+runs, without checkpoints, as one archive, and in results/reproduce a page, and what `make report` shows. Exit codes: 0
+the verdict is *same* and the control *different*, 1 it is another one, 2 a mistake, or a program that fails, 130
+Ctrl-C, 143 SIGTERM.
 """
 
 import argparse
@@ -13,15 +14,16 @@ from collections.abc import Sequence
 from functools import partial
 
 from repro.authors.archive import pack_runs
-from repro.authors.comparison import DIFFERENT, FEWEST, SAME, comparison_rows, verdict_of
 from repro.authors.options import BUILD, KEEPS, RECIPE, add_options, job_of
-from repro.authors.page import KEPT, RUNS, SIDES, kept_page, read_sides
+from repro.authors.page import RUNS, kept_page, read_archive
 from repro.authors.picture import draw_sides
 from repro.authors.trainings import CONTROL, draw_data, repeat_theirs, train_ours
 from repro.errors import CommandParser, ReproError, resumable, run_tool, tell
 from repro.files import replace_file
 from repro.markdown import columns
 from repro.report.charts.page_picture import COLORS
+from repro.reproduction.comparison import DIFFERENT, FEWEST, SAME, comparison_rows, verdict_of
+from repro.reproduction.record import KEPT, RECORD, SIDES, record_text
 
 PAGE = "report.md"
 
@@ -47,13 +49,15 @@ def _compare(options: argparse.Namespace) -> int:
         theirs = repeat_theirs(job, options.repeat)
         runs = ([it.folder for it in theirs], [run.folder for run in ours], [run.folder for run in control])
         pack_runs(KEPT / RUNS, dict(zip(SIDES, runs, strict=True)))
-    sides = read_sides(KEPT / RUNS)
-    replace_file(KEPT / PAGE, kept_page(sides))
+    found = read_archive(KEPT / RUNS)
+    verdicts = verdict_of(found.measures), verdict_of(found.control_measures)
+    replace_file(KEPT / PAGE, kept_page(found))
+    replace_file(KEPT / RECORD, record_text(found))
     for colors in COLORS:
-        replace_file(KEPT / f"{colors}.svg", draw_sides(sides, colors))
-    tell(columns(comparison_rows(sides.measures)), f"verdict: {verdict_of(sides.measures)}")
-    tell(f"control: {verdict_of(sides.control_measures)}, expected {DIFFERENT}", str(KEPT / PAGE))
-    return 0 if (verdict_of(sides.measures), verdict_of(sides.control_measures)) == (SAME, DIFFERENT) else 1
+        replace_file(KEPT / f"{colors}.svg", draw_sides(found, colors))
+    tell(columns(comparison_rows(found.measures)), f"verdict: {verdicts[0]}")
+    tell(f"control: {verdicts[1]}, expected {DIFFERENT}", str(KEPT / PAGE))
+    return 0 if verdicts == (SAME, DIFFERENT) else 1
 
 
 def _seeds(text: str) -> list[int]:

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from repro.authors.comparison import Outcome
 from repro.authors.repetition import AuthorsJob, AuthorsRun, find_repetitions_of, train_once
 from repro.errors import ReproError, tell
 from repro.published.figures import MEASURES
@@ -22,6 +21,7 @@ from repro.records.config import read_config
 from repro.records.run_folder import list_folders, read_run
 from repro.records.schema import Run
 from repro.records.seal import is_sealed
+from repro.reproduction.comparison import Outcome
 
 DATA = ("--classes", "4", "--train", "48", "--val", "100")  # of the recipe; see configs/reproduce.yml
 # The control: the rate stays at its first value, which is what their code does from MindSpore 2.5.0 on.
@@ -113,7 +113,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 def their_outcome(repetition: AuthorsRun) -> Outcome:
     """Return what a training of their code reached."""
-    return Outcome(repetition.losses, repetition.top1_pct)
+    return Outcome(repetition.folder.name, tuple(repetition.losses), repetition.top1_pct)
 
 
 def our_outcome(run: Run) -> Outcome:
@@ -121,7 +121,7 @@ def our_outcome(run: Run) -> Outcome:
     found = MEASURES["last_accuracy"](run.log)
     if found is None:
         raise ReproError(f"{run.folder}: the last epoch was not evaluated; remove it")
-    return Outcome(run.steps.loss, found.value)
+    return Outcome(run.folder.name, tuple(run.steps.loss), found.value)
 
 
 def _call(what: str, *command: str) -> None:

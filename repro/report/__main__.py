@@ -6,8 +6,8 @@
     python -m repro.report --check FILE.md       # write nothing; exit 1 if that table is out of date
 
 Everything is made before anything is written, and each file replaces an older one as a whole. A run that cannot be
-trusted is named, is in no table, and makes the exit code 2; 130 after Ctrl-C. The arithmetic is in repro.published and
-repro.report.charts.
+trusted is named, is in no table, and makes the exit code 2, and so does a comparison of make reproduce; 130 after
+Ctrl-C. The arithmetic is in repro.published, repro.reproduction and repro.report.charts.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from repro.published.compare import compare_runs
 from repro.published.figures import read_published, verify_published
 from repro.records.run_folder import list_folders, sort_folders
 from repro.report import html_page, markdown_page, seed_table
+from repro.report.authors_code import read_authors_part
 from repro.report.charts.build import build_charts
 from repro.report.charts.painter import Painter
 from repro.report.exports.files import export_files
@@ -56,7 +57,7 @@ def _read_options(argv: Sequence[str] | None) -> argparse.Namespace:
         default=Path("results/report.md"),
         help="page to write; the page of the same name in HTML and the folder of that name lie beside it",
     )
-    add("--checks", type=Path, default=Path("results"), help="folder of what make check and make fingerprint found")
+    add("--checks", type=Path, default=Path("results"), help="folder of what check, fingerprint and reproduce found")
     add("--update", metavar="FILE", type=Path, help="also renew the table between the markers in FILE")
     add("--check", metavar="FILE", type=Path, help="write nothing, compare the table in FILE")
     return parser.parse_args(argv)
@@ -76,13 +77,16 @@ def _report(options: argparse.Namespace) -> int:
         if options.check:
             drifted = _check_table(options.check, markdown_page.results_table(claims, options.check))
             return 2 if broken else drifted
-        charts, figure_files = build_charts(runs, figures, logs, painter)
+        authors = read_authors_part(options.checks)
+        if authors and authors.problem:
+            tell_error(authors.problem)
+        charts, figure_files = build_charts(runs, figures, logs, painter, authors.found if authors else None)
     beside: dict[str, str | bytes] = {**figure_files, **export_files(claims, runs)}
     html, folder = out.with_suffix(".html"), out.with_suffix("")
     made: dict[Path, str | bytes] = {
-        out: markdown_page.markdown_report(claims, runs, unfinished, broken, logs, out),
+        out: markdown_page.markdown_report(claims, runs, unfinished, broken, logs, out, authors),
         html: html_page.html_report(
-            *(claims, runs, unfinished, broken, logs, html, charts, beside), machine_checks(options.checks)
+            *(claims, runs, unfinished, broken, logs, html, charts, beside), machine_checks(options.checks), authors
         ),
         **{folder / name: content for name, content in beside.items()},
     }
@@ -93,7 +97,7 @@ def _report(options: argparse.Namespace) -> int:
     tell(f"{markdown_page.terminal_table(claims)}\n{seed_table.terminal_seeds(runs)}".removesuffix("\n"))
     tell(f"{html}: the same with curves and runs; {folder}: figures, tables and formats")
     tell(f"{out}: the whole table with sources, runs and reasons")
-    return 2 if broken else 0
+    return 2 if broken or (authors and authors.problem) else 0
 
 
 def _is_much(folders: Iterable[Path]) -> bool:

@@ -20,12 +20,14 @@ from repro.published.schema import Claim, SeedGroup, Verdict
 from repro.published.seeds import find_repetitions, group_seeds, unfit
 from repro.records.schema import Log, Run
 from repro.report import class_scores, phrases, run_facts, seed_table
+from repro.report.authors_code import AuthorsPart
 from repro.report.charts.build import PageCharts
 from repro.report.charts.inline import swatch
 from repro.report.run_facts import Link, page_link
+from repro.reproduction.comparison import LOSS_MARGIN, TOP1_MARGIN
 
 _TEMPLATES = Path(__file__).with_name("templates")
-_NUMBER = re.compile(rf"{phrases.NONE}|nan|[+-]?[\d.,e-]+( to [\d.,]+)?( \S+)?")  # or a range of them, with a unit
+_NUMBER = re.compile(rf"{phrases.NONE}|nan|[+±-]?[\d.,e-]+( to [+-]?[\d.,]+)?( \S+)?")  # or a range, with a unit
 _JUDGED = (Verdict.MATCH, Verdict.BETTER, Verdict.WORSE)
 
 
@@ -47,6 +49,7 @@ def html_report(
     charts: PageCharts,
     files: Iterable[str],
     checks: Sequence[str] = (),
+    authors: AuthorsPart | None = None,
 ) -> str:
     """Write the whole page. It holds no date, so that the same records give the same page.
 
@@ -60,6 +63,7 @@ def html_report(
         charts: The charts of these runs.
         files: Paths of what lies in the folder beside the page, for download.
         checks: What other checks of this machine concluded.
+        authors: What `make reproduce` kept.
     """
     figures = [claim.figure for claim in claims]
     rows, notes = _results(claims, target)
@@ -68,6 +72,9 @@ def html_report(
         shown=_shown(runs, checks),
         counts=[(verdict.value, sum(claim.verdict is verdict for claim in claims)) for verdict in Verdict],
         outcome=_outcome(claims),
+        authors=authors,
+        authors_links=authors.links(target) if authors else [],
+        margins=(f"{LOSS_MARGIN:g}", f"{TOP1_MARGIN:g}"),
         rows=rows,
         notes=notes,
         charts=charts,

@@ -7,6 +7,7 @@ from repro.markdown import END, begin_marker, columns, folder_link, grid, md
 from repro.published.schema import Claim, Published
 from repro.records.schema import Log, Run
 from repro.report import class_scores, phrases, seed_table
+from repro.report.authors_code import AuthorsPart
 
 TABLE_NAME = "results"  # between the markers of a page
 
@@ -48,6 +49,7 @@ def markdown_report(
     broken: Mapping[Path, str],
     logs: Mapping[str, Log],
     target: Path,
+    authors: AuthorsPart | None = None,
 ) -> str:
     """Write the whole page for the file `target`. It holds no date, so that the same records give the same page."""
     return "\n".join(
@@ -57,6 +59,7 @@ def markdown_report(
             "Made by `make report` from the run folders; do not edit. Sources are lines of the published",
             "README_CN.md (mindspore/models, branch r2.0, research/cv/hlg). What the verdicts mean is below.",
             "",
+            *_authors(authors, target),
             begin_marker(TABLE_NAME),
             results_table(claims, target).rstrip(),
             END,
@@ -80,6 +83,11 @@ def markdown_report(
             "",
         ]
     )
+
+
+def _authors(part: AuthorsPart | None, target: Path) -> list[str]:
+    """Say how the authors' code came out beside ours, with a link; nothing where that was not kept."""
+    return [f"{md(part.words)} [The comparison]({part.links(target)[0].href}).", ""] if part else []
 
 
 def _run_list(runs: Sequence[Run], unfinished: Sequence[Path], broken: Mapping[Path, str], target: Path) -> list[str]:

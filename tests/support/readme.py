@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-from repro.authors.page import KEPT, front_table
+from repro.authors.page import front_table
 from repro.check.baselines import read_baselines
 from repro.check.convergence import NAME as CONVERGENCE
 from repro.check.convergence import convergence_table
@@ -30,6 +30,7 @@ from repro.releases import table as releases
 from repro.releases.kept import read_kept_releases
 from repro.report import overview
 from repro.report.markdown_page import TABLE_NAME, results_table
+from repro.reproduction.record import KEPT
 from repro.stacks.releases import read_releases
 from tests.benchmarks import speeds
 from tests.drills.faults import drill

@@ -16,7 +16,8 @@ LOGS = verify_published(FIGURES, PUBLISHED)
 
 def run_report(runs: Path, out: Path, *options: object) -> int:
     """Run the program as `make report` does; returns its exit code."""
-    return main(["--runs", str(runs), "--published", str(PUBLISHED), "--out", str(out), *map(str, options)])
+    places = ("--runs", runs, "--published", PUBLISHED, "--checks", out.parent, "--out", out)
+    return main([*map(str, places), *map(str, options)])
 
 
 def claims_of(*runs: Run) -> list[Claim]:

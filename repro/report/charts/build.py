@@ -10,7 +10,9 @@ from repro.records.schema import Log, Run
 from repro.report.charts.curves import Chart, newest_trainings, training_charts
 from repro.report.charts.description import Description, describe_chart
 from repro.report.charts.painter import Painter
+from repro.report.charts.sides import Dots, side_charts
 from repro.report.charts.step_times import Distribution, step_time_distribution
+from repro.reproduction.record import Reproduction
 
 
 @dataclass(frozen=True)
@@ -26,16 +28,24 @@ class PageChart:
 
 @dataclass(frozen=True)
 class PageCharts:
-    """The curves, the distribution of the step times, the runs that are drawn, and how many older ones are not."""
+    """The curves, the distribution of the step times, the runs that are drawn, and how many older ones are not.
+
+    `sides`: the authors' code beside ours.
+    """
 
     curves: tuple[PageChart, ...] = ()
     step_times: PageChart | None = None
     series: tuple[tuple[str, Run], ...] = ()  # label and run
     more: int = 0
+    sides: tuple[PageChart, ...] = ()
 
 
 def build_charts(
-    runs: Sequence[Run], figures: Sequence[Published], logs: Mapping[str, Log], painter: Painter | None = None
+    runs: Sequence[Run],
+    figures: Sequence[Published],
+    logs: Mapping[str, Log],
+    painter: Painter | None = None,
+    reproduction: Reproduction | None = None,
 ) -> tuple[PageCharts, dict[str, bytes]]:
     """Draw the charts of these runs.
 
@@ -44,12 +54,14 @@ def build_charts(
         figures: The published figures.
         logs: The published logs.
         painter: What draws, unless this process does.
+        reproduction: The authors' code beside ours, if that was kept.
 
     Returns:
         The charts for the page, and the files of their figures by path below the report's folder.
     """
     drawn, more = newest_trainings(runs)
-    charts: list[Chart | Distribution] = [*training_charts(drawn, figures, logs)]
+    sides = side_charts(reproduction)
+    charts: list[Chart | Distribution | Dots] = [*sides, *training_charts(drawn, figures, logs)]
     if step_times := step_time_distribution(drawn, figures):
         charts.append(step_times)
     told = [describe_chart(chart) for chart in charts]
@@ -60,5 +72,6 @@ def build_charts(
     for chart, numbers, picture in zip(charts, told, pictures, strict=True):
         parts[chart.key] = PageChart(chart.key, chart.title, chart.explanation, picture.inline, numbers)
         files |= {f"figures/{chart.key}.svg": picture.svg, f"figures/{chart.key}.png": picture.png}
-    wide = parts.pop("step-times", None)
-    return PageCharts(tuple(parts.values()), wide, tuple((one.series.label, one.run) for one in drawn), more), files
+    wide, beside = parts.pop("step-times", None), tuple(parts.pop(chart.key) for chart in sides)
+    series = tuple((one.series.label, one.run) for one in drawn)
+    return PageCharts(tuple(parts.values()), wide, series, more, beside), files

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from repro.report.charts.curves import QUARTERS, Chart, Curve, extremes, value_at
+from repro.report.charts.sides import Dots
 from repro.report.charts.step_times import Distribution, StepTimes
 from repro.report.phrases import NONE
 
@@ -19,8 +20,10 @@ class Description:
     words: str
 
 
-def describe_chart(chart: Chart | Distribution) -> Description:
+def describe_chart(chart: Chart | Distribution | Dots) -> Description:
     """Describe what the chart shows."""
+    if isinstance(chart, Dots):
+        return _of_dots(chart)
     return _of_curves(chart) if isinstance(chart, Chart) else _of_step_times(chart)
 
 
@@ -82,6 +85,15 @@ def _times(found: StepTimes) -> tuple[str, ...]:
     out = NONE if found.first is None else f"{found.warm_up} first, up to {found.first:,.1f}"
     half, most = f"{q1} to {q3}", f"{p5} to {p95}"
     return found.series.label, f"{found.n:,}", median, half, most, f"{found.slowest:,.1f}", f"{found.wait:,.1f}", out
+
+
+def _of_dots(chart: Dots) -> Description:
+    rows = tuple(
+        (series.label, f"{values.mean():.2f}", ", ".join(f"{value:.2f}" for value in values))
+        for series, values in chart.rows
+    )
+    spoken = [f"{label}: mean {mean}, each {values}" for label, mean, values in rows]
+    return Description(chart.quantity, ("Side", "Mean", "Each training"), rows, (), _paragraph(chart.quantity, spoken))
 
 
 def _paragraph(beginning: str, sentences: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ import warnings
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -18,6 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from repro.report.charts.curves import SHARE, Chart, Level, Series, extremes
 from repro.report.charts.inline import COLORS, DASHES, GRID, INK, MUTED, PAPER
+from repro.report.charts.sides import Dots
 from repro.report.charts.step_times import Distribution, StepTimes
 
 MARKS = ("o", "s", "^", "D", "v", "P")
@@ -66,7 +68,7 @@ _NOTE: dict[str, Any] = {
 }
 
 
-def draw_chart(chart: Chart | Distribution, words: str) -> tuple[bytes, bytes, float]:
+def draw_chart(chart: Chart | Distribution | Dots, words: str) -> tuple[bytes, bytes, float]:
     """Draw a chart as SVG and as PNG; `words` say what it shows to those who do not see it.
 
     Returns:
@@ -81,6 +83,8 @@ def draw_chart(chart: Chart | Distribution, words: str) -> tuple[bytes, bytes, f
         FigureCanvasAgg(figure)
         if isinstance(chart, Chart):
             _curves(figure, chart)
+        elif isinstance(chart, Dots):
+            _dots(figure, chart)
         else:
             _step_times(figure, chart)
         ConstrainedLayoutEngine().execute(figure)  # once for both files; a figure with an engine does so for each
@@ -176,6 +180,21 @@ def _spread(axes: Axes, row: int, found: StepTimes, chart: Distribution) -> None
     place: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "xytext": (0, 0), **_NOTE}
     axes.annotate(found.series.label, (0.0, row + 0.6), **place)
     axes.annotate(f"median {median:,.1f} ms", (1.0, row + 0.6), ha="right", **place)
+
+
+def _dots(figure: Figure, chart: Dots) -> None:
+    axes = figure.add_subplot()
+    for row, (series, values) in enumerate(reversed(chart.rows)):
+        color = _style(series)["color"]
+        axes.plot(values, np.full(values.size, row), color=color, marker=_mark(series), linestyle="", alpha=0.6)
+        axes.plot([values.mean()] * 2, [row - 0.25, row + 0.25], color=color)
+        axes.annotate(series.label, (0.0, row + 0.35), xycoords=axes.get_yaxis_transform(), xytext=(0, 0), **_NOTE)
+    axes.set_xlim(-2, 102)
+    axes.set_ylim(-0.5, len(chart.rows) - 0.2)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_title(chart.title)
+    axes.set_xlabel(chart.quantity)
 
 
 # ------------------------------------------------------------------------------------------------- parts of a chart

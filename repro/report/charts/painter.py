@@ -16,9 +16,10 @@ from markupsafe import Markup
 
 from repro.report.charts.curves import Chart
 from repro.report.charts.inline import inline_svg
+from repro.report.charts.sides import Dots
 from repro.report.charts.step_times import Distribution
 
-Order = tuple[Chart | Distribution, str]  # a chart, and what it shows in words
+Order = tuple[Chart | Distribution | Dots, str]  # a chart, and what it shows in words
 
 _FORK = get_context("fork")  # what is loaded here is loaded there
 

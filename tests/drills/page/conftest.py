@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.support import ROOT
-from tests.support.hostile import hostile_runs
+from tests.support.hostile import ALL, hostile_runs
 from tests.support.reports import run_report
+from tests.support.reproductions import keep, reproduction
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 Open = Callable[..., Page]
@@ -36,6 +37,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for folder in [*(ROOT / "results/kept").iterdir(), *(ROOT / "results/seeds").glob("2*/")]:
         shutil.copytree(folder, root / "kept" / "runs" / folder.name)
     hostile_runs(root / "hostile" / "runs")
+    keep(root / "kept", reproduction())
+    keep(root / "hostile", reproduction(origin=ALL))
     (root / "empty" / "runs").mkdir(parents=True)
     for name in ("kept", "hostile", "empty"):
         assert run_report(root / name / "runs", root / name / "report.md") == 0

@@ -78,7 +78,7 @@ def test_the_skip_link_leads_past_the_links_of_the_sections(open_page: Open) -> 
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("region", name="Table of results", exact=True)).to_be_focused()
+    expect(page.locator("main summary").first).to_be_focused()
 
 
 def test_a_table_that_is_too_wide_scrolls_by_keyboard(open_page: Open) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from repro.authors import page, reproduce
-from repro.authors.page import KEPT, RUNS, Sides, front_table, kept_page
+from repro.authors.page import RUNS, front_table, kept_page, read_archive, reproduction_of
 from repro.authors.repetition import AuthorsRun, read_repetition
 from repro.authors.reproduce import main
 from repro.records.run_folder import read_run
 from repro.records.schema import Steps
+from repro.reproduction.record import KEPT, RECORD, Reproduction, read_reproduction
 from tests.support import ROOT
 from tests.support.folders import seal
 from tests.support.programs import Call
@@ -27,7 +28,7 @@ FACTS = {
 }
 
 
-def _sides(changed: Sequence[str] = ()) -> Sides:
+def _sides(changed: Sequence[str] = ()) -> Reproduction:
     """Theirs are ours with a little noise; the control's losses stay at 2.5."""
     facts = {**FACTS, "code": {**FACTS["code"], "changed": list(changed)}}  # type: ignore[dict-item]
     noisy = [type(OURS.steps.loss)("d", [loss + shift for loss in OURS.steps.loss]) for shift in (-0.01, 0, 0.01)]
@@ -35,7 +36,7 @@ def _sides(changed: Sequence[str] = ()) -> Sides:
         AuthorsRun(Path("theirs"), "key", facts, losses, 100 * EVALUATION.log.evaluation.accuracy) for losses in noisy
     ]
     flat = replace(OURS, steps=Steps(loss=type(OURS.steps.loss)("d", [2.5] * len(OURS.steps.loss))))
-    return Sides(theirs, [OURS] * 3, [flat] * 3)
+    return reproduction_of(theirs, [OURS] * 3, [flat] * 3)
 
 
 def test_the_page_says_verdict_control_code_and_stacks() -> None:
@@ -53,7 +54,7 @@ def test_a_change_of_their_code_is_on_the_page() -> None:
 def test_the_front_page_has_the_measures_and_the_control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "| all | not run | not run | not run | not run | can't tell |" in front_table(tmp_path)
     (tmp_path / RUNS).touch()
-    monkeypatch.setattr(page, "read_sides", lambda folder: _sides())
+    monkeypatch.setattr(page, "read_archive", lambda folder: _sides())
     picture, _, table = front_table(tmp_path).partition("\n\n")
     assert 'src="results/reproduce/light.svg"' in picture
     rows = table.splitlines()
@@ -95,7 +96,9 @@ def test_what_was_trained_is_kept_with_its_page(tmp_path: Path, call: Call, monk
     text = (KEPT / "report.md").read_text()
     assert call(main, "--kept", code=1).out == said
     assert (KEPT / "report.md").read_text() == text
-    assert sorted(path.name for path in KEPT.iterdir()) == ["dark.svg", "light.svg", "report.md", RUNS]
+    names = ["comparison.json", "dark.svg", "light.svg", "report.md", RUNS]
+    assert sorted(path.name for path in KEPT.iterdir()) == names
+    assert read_reproduction(KEPT / RECORD) == read_archive(KEPT / RUNS)
     assert (KEPT / "light.svg").read_text().count("theirs, MindSpore 1.7.0 (n = 3)") == 1
     packed = (KEPT / RUNS).read_bytes()
     call(main, code=1)

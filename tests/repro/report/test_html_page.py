@@ -26,6 +26,7 @@ from tests.support.archives import files_in
 from tests.support.folders import resume, tiny_train_run, train_run
 from tests.support.hostile import IMG, hostile_runs
 from tests.support.reports import FIGURES, LOGS, claims_of, run_report
+from tests.support.reproductions import keep, reproduction
 
 VOID = {"meta", "link", "br", "wbr", "img", "hr", "input"}
 ODD_NAME = "20261123T080000Z_a b%20#?é&_x_1"
@@ -70,10 +71,11 @@ def written(root: Path) -> Page:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the page of the kept runs and of one with an odd name lies."""
+    """Where the page of the kept runs, of one with an odd name and of the authors' code lies."""
     root = tmp_path_factory.mktemp("kept")
     shutil.copytree(ROOT / "tests/repro/fixtures/runs", root / "runs")
     tiny_train_run(root / "runs", name=ODD_NAME)
+    keep(root, reproduction())
     return root
 
 
@@ -113,6 +115,18 @@ def test_what_other_checks_of_the_machine_concluded_stands_in_the_headline(tmp_p
     assert f"On this machine: {check}; {o0}" in page
     (tmp_path / "check/verdict.json").write_text("[]")
     assert "expected one JSON object" in machine_checks(tmp_path)[0]
+
+
+def test_the_authors_code_beside_ours_comes_first_with_verdicts_curves_and_each_accuracy(page: Page) -> None:
+    assert "Beside the authors' own code, ours is the same, within the margins; the control came out" in page.told
+    first, *_ = page.values("section", "id")
+    assert first == "authors"
+    told = page.told.split("Each published figure")[0]
+    assert "Ours: same" in told
+    assert "Control: different" in told
+    assert re.search(r"Theirs \(n = 5\): 6\.\d+ at first, 2\.\d+ at last", told)
+    assert re.search(r"Theirs \(n = 5\) ?\d\d\.\d\d ?(\d\d\.\d\d, ){4}\d\d\.\d\d", told)
+    assert told.count("top-1 at the end") == 2
 
 
 def test_a_page_without_runs_says_so_and_draws_nothing(tmp_path: Path) -> None:
@@ -185,7 +199,7 @@ def test_links_lead_to_what_is_there_and_every_file_beside_the_page_is_offered(p
         assert (root / unquote(href)).exists(), href
     offered = {unquote(href).removeprefix("report/") for href in links if href.startswith("report/")}
     assert offered == set(files_in(root / "report"))
-    assert len([path for path in offered if path.startswith("figures/")]) == 10
+    assert len([path for path in offered if path.startswith("figures/")]) == 14
     assert not re.search("/tmp/|/work/|/home/|/root/", page.text)  # no place on a disk
 
 
@@ -237,4 +251,4 @@ def test_headings_come_in_order_and_sections_are_named(page: Page) -> None:
     kinds = [tag for tag, _ in page.tags]
     assert [kinds.count(kind) for kind in ("header", "nav", "main", "footer")] == [1, 1, 1, 1]
     assert page.values("html", "lang") == ["en-US"]
-    assert len(page.values("section", "aria-labelledby")) == kinds.count("section") == 9
+    assert len(page.values("section", "aria-labelledby")) == kinds.count("section") == 10

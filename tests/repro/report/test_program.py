@@ -12,6 +12,7 @@ from tests.support.archives import files_in
 from tests.support.folders import tiny_eval_run, tiny_train_run
 from tests.support.programs import Call, Said
 from tests.support.reports import PUBLISHED
+from tests.support.reproductions import keep, reproduction
 
 Report = Callable[..., Said]
 MARKERS = "# Title\n\n<!-- table: results -->\n<!-- end -->\n\nMore.\n"
@@ -38,7 +39,7 @@ def out(tmp_path: Path) -> Path:
 @pytest.fixture
 def report(runs: Path, out: Path, call: Call) -> Report:
     """Runs the program as `make report` does, which must end with this exit code."""
-    words = ("--runs", runs, "--published", PUBLISHED, "--out", out)
+    words = ("--runs", runs, "--published", PUBLISHED, "--checks", out.parent, "--out", out)
     return lambda *more, code=0: call(program.main, *words, *more, code=code)
 
 
@@ -112,6 +113,23 @@ def test_broken_runs_are_named_in_no_table_and_hide_none(runs: Path, out: Path, 
         assert "changed train" in page.split("Broken")[1]
     assert good.name in readme.read_text()
     assert folder.name not in readme.read_text()
+
+
+def test_a_damaged_comparison_with_the_authors_code_is_named_and_not_shown(
+    out: Path, tmp_path: Path, report: Report
+) -> None:
+    path = keep(out.parent, reproduction())
+    report()
+    assert "came out as different, as it must. [The comparison](reproduce/report.md)" in out.read_text()
+    path.write_bytes(path.read_bytes()[:1000])
+    said = report(code=2).err
+    assert re.search(
+        r"error: .*comparison\.json: found .*make it again: python -m repro\.authors\.reproduce --kept", said
+    )
+    assert said.count("\n") == 1
+    for page in (out.read_text(), out.with_suffix(".html").read_text()):
+        assert "The comparison with the authors" in page
+        assert "Theirs (n" not in page
 
 
 @pytest.mark.parametrize("page", ["report", "update"])

@@ -16,6 +16,7 @@ from repro.statistics import Interval, welch_interval
 
 STRETCHES = 4  # of the steps, each with the mean of its losses
 FEWEST = 3  # runs on a side: two have a deviation that says little
+BEYOND = 1e30  # no loss; neither is nan
 LEVEL = 0.05
 SAME, DIFFERENT, OPEN = "same", "different", "can't tell"
 
@@ -31,8 +32,9 @@ TOP1_MARGIN = 15.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one training reached: its losses by step, and the accuracy at its end in percent."""
+    """What one training reached: its losses by step, and the accuracy at its end in percent. `run`: its folder."""
 
+    run: str
     losses: Sequence[float]
     top1_pct: float
 
@@ -72,7 +74,7 @@ def compare_outcomes(authors: Sequence[Outcome], ours: Sequence[Outcome]) -> lis
     """Compare the trainings of both sides: mean losses of stretches of the steps, and the accuracy.
 
     Raises:
-        ReproError: there are too few, or they do not have the same number of steps.
+        ReproError: there are too few, they do not have the same number of steps, or one diverged.
     """
     for who, runs in (("the authors' code", authors), ("ours", ours)):
         if len(runs) < FEWEST:
@@ -80,6 +82,10 @@ def compare_outcomes(authors: Sequence[Outcome], ours: Sequence[Outcome]) -> lis
     steps = {len(run.losses) for run in (*authors, *ours)}
     if len(steps) > 1:
         raise ReproError(f"found trainings of {' and '.join(map(str, sorted(steps)))} steps, expected the same recipe")
+    if min(steps) < STRETCHES:
+        raise ReproError(f"found trainings of {min(steps)} steps, expected {STRETCHES} or more")
+    if diverged := [run.run for run in (*authors, *ours) if not all(abs(loss) < BEYOND for loss in run.losses)]:
+        raise ReproError(f"{diverged[0]}: found a loss that is no finite number: this training diverged")
     ends = [len(ours[0].losses) * part // STRETCHES for part in range(STRETCHES + 1)]
     count = STRETCHES + 1
     measures = [
@@ -100,23 +106,13 @@ def verdict_of(measures: Sequence[Measure]) -> str:
     return DIFFERENT if DIFFERENT in found else OPEN if OPEN in found else SAME
 
 
-HEADER = (
-    "Measure",
-    "Theirs",
-    "s",
-    "n",
-    "Ours",
-    "s",
-    "n",
-    "Difference",
-    "95 % interval",
-    "Margin",
-    "Verdict",
-)
+def comparison_header(other: str) -> tuple[str, ...]:
+    """Return the header of the comparison with another side, such as Ours."""
+    return ("Measure", "Theirs", "s", "n", other, "s", "n", "Difference", "95 % interval", "Margin", "Verdict")
 
 
 def comparison_rows(measures: Sequence[Measure]) -> list[tuple[str, ...]]:
-    """Return the cells of the comparison, under HEADER."""
+    """Return the cells of the comparison, under its header."""
     rows = []
     for measure in measures:
         digits = 1 if measure.unit else 3

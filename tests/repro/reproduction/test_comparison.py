@@ -1,23 +1,25 @@
 """The verdict on both sides: the same, different, or can't tell, by intervals and margins."""
 
+import math
 import random
+from dataclasses import replace
 
 import pytest
 
-from repro.authors.comparison import (
+from repro.errors import ReproError
+from repro.reproduction.comparison import (
     DIFFERENT,
     LOSS_MARGIN,
     OPEN,
     SAME,
     TOP1_MARGIN,
     Measure,
-    Outcome,
     compare_outcomes,
     comparison_rows,
     verdict_of,
 )
-from repro.errors import ReproError
 from repro.statistics import welch_interval
+from tests.support.reproductions import outcomes
 
 
 def _measure(authors: list[float], ours: list[float], margin: float = 1.0) -> Measure:
@@ -53,21 +55,15 @@ def test_two_sides_that_do_not_scatter_are_compared_by_their_difference() -> Non
     assert [_measure([2.0] * 3, [ours] * 3).verdict for ours in (2.0, 2.9, 3.1)] == [SAME, SAME, DIFFERENT]
 
 
-def _outcomes(shift: float, top1: float, n: int = 5) -> list[Outcome]:
-    draw = random.Random(n + shift)
-    losses = [[7 - 5 * min(step, 40) / 40 + shift + draw.gauss(0, 0.1) for step in range(80)] for _ in range(n)]
-    return [Outcome(each, top1 + draw.gauss(0, 2)) for each in losses]
-
-
 def test_sides_that_learn_alike_are_the_same_and_one_that_does_not_is_different() -> None:
-    measures = compare_outcomes(_outcomes(0, 90), _outcomes(0.01, 91))
+    measures = compare_outcomes(outcomes(0, 90), outcomes(0.01, 91))
     assert verdict_of(measures) == SAME
     assert [measure.title for measure in measures] == [
         *(f"loss, mean of steps {first} to {first + 19}" for first in (0, 20, 40, 60)),
         "top-1 at the end",
     ]
-    assert verdict_of(compare_outcomes(_outcomes(0, 90), _outcomes(2 * LOSS_MARGIN, 90))) == DIFFERENT
-    worse = compare_outcomes(_outcomes(0, 90), _outcomes(0.01, 90 - 2 * TOP1_MARGIN))
+    assert verdict_of(compare_outcomes(outcomes(0, 90), outcomes(2 * LOSS_MARGIN, 90))) == DIFFERENT
+    worse = compare_outcomes(outcomes(0, 90), outcomes(0.01, 90 - 2 * TOP1_MARGIN))
     assert [measure.verdict for measure in worse] == [SAME] * 4 + [DIFFERENT]
 
 
@@ -76,11 +72,13 @@ def test_one_open_measure_leaves_the_whole_open() -> None:
     assert verdict_of([same, unsure]) == OPEN
 
 
-def test_too_few_runs_or_another_length_are_errors() -> None:
+def test_too_few_runs_another_length_and_a_training_that_diverged_are_errors() -> None:
     with pytest.raises(ReproError, match="found 2 trainings of the authors' code, expected 3 or more"):
-        compare_outcomes(_outcomes(0, 90, n=2), _outcomes(0, 90))
+        compare_outcomes(outcomes(0, 90, n=2), outcomes(0, 90))
     with pytest.raises(ReproError, match="found trainings of 40 and 80 steps"):
-        compare_outcomes(_outcomes(0, 90), [Outcome(it.losses[:40], 90) for it in _outcomes(0, 90)])
+        compare_outcomes(outcomes(0, 90), [replace(it, losses=it.losses[:40]) for it in outcomes(0, 90)])
+    with pytest.raises(ReproError, match="run0: found a loss that is no finite number: this training diverged"):
+        compare_outcomes(outcomes(0, 90), [replace(it, losses=[math.nan] * 80) for it in outcomes(0, 90)])
 
 
 def test_the_table_says_n_margin_and_interval() -> None:
