@@ -152,7 +152,7 @@ doctor: ## Is this machine fit for a long run? DEVICE=cpu|gpu|ascend DEVICES=0,1
 	@$(START) doctor
 	@$(START) doctor inside
 
-##@ Images for make tiny CONTAINER=1 and for accelerators; they need docker or podman, and no Python
+##@ Images for make tiny CONTAINER=1 and for accelerators; they need docker, podman or Apptainer, and no Python
 
 image-cpu: ## Build the image for a CPU
 image-gpu: ## Build the image for NVIDIA GPUs

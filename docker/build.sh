@@ -2,7 +2,7 @@
 # Builds the image of a device from this checkout: docker/build.sh cpu|gpu|ascend
 #
 # Read from the environment, all optional:
-#   ENGINE         docker or podman; otherwise the first one that answers
+#   ENGINE         docker, podman, apptainer or singularity; otherwise docker or podman, the first one that answers
 #   IMAGE          a ready image, with which there is nothing to build
 #   BASE_IMAGE     another base than the Dockerfile's: a mirror's, or a local one
 #   MINDSPORE      a release other than the default; docker/stacks.json lists them
@@ -34,16 +34,23 @@ fi
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/pyproject.toml")
 [[ $device != ascend ]] || CANN=${CANN:-$(release_value image)}
 
+for name in CA_BUNDLE PIP_CONFIG; do
+  dry || [[ -z ${!name:-} || -r ${!name} ]] || fail "$name: ${!name} can't be read"
+  [[ ${!name:-} != *[,\"$'\n']* ]] || fail "$name: ${!name@Q}: an engine takes no path with a comma, a quote or a line break"
+done
+if is_apptainer "$engine"; then
+  # shellcheck source=docker/apptainer.sh
+  source "$root/docker/apptainer.sh"
+  sif_build
+  exit
+fi
+
 command=("$engine" build --file "$root/docker/$device.Dockerfile" --tag "$(image_of "$device")")
 for argument in "REVISION=$revision" "SOURCE=$source" "VERSION=$version" "MINDSPORE=$MINDSPORE"; do
   command+=(--build-arg "$argument")
 done
 for name in BASE_IMAGE CANN CHIP; do
   [[ -z ${!name:-} || ($device != ascend && $name != BASE_IMAGE) ]] || command+=(--build-arg "$name=${!name}")
-done
-for name in CA_BUNDLE PIP_CONFIG; do
-  dry || [[ -z ${!name:-} || -r ${!name} ]] || fail "$name: ${!name} can't be read"
-  [[ ${!name:-} != *[,\"$'\n']* ]] || fail "$name: ${!name@Q}: an engine takes no path with a comma, a quote or a line break"
 done
 [[ -z ${CA_BUNDLE:-} ]] || command+=(--secret "id=ca-bundle,src=$CA_BUNDLE")
 [[ -z ${PIP_CONFIG:-} ]] || command+=(--secret "id=pip-config,src=$PIP_CONFIG")

@@ -66,7 +66,9 @@ image_of() { echo "hlg-repro:$1$([[ $MINDSPORE == "${releases[0]}" ]] || echo "-
 
 # --- engines
 
-# engine_version docker|podman: print its version, or fail and say on standard error why it does not answer. A client
+is_apptainer() { [[ $1 =~ ^(apptainer|singularity)$ ]]; }
+
+# engine_version ENGINE: print its version, or fail and say on standard error why it does not answer. A client
 # whose engine does not answer does not count, and podman that is called docker is podman.
 engine_version() {
   local ask=(podman info --format '{{.Version.Version}}') version
@@ -80,13 +82,15 @@ engine_version() {
       return 1
     fi
   fi
-  version=$(timeout 20 "${ask[@]}") && [[ -n $version ]] && echo "$version"
+  ! is_apptainer "$1" || ask=("$1" --version)
+  version=$(timeout 20 "${ask[@]}") && version=${version##* } && [[ -n $version ]] && echo "$version"
 }
 
 # The engine to use: ENGINE, or the first of docker and podman that answers. To print a command, none has to.
 choose_engine() {
   local candidate why reasons=
-  [[ ${ENGINE:-docker} =~ ^(docker|podman)$ ]] || fail "ENGINE: found '$ENGINE'; allowed: docker or podman"
+  is_apptainer "${ENGINE:-}" || [[ ${ENGINE:-docker} =~ ^(docker|podman)$ ]] ||
+    fail "ENGINE: found '$ENGINE'; allowed: docker, podman, apptainer or singularity"
   for candidate in ${ENGINE:-docker podman}; do
     if why=$(engine_version "$candidate" 2>&1 >/dev/null) || { dry && [[ -n ${ENGINE:-} ]]; }; then
       echo "$candidate"
@@ -100,16 +104,18 @@ choose_engine() {
     return
   fi
   fail "no container engine answers (${reasons#; }): install podman, or install docker, start its service and join" \
-    "its group. Without one: CONTAINER=0, with Python 3.11 on this machine"
+    "its group; or, where Apptainer is, ENGINE=apptainer. Without one: CONTAINER=0, with Python 3.11 on this machine"
 }
 
 # --- devices
 
 # visible_devices gpu|ascend: print the variable that says which accelerators this process may use, and its value; for
-# the engine does not ask. Slurm's numbers are the machine's, while CUDA_VISIBLE_DEVICES may count within the job's.
+# the engine does not ask. Slurm's numbers are the machine's, while CUDA_VISIBLE_DEVICES may count within the job's, in
+# which Apptainer stays.
 visible_devices() {
   local name mask names=(ASCEND_RT_VISIBLE_DEVICES ASCEND_VISIBLE_DEVICES) cuda=${CUDA_VISIBLE_DEVICES:-}
   [[ $1 == ascend ]] || names=(SLURM_STEP_GPUS SLURM_JOB_GPUS CUDA_VISIBLE_DEVICES)
+  [[ $1 == ascend ]] || ! is_apptainer "${ENGINE:-}" || names=(CUDA_VISIBLE_DEVICES)
   for name in "${names[@]}"; do
     [[ -v $name ]] || continue
     mask=${!name}

@@ -6,6 +6,8 @@ set -euo pipefail
 device=$1
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 export DEBIAN_FRONTEND=noninteractive PIP_NO_COMPILE=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
+TMPDIR=$(mktemp -d)  # Apptainer builds with this machine's /tmp, in which nothing else is to be touched
+export TMPDIR
 
 # Secrets of the build: they are mounted for this step alone.
 [[ ! -s /run/secrets/ca-bundle ]] || export PIP_CERT=/run/secrets/ca-bundle
@@ -49,7 +51,7 @@ fi
 
 /opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools 2>/dev/null
 rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/aux-cache /var/cache/debconf/*-old /var/lib/dpkg/*-old \
-  /var/log/* /root/.cache /tmp/*
+  /var/log/* /root/.cache "$TMPDIR"
 # Byte code that does not know when its source was written. Some packages carry templates that are not Python.
 library=$(python3 -c 'import os; print(os.path.dirname(os.__file__))')
 find /opt/venv "$library" -name __pycache__ -prune -exec rm -rf {} +

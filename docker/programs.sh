@@ -271,6 +271,7 @@ cluster_files() {
   local more=("${words[@]}")
   words=()
   give --nodes NODES --device DEVICE --config CONFIG --imagenet IMAGENET --runs RUNS --image IMAGE --chip CHIP
+  give --engine ENGINE
   [[ $CONTAINER != 0 ]] || words+=(--python "$VENV/bin/python")
   export HLG_TYPED_AS=${typed_as# }
   host_python -m repro.cluster "${words[@]}" "${more[@]}" ${KEYS:+-- "${keys[@]}"}

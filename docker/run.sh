@@ -8,8 +8,8 @@
 # writes beside that is gone with the container.
 #
 # Read from the environment, all optional:
-#   ENGINE       docker or podman; otherwise the first one that answers
-#   IMAGE        a ready image instead of the one that docker/build.sh makes
+#   ENGINE       docker, podman, apptainer or singularity; otherwise docker or podman, the first one that answers
+#   IMAGE        a ready image, for apptainer a .sif file, instead of the one that docker/build.sh makes
 #   MINDSPORE    a release other than the default, as docker/build.sh takes it
 #   DEVICES      which accelerators, such as 0,1,2,3, or UUIDs of GPUs or MIG instances; otherwise the first N that
 #                CUDA_VISIBLE_DEVICES, ASCEND_RT_VISIBLE_DEVICES or Slurm leaves to the caller; otherwise the first N
@@ -28,7 +28,7 @@ while [[ ${1:-} == --* ]]; do
     --nodes) nodes=$2 ;;
     --read) read+=("$2") ;;
     --write) write+=("$2") ;;
-    --env) variables+=(--env "$2") ;;
+    --env) variables+=("$2") ;;
     *) fail "$1: no such option" ;;
   esac
   shift 2
@@ -67,66 +67,87 @@ done
 [[ -z $(printf '%s\n' "${devices[@]}" | sort | uniq -d) ]] || fail "$where: found '$given'; allowed: each device once"
 
 engine=$(choose_engine)
-image=${IMAGE:-$(image_of "$device")}
-# An image that was built here has no digest in docker, but an id; either way it is a hash of all that is in it.
-hash='{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}'
-if ! digest=$("$engine" image inspect --format "$hash" "$image" 2>/dev/null); then
-  dry || fail "IMAGE: $engine has no '$image': build it by 'make image-$device', or pull it"
-fi
-
-command=("$engine" run --rm)
-[[ ! -t 0 || ! -t 1 ]] || command+=(--interactive --tty)
-# The caller's own number, and no right beyond it.
-command+=(--user "$(id -u):$(id -g)" --cap-drop ALL --security-opt no-new-privileges)
-if [[ $engine == podman ]]; then
-  command+=(--security-opt label=disable)  # a folder of the host keeps the label that it has
-  [[ $(id -u) -eq 0 ]] || command+=(--userns keep-id)
-fi
-# The working directory holds what is named, and is otherwise empty and forgotten.
-command+=(--workdir "$PWD" --tmpfs "/tmp:mode=1777,exec")
-case $PWD in
-  /opt/hlg-repro) ;;  # here the image has its code, which is not to be hidden
-  / | /opt | /opt/venv*) fail "$PWD: the image has this folder itself; call from another one" ;;
-  *) command+=(--tmpfs "$PWD:mode=1777") ;;
-esac
 version=$(engine_version "$engine" 2>/dev/null) || version="that does not answer"
-command+=(--env "HLG_ENGINE=$engine $version" --env "HLG_IMAGE=$image")
-command+=(--env "HLG_IMAGE_DIGEST=${digest:+sha256:${digest##*sha256:}}" "${variables[@]}")
-
+case $PWD in / | /opt | /opt/venv*) fail "$PWD: the image has this folder itself; call from another one" ;; esac
 case $device in
-  cpu)
-    command+=(--read-only --shm-size 1g)
-    [[ $nodes -gt 1 ]] || command+=(--network none)
-    ;;
   gpu)
     dry || [[ -e /dev/nvidiactl || -e /dev/dxg ]] ||
       fail "this machine has no NVIDIA GPU, or no driver for it (no /dev/nvidiactl); 'make doctor DEVICE=gpu' says more"
-    if [[ $engine == docker ]]; then
-      command+=(--gpus "\"device=$(IFS=,; echo "${devices[*]}")\"")
-    else
-      for i in "${devices[@]}"; do command+=(--device "nvidia.com/gpu=$i"); done
-    fi
     ;;
   ascend)
     dry || for i in "${devices[@]}"; do
       [[ -e /dev/davinci$i ]] ||
         fail "this machine has no Ascend $i, or no driver for it (no /dev/davinci$i); 'make doctor DEVICE=ascend' says more"
     done
-    # The nodes belong to the driver's group, HwHiAiUser.
-    command+=(--group-add "$(stat --format %g "/dev/davinci${devices[0]}" 2>/dev/null || echo 1000)")
-    if [[ $engine == docker && $(docker info --format '{{json .Runtimes}}' 2>/dev/null) == *'"ascend"'* ]]; then
-      command+=(--runtime ascend --env "ASCEND_VISIBLE_DEVICES=$(IFS=,; echo "${devices[*]}")")
-    else
-      for i in "${devices[@]}"; do command+=(--device "/dev/davinci$i"); done
-      for node in davinci_manager devmm_svm hisi_hdc; do command+=(--device "/dev/$node"); done
-      read+=(/usr/local/Ascend/driver /usr/local/dcmi /usr/local/bin/npu-smi /etc/ascend_install.info)
-    fi
-    [[ ! -e /etc/hccn.conf ]] || read+=(/etc/hccn.conf)  # the devices' own addresses, for several machines
     ;;
 esac
-# Accelerators talk to each other through shared memory, pinned memory and the machine's network.
-[[ $device == cpu ]] || command+=(--ipc host --ulimit memlock=-1:-1 --ulimit stack=67108864:67108864)
-[[ $device == cpu && $nodes -eq 1 ]] || command+=(--network host)
+
+# How docker and podman run an image.
+container_command() {
+  image=${IMAGE:-$(image_of "$device")} entry=()
+  # An image that was built here has no digest in docker, but an id; either way it is a hash of all that is in it.
+  hash='{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}'
+  if ! digest=$("$engine" image inspect --format "$hash" "$image" 2>/dev/null); then
+    dry || fail "IMAGE: $engine has no '$image': build it by 'make image-$device', or pull it"
+  fi
+
+  command=("$engine" run --rm)
+  [[ ! -t 0 || ! -t 1 ]] || command+=(--interactive --tty)
+  # The caller's own number, and no right beyond it.
+  command+=(--user "$(id -u):$(id -g)" --cap-drop ALL --security-opt no-new-privileges)
+  if [[ $engine == podman ]]; then
+    command+=(--security-opt label=disable)  # a folder of the host keeps the label that it has
+    [[ $(id -u) -eq 0 ]] || command+=(--userns keep-id)
+  fi
+  # The working directory holds what is named, and is otherwise empty and forgotten.
+  command+=(--workdir "$PWD" --tmpfs "/tmp:mode=1777,exec")
+  [[ $PWD == /opt/hlg-repro ]] || command+=(--tmpfs "$PWD:mode=1777")  # there the image has its code, not to be hidden
+  command+=(--env "HLG_ENGINE=$engine $version" --env "HLG_IMAGE=$image")
+  command+=(--env "HLG_IMAGE_DIGEST=${digest:+sha256:${digest##*sha256:}}")
+  for one in "${variables[@]}"; do command+=(--env "$one"); done
+
+  case $device in
+    cpu)
+      command+=(--read-only --shm-size 1g)
+      [[ $nodes -gt 1 ]] || command+=(--network none)
+      ;;
+    gpu)
+      if [[ $engine == docker ]]; then
+        command+=(--gpus "\"device=$(IFS=,; echo "${devices[*]}")\"")
+      else
+        for i in "${devices[@]}"; do command+=(--device "nvidia.com/gpu=$i"); done
+      fi
+      ;;
+    ascend)
+      # The nodes belong to the driver's group, HwHiAiUser.
+      command+=(--group-add "$(stat --format %g "/dev/davinci${devices[0]}" 2>/dev/null || echo 1000)")
+      if [[ $engine == docker && $(docker info --format '{{json .Runtimes}}' 2>/dev/null) == *'"ascend"'* ]]; then
+        command+=(--runtime ascend --env "ASCEND_VISIBLE_DEVICES=$(IFS=,; echo "${devices[*]}")")
+        driver=()
+      else
+        for i in "${devices[@]}"; do command+=(--device "/dev/davinci$i"); done
+        for node in davinci_manager devmm_svm hisi_hdc; do command+=(--device "/dev/$node"); done
+      fi
+      ;;
+  esac
+  # Accelerators talk to each other through shared memory, pinned memory and the machine's network.
+  [[ $device == cpu ]] || command+=(--ipc host --ulimit memlock=-1:-1 --ulimit stack=67108864:67108864)
+  [[ $device == cpu && $nodes -eq 1 ]] || command+=(--network host)
+}
+
+driver=() # what programs need of the machine's
+[[ $device != ascend ]] ||
+  driver=(/usr/local/Ascend/driver /usr/local/dcmi /usr/local/bin/npu-smi /etc/ascend_install.info)
+if is_apptainer "$engine"; then
+  # shellcheck source=docker/apptainer.sh
+  source "$root/docker/apptainer.sh"
+  sif_command
+else
+  container_command
+fi
+read+=("${driver[@]}")
+# The Ascends' own addresses, for several machines.
+[[ $device != ascend || ! -e /etc/hccn.conf ]] || read+=(/etc/hccn.conf)
 
 # mount PATH [OPTION]: the same path inside. What already lies in a folder that is mounted needs no mount of its own; a
 # symbolic link in it that leads elsewhere does.
@@ -160,4 +181,4 @@ for path in "${read[@]}"; do
 done
 
 split_words "${RUN_OPTIONS:-}"
-execute "${command[@]}" "${words[@]}" "$image" "$@"
+execute "${command[@]}" "${words[@]}" "$image" "${entry[@]}" "$@"

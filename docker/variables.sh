@@ -52,7 +52,7 @@ declare -A reads=(
   [train-ascend8]="$run DEVICES $ranks RANK_TABLE_FILE $recipe RESUME SEEDS"
   [eval-gpu]="$run DEVICES $recipe PRETRAINED"
   [eval-ascend]="$run DEVICES $recipe PRETRAINED"
-  [cluster-files]="PYTHON VENV CONTAINER DRY_RUN NODES DEVICE IMAGE CHIP CLUSTER_OPTIONS $recipe"
+  [cluster-files]="PYTHON VENV CONTAINER DRY_RUN NODES DEVICE IMAGE ENGINE CHIP CLUSTER_OPTIONS $recipe"
   [test]="$work" [faults]="$work" [test-fingerprint]="$work" [test-gate]="$work" [test-page]="$work"
   [test-image]="VENV RUNS ENGINE RUN_OPTIONS"
   [bench]="$work BENCH"

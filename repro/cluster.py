@@ -31,6 +31,7 @@ TARGETS = {"ascend": "Ascend", "gpu": "GPU", "cpu": "CPU"}
 GRES = {"ascend": "npu", "gpu": "gpu"}
 NOTICE_S = 300  # a Slurm job is told to stop so long before its time limit
 RECIPE_BYTES = 100_000
+ENGINES = ("docker", "podman", "apptainer", "singularity")
 
 
 class Form(NamedTuple):
@@ -49,7 +50,8 @@ FORMS = {
     "imagenet": PATH,
     "runs": PATH,
     "image": Form(
-        r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", "an image, such as registry/hlg-repro:1"
+        r"(docker://)?[\w.-]+(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?|/[^,:$]{1,1000}\.sif",
+        "an image, such as registry/hlg-repro:1, or for Apptainer /path/hlg-repro.sif",
     ),
     "name": Form(LABEL % 48, "at most 50 lower-case letters, digits and hyphens, a letter first"),
     "time": Form(r"(\d{1,3}-)?\d{1,4}:[0-5]\d:[0-5]\d", "[days-]hours:minutes:seconds, such as 48:00:00"),
@@ -90,6 +92,11 @@ def _check_options(o: argparse.Namespace) -> None:
         raise ReproError("--only: found volcano with --device cpu, a rehearsal under Slurm; allowed: ascend, gpu")
     if "volcano" in o.schedulers and not o.image:
         raise ReproError("--image: found nothing; allowed: one that Kubernetes can pull (or: --only slurm)")
+    if o.engine and "volcano" in o.schedulers:
+        raise ReproError(f"--engine: found {o.engine} with --only volcano, but Kubernetes has its own; leave it out")
+    if o.image and o.image.startswith(("/", "docker://")) != (o.engine in ("apptainer", "singularity")):
+        allowed = "a /path/hlg-repro.sif or docker://... with --engine apptainer, and another without"
+        raise ReproError(f"--image: found {o.image!r}; allowed: {allowed}")
     days, _, rest = o.time.rpartition("-")
     hours, minutes, seconds = map(int, rest.split(":"))
     if ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds < 2 * NOTICE_S:
@@ -132,6 +139,8 @@ def _slurm(o: argparse.Namespace) -> dict[str, str]:
         python += ["--read", path]
     python += [o.device, "python"]
     words = {name: shlex.quote(getattr(o, name.lower())) for name in ("IMAGENET", "RUNS", "CONFIG")}
+    if o.image:
+        words["IMAGE"] = shlex.quote(o.image)
     return {
         **words,
         "PYTHON": shlex.join([o.python] if o.python else python),
@@ -234,6 +243,7 @@ def cluster_options(argv: Sequence[str] | None) -> argparse.Namespace:
     slurm = parser.add_argument_group("Slurm").add_argument
     slurm("--time", default="48:00:00", help="time limit, after which the job is queued again (default %(default)s)")
     slurm("--gres", metavar="NAME:N", help="devices, as the cluster names them (default gpu:N, npu:N; none: '')")
+    slurm("--engine", choices=ENGINES, help="what runs the image (default: docker or podman, the first that answers)")
     slurm("--python", metavar="FILE", help="run by this Python, such as .venv/bin/python, and not in containers")
     volcano = parser.add_argument_group("Kubernetes with Volcano").add_argument
     volcano("--namespace", default="default", metavar="NAME", help="(default %(default)s)")
@@ -259,7 +269,7 @@ def cluster_options(argv: Sequence[str] | None) -> argparse.Namespace:
         o.gres = f"{GRES[o.device]}:{o.devices}"
     o.gres = o.gres or None
     o.name = o.name or re.sub(r"[^a-z0-9]+", "-", Path(o.config).stem.lower())
-    o.schedulers = (o.only,) if o.only else ("slurm",) if o.device == "cpu" else ("slurm", "volcano")
+    o.schedulers = (o.only,) if o.only else ("slurm",) if o.device == "cpu" or o.engine else ("slurm", "volcano")
     return o
 
 

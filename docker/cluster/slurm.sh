@@ -5,7 +5,7 @@
 # From     @COMMIT@
 #
 # Before   this project and the data lie on storage that every node sees; without --python, every node has docker or
-#          podman, and the image
+#          podman and the image, or with --engine apptainer that program, and sees the image's file
 # Submit   sbatch @FILE@
 #          in the project's folder; more options (--account, --qos, ...) go before the file
 # Go on    RESUME=<a run's folder in @RUNS_TEXT@> sbatch @FILE@
@@ -36,6 +36,7 @@ config=@CONFIG@
 devices=@DEVICES@ # of each node
 keys=(@KEYS@)
 python=(@PYTHON@)
+export ENGINE=@ENGINE@
 export IMAGE=@IMAGE@
 
 # The first host of the allocation is the master. Some hosts find themselves at 127.0.1.1, where nobody else does.

@@ -120,7 +120,8 @@ def _read_options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--devices", type=_devices, default=[], metavar="0,1,2", help="which of them (default: all there are)")
     add("--imagenet", default="", metavar="DIR", help="folder with ImageNet's train/ and val/")
     add("--runs", default="results/runs", metavar="DIR", help="where runs are written (default %(default)s)")
-    add("--container", choices=["", "any", "docker", "podman"], default="", help="the run will be in a container")
+    engines = ["", "any", "docker", "podman", "apptainer", "singularity"]
+    add("--container", choices=engines, default="", help="the run will be in a container")
     add("--venv", default=".venv", metavar="DIR", help="the environment of make setup (default %(default)s)")
     add("--mindspore", default="", metavar="RELEASE", help="the release that make setup would install")
     add("--epochs", type=_epochs, default=300, metavar="N", help="length of the run (default %(default)s)")

@@ -20,6 +20,8 @@ _ENGINES = ("docker", "podman")
 _SERVER = {
     "docker": ("version", "--format", "{{.Server.Version}}"),
     "podman": ("info", "--format", "{{.Version.Version}}"),
+    "apptainer": ("--version",),
+    "singularity": ("--version",),
 }
 _CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi", "/run/cdi")
 _TOOLKIT = "install the NVIDIA Container Toolkit, then "
@@ -28,22 +30,24 @@ _CDI_FIX = _TOOLKIT + "run: sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidi
 
 
 def check_engine(machine: Machine, wanted: str, device: str) -> Iterable[Diagnosis]:
-    """Check the engine that a run will use (``wanted``: docker, podman, or any), and whether it can pass GPUs on."""
+    """Check the engine that a run will use (``wanted``, or any), and whether it can pass GPUs on."""
     problems = []
     for engine in _ENGINES if wanted == "any" else (wanted,):
         if engine == "docker" and "podman" in machine.run("docker", "--version").output.lower():
             problems.append("docker is another name of podman here")
             continue
         answer = machine.run(engine, *_SERVER[engine])
-        version = one_line(answer.output)
+        version = one_line(answer.output).rpartition(" ")[2]  # Apptainer puts its name before it
         if not answer.problem and re.match(r"\d+\.\d+", version):
             yield ok("engine", f"{engine} {version}")
-            if device == "gpu":
+            if device == "gpu" and engine in _ENGINES:  # Apptainer needs nothing but the driver
                 yield _gpus_in_docker(machine) if engine == "docker" else _gpus_by_cdi(machine)
             return
         problems.append(answer.problem or f"{engine} tells no version of its engine: {version!r}")
     fix = "install podman or docker, or run without a container: CONTAINER=0"
-    if any("permission denied" in problem.lower() for problem in problems):
+    if machine.which("apptainer"):
+        fix = "use Apptainer, which is here: ENGINE=apptainer"
+    elif any("permission denied" in problem.lower() for problem in problems):
         fix = "join the group docker (sudo usermod -aG docker $USER) and log in again, or use podman"
     elif any("daemon" in problem for problem in problems):
         fix = "start it (sudo systemctl start docker), install podman, or run without a container: CONTAINER=0"

@@ -52,6 +52,15 @@ def test_the_program_writes_the_files_and_names_them(tmp_path: Path, call: Call)
         (["--gres", "gpu 8"], "--gres: found 'gpu 8'; allowed: what the cluster calls them"),
         (["--time", "48"], "--time: found '48'; allowed: [days-]hours:minutes:seconds"),
         (["--time", "00:09:59"], "--time: found 00:09:59; allowed: 00:10:00 or more"),
+        (
+            ["--engine", "apptainer", "--only", "volcano"],
+            "--engine: found apptainer with --only volcano, but Kubernetes",
+        ),
+        (["--engine", "apptainer"], f"--image: found '{IMAGE}'; allowed: a /path/hlg-repro.sif or"),
+        (
+            ["--image", "/hlg.sif"],
+            "--image: found '/hlg.sif'; allowed: a /path/hlg-repro.sif or",
+        ),
         (["--config", "no.yml"], "--config: found 'no.yml', which can't be read (No such file or directory)"),
         (["--config", "Makefile"], "--config: found 'Makefile'; allowed: a recipe whose name ends with .yml"),
         (["--only", "volcano", "--device", "cpu"], "--only: found volcano with --device cpu"),

@@ -132,6 +132,8 @@ def test_a_container_is_given_the_recipe_the_data_and_the_runs_and_no_more() -> 
         *("--read", "configs/hlg_mobile.yml", "--read", "/data/imagenet/train", "--read", "/data/imagenet/val"),
         *("ascend", "python"),
     ]
+    text = render_for("slurm", "--engine", "apptainer", image="/my images/hlg.sif")
+    assert "\nexport ENGINE=apptainer\nexport IMAGE='/my images/hlg.sif'\n" in text
 
 
 def test_odd_paths_and_keys_reach_the_program_unchanged(slurm: Slurm) -> None:

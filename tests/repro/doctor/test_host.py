@@ -28,6 +28,9 @@ def test_a_docker_client_without_an_engine_is_not_one_but_podman_is(fake: FakeMa
     assert said.code == 0
     assert "podman 4.3.1" in said.text
     assert fake.diagnose("--container", "docker").levels["engine"] == "failure"
+    fake.tool("apptainer", say("apptainer version 1.4.5"))
+    assert "fix: use Apptainer, which is here: ENGINE=apptainer" in fake.diagnose("--container", "docker").text
+    assert "apptainer 1.4.5" in fake.gpus(1).diagnose("--container", "apptainer").text
 
 
 def test_podman_that_is_called_docker_and_a_docker_that_this_user_may_not_use_are_told_apart(fake: FakeMachine) -> None:
