@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Podman and a base image on a Debian machine where no engine runs and no registry answers; sourced by run, as root.
-# Leaves its settings in the environment. What it makes stays in ENGINE_HOME, and a second call finds it there.
+# Podman on a Debian machine where no engine runs and no registry answers; sourced by run, as root.
+# Leaves its settings in the environment. What is made stays in ENGINE_HOME, and a second call finds it there.
 
 ENGINE_HOME=${ENGINE_HOME:-/var/tmp/hlg-engine}
 if ! type podman buildah runc mmdebstrap >/dev/null 2>&1; then
@@ -28,9 +28,13 @@ export ENGINE=podman BASE_IMAGE=localhost/hlg-base BUILD_OPTIONS=--network=host
 # While an image is built, pip trusts whom this machine trusts.
 [[ -n ${CA_BUNDLE:-} || ! -s /etc/ssl/certs/ca-certificates.crt ]] || export CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt
 
-if ! podman image exists "$BASE_IMAGE"; then
-  SOURCE_DATE_EPOCH=0 mmdebstrap --quiet --variant=minbase bookworm "$ENGINE_HOME/base.tar"
-  printf 'FROM scratch\nADD base.tar /\nCMD ["bash"]\n' |
-    podman build --quiet --timestamp 0 --tag hlg-base --file - "$ENGINE_HOME" >/dev/null
-  rm "$ENGINE_HOME/base.tar"
-fi
+# The image, and before it the one that it is based on.
+build_image() {
+  if ! podman image exists "$BASE_IMAGE"; then
+    SOURCE_DATE_EPOCH=0 mmdebstrap --quiet --variant=minbase bookworm "$ENGINE_HOME/base.tar"
+    printf 'FROM scratch\nADD base.tar /\nCMD ["bash"]\n' |
+      podman build --quiet --timestamp 0 --tag hlg-base --file - "$ENGINE_HOME" >/dev/null
+    rm "$ENGINE_HOME/base.tar"
+  fi
+  make image-cpu
+}

@@ -5,7 +5,8 @@
 set -euo pipefail
 device=$1
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
-export DEBIAN_FRONTEND=noninteractive PIP_NO_COMPILE=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
+# pip takes a 0 for yes in PIP_NO_COMPILE, and a 1 for no.
+export DEBIAN_FRONTEND=noninteractive PIP_NO_COMPILE=0 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 TMPDIR=$(mktemp -d)  # Apptainer builds with this machine's /tmp, in which nothing else is to be touched
 export TMPDIR
 
