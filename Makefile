@@ -12,16 +12,15 @@ PYTHON ?= python3
 # A release of MindSpore, each with an environment or image of its own; `make stacks` lists them, the default first.
 MINDSPORE ?=
 DEFAULT_RELEASE := $(shell sed -n '2s/^"\([^"]*\)".*/\1/p' docker/stacks.json)
-VENV   ?= .venv$(addprefix -,$(filter-out $(DEFAULT_RELEASE),$(MINDSPORE)))
+VENV   ?= .venv$(addprefix -,$(filter gpu ascend,$(DEVICE)))$(addprefix -,$(filter-out $(DEFAULT_RELEASE),$(MINDSPORE)))
 RUNS   ?= results/runs
 # The tiny subset: classes, and images of each.
 CLASSES ?= 10
 TRAIN   ?= 128
 VAL     ?= 32
-# The precision and the ranks of make fingerprint; how often make baseline repeats its short run and make published
-# the authors' training; of how many machines this is one.
+# The precision of make fingerprint; how often make baseline repeats its short run and make published the authors'
+# training; of how many machines this is one.
 AMP    ?= O0
-RANKS  ?= 1
 REPEAT ?= 5
 NODES  ?= 1
 # Where the results of make bench and make profile go, and what make profile and make bench-compare measure.
@@ -33,19 +32,20 @@ ROUNDS  ?= 8
 # CONFIG      a recipe; else configs/hlg_mobile.yml or the target's own
 # DEVICE      cpu, gpu or ascend; CONTAINER: 1 in a container, 0 not, by default for accelerators alone. docker/run.sh and
 #             docker/build.sh explain the other variables of containers
+# CARDS       how many of this machine, or of each of NODES: as many as DEVICES names, else 1; ranks on a CPU
 # IMAGENET    a folder with ImageNet's train/ and val/; ARCHIVES: of its archives or unsorted images, OUT: where to sort
 #             them to, LINK=1: link unpacked ones, not copy them; REPORT: of make imagenet-verify, if not beside the data
 # PRETRAINED  weights; IMAGES: for make predict
 # RESUME      an unfinished run's folder, or a checkpoint in it; RUN: run folders, to audit also a log as published
 # SEEDS       train once for each, such as "1 2 3"; VERSIONS: the releases to measure, by default all
 # A, B        two to compare: fingerprints, releases or commits
-# CARDS to LINK_GBPS  what make plan is told; what is empty is measured, published or assumed, and its table says which
+# STEP_MS to LINK_GBPS  what make plan is told; what is empty is measured, published or assumed, and its table says which
 # NODE_RANK   of several machines, with the same command on each: 0, 1, ... and in MASTER the address of the first one,
 #             or for Ascends RANK_TABLE_FILE
 # PUBLISHED   the folder research/cv/hlg of the authors' own code; PYTHON39: a Python 3.9 for it
 # CLUSTER_OPTIONS  of `python -m repro.cluster` (--help), such as "--time 72:00:00 --queue big"
 EMPTY := CONFIG DEVICE CONTAINER IMAGENET ARCHIVES OUT LINK REPORT PRETRAINED IMAGES RESUME RUN SEEDS VERSIONS A B \
-  CARDS CARDS_PER_MACHINE STEP_MS INPUT_RATE CORES LINK_GBPS NODE_RANK MASTER RANK_TABLE_FILE PUBLISHED PYTHON39 \
+  CARDS STEP_MS INPUT_RATE CORES LINK_GBPS NODE_RANK MASTER RANK_TABLE_FILE PUBLISHED PYTHON39 \
   CLUSTER_OPTIONS
 $(foreach name,$(EMPTY),$(eval $(name) ?=))
 
@@ -61,6 +61,15 @@ SMALL := $(addsuffix %,a b c d e f g h i j k l m n o p q r s t u v w x y z)
 KEYS := $(sort $(filter $(SMALL),$(TYPED)))
 $(foreach name,$(KEYS),$(eval KEY_$(name) := $$(value $(name)))$(eval unexport $(name)))
 
+# A target's name may say the device, and how many.
+%-cpu %-cpu2: override DEVICE = cpu
+%-gpu %-gpu1 %-gpu8: override DEVICE = gpu
+%-ascend %-ascend1 %-ascend8: override DEVICE = ascend
+%1 tiny check baseline convergence: override CARDS = 1
+%2: override CARDS = 2
+%8: override CARDS = 8
+%1: override RANK_TABLE_FILE =
+
 # No target is a file.
 .PHONY: $(shell sed -n 's/^\([a-z].*\):.* ## .*/\1/p' Makefile)
 
@@ -68,10 +77,11 @@ $(foreach name,$(KEYS),$(eval KEY_$(name) := $$(value $(name)))$(eval unexport $
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9 -]+:.*## / { n = split($$1, names, " "); for (i = 1; i <= n; i++) printf "  make %-16s %s\n", names[i], $$2 }' \
+	  $(MAKEFILE_LIST)
 	@printf '\nKeys of the configuration go behind a target: make train CONFIG=configs/tiny.yml seed=2\n'
 
-setup: ## Build .venv from the hashed lock, or the image with CONTAINER=1; takes seconds once it is there
+setup: ## Build .venv from the hashed lock, or an image: DEVICE=cpu|gpu|ascend CONTAINER=0|1; seconds once it is there
 	@$(START) setup
 
 tiny: setup tiny-data ## Data, training, evaluation and results table on this machine, in minutes
@@ -91,13 +101,13 @@ imagenet-verify: setup ## Verify every image of a data set: IMAGENET=/path, and 
 
 ##@ Train, evaluate, report
 
-train: setup ## Train a recipe on one device: CONFIG=... IMAGENET=... RESUME=... SEEDS="1 2 3" and any key=value
+train: setup ## Train a recipe: CONFIG=... IMAGENET=... RESUME=... SEEDS="1 2 3" DEVICE=cpu|gpu|ascend CARDS=2, any key=value
 	@$(START) train
 train-cpu2: setup tiny-data ## Train the tiny recipe on two ranks of this machine's CPU
-	@$(START) --ranks 2 train-tiny --batch_size 8
+	@$(START) train-tiny --batch_size 8
 eval-cpu: setup ## Evaluate a published checkpoint on this machine's CPU, float32: PRETRAINED=... IMAGENET=...
-	@$(START) evaluate --device_target CPU --amp_level O0
-eval: setup ## Evaluate a checkpoint: CONFIG=... PRETRAINED=file.ckpt or a run folder
+	@$(START) evaluate
+eval: setup ## Evaluate a checkpoint: CONFIG=... PRETRAINED=file.ckpt or a run folder, DEVICE=cpu|gpu|ascend CARDS=2
 	@$(START) evaluate
 predict: setup ## Top-5 predictions for IMAGES="cat.jpg dog.jpg": PRETRAINED=... and IMAGENET=... or class_names=...
 	@$(START) predict
@@ -123,7 +133,7 @@ convergence: setup tiny-data ## Record how 20 seeds of that short run converge, 
 	@$(START) short-runs build/convergence --graph_cache build/convergence/.graphs --calibration_interval 0
 	@$(START) keep convergence build/convergence
 
-plan: setup ## Predict time, memory and bottleneck: DEVICE=cpu|gpu|ascend CARDS=64 IMAGENET=/path STEP_MS=373 LINK_GBPS=100
+plan: setup ## Predict time, memory and bottleneck: DEVICE=cpu|gpu|ascend CARDS=8 NODES=8 IMAGENET=/path STEP_MS=373
 	@$(START) measure step 10
 	@$(START) measure evaluate 2
 	@$(START) measure input 8
@@ -133,9 +143,8 @@ audit: setup ## Check RUN=run folder or log, or else the published figures, for 
 	@$(START) audit
 verify: setup ## Verify the seals of run folders: RUN=...
 	@$(START) verify
-fingerprint doctor: CONTAINER := $(or $(value CONTAINER),$(if $(filter gpu ascend,$(value DEVICE)),1,0))
-fingerprint: setup ## Compare what this stack computes with float64, layer by layer: DEVICE=cpu|gpu|ascend AMP=O0|O2|O3 RANKS=1
-	@$(START) --ranks "$$RANKS" fingerprint
+fingerprint: setup ## Compare what this stack computes with float64, layer by layer: DEVICE=cpu|gpu|ascend AMP=O0|O2|O3 CARDS=2
+	@$(START) fingerprint
 fingerprint-diff: setup ## Compare two fingerprints, of machines, versions or precisions: A=... B=...
 	@$(START) fingerprint-diff
 releases: setup tiny-data ## Measure releases of MindSpore here: VERSIONS="2.7.0 2.10.0"; resumable, ten minutes each
@@ -162,32 +171,24 @@ image-cpu image-gpu image-ascend: image-%:
 
 ##@ On accelerators, in containers unless CONTAINER=0; never run by this project
 
-GPU := train-gpu1 train-gpu8 eval-gpu
-ASCEND := train-ascend1 train-ascend8 eval-ascend
-$(GPU): override DEVICE = gpu
-$(ASCEND): override DEVICE = ascend
-$(GPU) $(ASCEND): CONTAINER := $(or $(value CONTAINER),1)
-
-train-gpu1: setup ## Train on one GPU
+train-gpu train-ascend: setup ## Train on CARDS=4 of this machine, or of each of NODES, or on DEVICES=0,2 alone
 	@$(START) train
-train-gpu8: setup ## Train on eight GPUs of each of NODES machines
-	@$(START) --ranks 8 train
-train-ascend1: setup ## Train on one Ascend
+train-gpu1 train-ascend1: setup ## Train on one
 	@$(START) train
-train-ascend8: setup ## Train on eight Ascends as published, of each of NODES machines or of RANK_TABLE_FILE
-	@$(START) --ranks 8 train
-eval-gpu: setup ## Evaluate on one GPU, float32 as published: PRETRAINED=... IMAGENET=...
-	@$(START) evaluate --amp_level O0
-eval-ascend: setup ## Evaluate on one Ascend: PRETRAINED=... IMAGENET=...
+train-gpu8 train-ascend8: setup ## Train on eight, as published, of each of NODES machines; Ascends also by RANK_TABLE_FILE
+	@$(START) train
+eval-gpu eval-ascend: setup ## Evaluate on CARDS=8, GPUs in float32 as published: PRETRAINED=... IMAGENET=...
 	@$(START) evaluate
 
-cluster-files: ## Write batch jobs for NODES machines, for Slurm and Kubernetes: DEVICE=gpu IMAGE=... IMAGENET=/... RUNS=/...
+cluster-files: DEVICE := $(or $(value DEVICE),ascend)
+cluster-files: ## Write batch jobs for CARDS=8 of each of NODES machines, for Slurm and Kubernetes: DEVICE=gpu IMAGE=... IMAGENET=/... RUNS=/...
 	@$(START) cluster-files
 
 ##@ Work on the code, on this machine
 
-WORK := releases published reproduce test faults test-fingerprint test-gate test-page bench bench-compare profile lint
+WORK := releases published reproduce test faults test-fingerprint test-gate test-page bench bench-compare lint
 $(WORK): override CONTAINER = 0
+$(WORK): override DEVICE =
 # By file, whose tests share what they have trained. A process that dies is not begun again with the test that killed it.
 PYTEST = $(START) python -m pytest
 BY_FILE = --dist loadfile --no-loadscope-reorder --max-worker-restart 0
@@ -209,7 +210,7 @@ bench: setup ## Measure forward, step, evaluation, input and log reading, with r
 	@$(PYTEST) tests/benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds --benchmark-json "$$BENCH"
 bench-compare: setup ## Compare the speed of two commits, . for the working tree: A=main B=. WHAT=step ROUNDS=8
 	@$(START) bench-compare
-profile: setup ## Profile the operators: WHAT=step|forward|evaluate PROFILE=folder
+profile: setup ## Profile the operators: WHAT=step|forward|evaluate PROFILE=folder DEVICE=cpu|gpu|ascend
 	@$(START) profile
 lint: setup ## Check style and types
 	@bin=$$(realpath "$$VENV/bin"); export PATH="$$bin:$$PATH"; set -x; \

@@ -127,3 +127,21 @@ visible_devices() {
     return
   done
 }
+
+# choose_devices gpu|ascend COUNT: so many, into the array `devices`: DEVICES, or the first ones that this process may
+# use, or else the first ones.
+choose_devices() {
+  local origin=${DEVICES:+DEVICES $DEVICES} where given one name='(0|[1-9][0-9]*)'
+  [[ $1 != gpu ]] || name='((0|[1-9][0-9]*)(:[0-9]+)?|GPU-[0-9a-fA-F-]+|MIG-[0-9a-zA-Z/-]+)'
+  [[ -n $origin ]] || origin=$(visible_devices "$1")
+  where=${origin%% *} given=${origin#* }
+  if [[ -n $origin ]]; then mapfile -t -d , devices < <(printf %s "$given"); else mapfile -t devices < <(seq 0 $(($2 - 1))); fi
+  [[ $where != DEVICES || ${#devices[@]} -eq $2 ]] ||
+    fail "DEVICES: found '$given'; allowed: $2 with commas between them, or leave it out"
+  [[ ${#devices[@]} -ge $2 ]] || fail "$where: found '$given', but $2 are needed; change it, or say which: DEVICES=0,..."
+  devices=("${devices[@]:0:$2}")
+  for one in "${devices[@]}"; do
+    [[ $one =~ ^$name$ ]] || fail "$where: found '$given', in which '$one' names no $1; say which: DEVICES=0,..."
+  done
+  [[ -z $(printf '%s\n' "${devices[@]}" | sort | uniq -d) ]] || fail "$where: found '$given'; allowed: each device once"
+}

@@ -26,7 +26,9 @@ setup() {
     unread "CONTAINER is 1, and a container has its own" PYTHON VENV
     exec docker/build.sh "$device"
   fi
-  host_python repro/bootstrap.py --venv "$VENV" --lock docker/dev.lock --mindspore "$MINDSPORE"
+  local lock=dev
+  [[ $device == cpu ]] || lock=$device
+  host_python repro/bootstrap.py --venv "$VENV" --lock "docker/$lock.lock" --mindspore "$MINDSPORE"
 }
 
 tiny_data() {
@@ -74,22 +76,26 @@ eval_tiny() {
   python -m hlg.eval --config_path configs/tiny.yml "${words[@]}" "${keys[@]}"
 }
 
-evaluate() { # [ARGUMENT]...
+# On GPUs in float32, as published.
+evaluate() {
+  [[ $device != gpu ]] || target+=(--amp_level O0)
   read_recipe
   reads+=("$PRETRAINED") writes=("$RUNS")
   give --pretrained PRETRAINED --config_path CONFIG --save_checkpoint_path RUNS
   give_data
-  launch hlg.eval "${target[@]}" "$@" "${keys[@]}"
+  launch hlg.eval "${target[@]}" "${keys[@]}"
 }
 
 predict() {
   need IMAGES cat.jpg
+  [[ -n $DEVICE ]] || target=("${on_cpu[@]}")
+  [[ $device != gpu ]] || target+=(--amp_level O0)
   read_recipe
   split_paths "$IMAGES"
   reads+=("$PRETRAINED" "${words[@]}") writes=("$RUNS")
   give --pretrained PRETRAINED --config_path CONFIG
   give_data
-  python -m hlg.predict "${words[@]}" --device_target CPU --amp_level O0 --run_distribute 0 "${keys[@]}"
+  python -m hlg.predict "${words[@]}" "${target[@]}" --run_distribute 0 "${keys[@]}"
 }
 
 export_network() {
@@ -99,7 +105,7 @@ export_network() {
   reads+=("$PRETRAINED") writes=("${file%/*}/")
   give --pretrained PRETRAINED --config_path CONFIG
   give_data
-  python -m hlg.export "${words[@]}" "${keys[@]}" --file_name "$file"
+  python -m hlg.export "${words[@]}" "${target[@]}" "${keys[@]}" --file_name "$file"
 }
 
 report() {
@@ -180,20 +186,23 @@ check_plan_keys() {
   done
 }
 
-# A CPU takes 8 images a step, and hlg.bench draws its own images, unless CONFIG says something else.
 measure() { # step|evaluate|input STEPS
   check_plan_keys
-  measures "$1" || return 0
-  local on=("${target[@]}")
-  [[ $device != cpu ]] || on=(--device_target CPU --amp_level O0)
-  [[ $device != cpu || -n $CONFIG ]] || on+=(--batch_size 8)
-  if [[ -n $IMAGENET$CONFIG ]]; then give_data; else words=(--dataset_path= --eval_path=); fi
-  local from=("${words[@]}")
+  writes=(build/plan)
+  ! measures "$1" || bench_on_device "$1" --steps "$2" --json "build/plan/$1.json"
+}
+
+# A CPU takes 8 images a step, and hlg.bench draws its own images, unless CONFIG says something else.
+bench_on_device() { # WHAT [OPTION]...
+  [[ $device != cpu ]] || target=("${on_cpu[@]}")
+  [[ $device != cpu || -n $CONFIG ]] || target+=(--batch_size 8)
+  local drawn=(--dataset_path= --eval_path=)
+  [[ -z $IMAGENET$CONFIG ]] || drawn=()
   read_recipe
-  writes=(build/plan) words=()
+  words=("$@")
   give --config_path CONFIG
-  python -m hlg.bench "$1" --steps "$2" --json "build/plan/$1.json" "${words[@]}" "${from[@]}" \
-    --run_distribute 0 "${on[@]}" "${keys[@]}"
+  give_data
+  python -m hlg.bench "${words[@]}" "${drawn[@]}" --run_distribute 0 "${target[@]}" "${keys[@]}"
 }
 
 plan() {
@@ -202,7 +211,9 @@ plan() {
   for what in step evaluate input; do
     ! measures "$what" || words+=("--$what" "build/plan/$what.json")
   done
-  give --cards CARDS --cards-per-machine CARDS_PER_MACHINE --step-ms STEP_MS --input-rate INPUT_RATE
+  give --cards CARDS
+  [[ $NODES == 1 ]] || give --nodes NODES
+  give --step-ms STEP_MS --input-rate INPUT_RATE
   words+=(${STEP_MS:+${key[batch_size]:+--batch "${key[batch_size]}"}})
   give --cores CORES --link-gbps LINK_GBPS
   words+=(${key[max_epoch]:+--epochs "${key[max_epoch]}"})
@@ -242,6 +253,8 @@ fingerprint_diff() {
 # On this machine, and with CONTAINER=1 then also in the container, which sees another part of it.
 doctor() { # [inside]
   local devices
+  [[ $device == cpu || -z $CARDS ]] || choose_devices "$device" "$CARDS"
+  [[ $device == cpu || -n ${DEVICES:-} ]] || DEVICES=$(IFS=,; echo "${devices[*]-}")
   [[ -n ${DEVICES:-} || $device == cpu ]] || DEVICES=$(visible_devices "$device" | sed -n -E 's/^\w+ ([0-9]+(,[0-9]+)*)$/\1/p')
   IFS=, read -ra devices <<<"${DEVICES:-0}"
   count=${#devices[@]}
@@ -270,7 +283,7 @@ cluster_files() {
   split_words "$CLUSTER_OPTIONS"
   local more=("${words[@]}")
   words=()
-  give --nodes NODES --device DEVICE --config CONFIG --imagenet IMAGENET --runs RUNS --image IMAGE --chip CHIP
+  give --nodes NODES --cards CARDS --device DEVICE --config CONFIG --imagenet IMAGENET --runs RUNS --image IMAGE --chip CHIP
   give --engine ENGINE
   [[ $CONTAINER != 0 ]] || words+=(--python "$VENV/bin/python")
   export HLG_TYPED_AS=${typed_as# }
@@ -321,8 +334,9 @@ release_diff() {
 
 profile() {
   [[ $WHAT =~ ^(step|forward|evaluate)$ ]] || fail "WHAT: found '$WHAT'; allowed: step, forward or evaluate"
+  writes=("$PROFILE")
   give --profile PROFILE
-  python -m hlg.bench "$WHAT" --steps 5 "${words[@]}" --batch_size 8 "${keys[@]}"
+  bench_on_device "$WHAT" --steps 5 "${words[@]}"
 }
 
 # Every package with its hashes: of each image, of make setup, and of each other release of MindSpore its own pin.

@@ -44,27 +44,9 @@ for path in "$PWD" "${write[@]}" "${read[@]}"; do
 done
 [[ $PWD != *:* ]] || fail "an engine takes no working directory with a colon, as in $PWD; call from another one"
 
-# Which accelerators: DEVICES, or the first ones that this process may use. Where they were found, and what:
+devices=()
 [[ $device != cpu || -z ${DEVICES:-} ]] || fail "DEVICES: found '$DEVICES', but a CPU has none to choose from; leave it out"
-devices=() origin=${DEVICES:+DEVICES $DEVICES}
-[[ $device == cpu || -n $origin ]] || origin=$(visible_devices "$device")
-where=${origin%% *} given=${origin#* }
-if [[ -n $origin ]]; then
-  mapfile -t -d , devices < <(printf %s "$given")
-elif [[ $device != cpu ]]; then
-  mapfile -t devices < <(seq 0 $((count - 1)))
-fi
-[[ $where != DEVICES || ${#devices[@]} -eq $count ]] ||
-  fail "DEVICES: found '$given'; allowed: $count with commas between them, or leave it out"
-[[ ${#devices[@]} -ge $count || $device == cpu ]] ||
-  fail "$where: found '$given', but $count are needed; change it, or say which: DEVICES=0,..."
-devices=("${devices[@]:0:count}")
-name='(0|[1-9][0-9]*)'
-[[ $device != gpu ]] || name='((0|[1-9][0-9]*)(:[0-9]+)?|GPU-[0-9a-fA-F-]+|MIG-[0-9a-zA-Z/-]+)'
-for one in "${devices[@]}"; do
-  [[ $one =~ ^$name$ ]] || fail "$where: found '$given', in which '$one' names no $device; say which: DEVICES=0,..."
-done
-[[ -z $(printf '%s\n' "${devices[@]}" | sort | uniq -d) ]] || fail "$where: found '$given'; allowed: each device once"
+[[ $device == cpu ]] || choose_devices "$device" "$count"
 
 engine=$(choose_engine)
 version=$(engine_version "$engine" 2>/dev/null) || version="that does not answer"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts a program of the suite for the Makefile, in .venv or, with CONTAINER=1, in the image of DEVICE:
-#   docker/start.sh [--ranks N] PROGRAM [ARGUMENT]...
+#   docker/start.sh PROGRAM [ARGUMENT]...
 #
 # The programs are the functions of docker/programs.sh, with - for _. The variables of make arrive as environment variables,
 # so that no shell reads a value twice: blanks and quotes stay. The command is printed and then replaces this script, so
@@ -12,20 +12,17 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=docker/engine.sh
 source "$root/docker/engine.sh"
 
-ranks=
-if [[ ${1:-} == --ranks ]]; then
-  ranks=$2
-  shift 2
-fi
 device=${DEVICE:-cpu}
 for name in CONTAINER LINK; do
   [[ ${!name} =~ ^[01]?$ ]] || fail "$name: found '${!name}'; allowed: 0 or 1"
 done
 [[ $AMP =~ ^O[023]$ ]] || fail "AMP: found '$AMP'; allowed: O0, O2 or O3"
 [[ $device =~ ^(cpu|gpu|ascend)$ ]] || fail "DEVICE: found '$device'; allowed: cpu, gpu or ascend"
-for name in NODES RANKS; do
-  [[ ${!name} =~ ^[1-9][0-9]{0,5}$ ]] || fail "$name: found '${!name}'; allowed: 1 or more"
+for name in NODES CARDS; do
+  [[ (-z ${!name} && $name == CARDS) || ${!name} =~ ^[1-9][0-9]{0,5}$ ]] || fail "$name: found '${!name}'; allowed: 1 or more"
 done
+# Accelerators run in containers, a CPU does not, unless CONTAINER says so.
+[[ -n $CONTAINER ]] || CONTAINER=$([[ $device == cpu ]] && echo 0 || echo 1)
 [[ -n $RANK_TABLE_FILE ]] || export -n RANK_TABLE_FILE # MindSpore reads it too
 
 # What the program is told: its options; a key of the configuration for each name in KEYS, whose value is in KEY_<name>.
@@ -69,12 +66,21 @@ unread() {
 }
 
 [[ $device != cpu ]] || unread "DEVICE is cpu, which has none to choose from" DEVICES
-target=()
-[[ $device != gpu ]] || target=(--device_target GPU)
-[[ $device != ascend ]] || target=(--device_target Ascend)
+[[ -z $DEVICE || ! -v key[device_target] ]] ||
+  fail "device_target: found '${key[device_target]}', but DEVICE is $DEVICE, and the two are one; type one"
 
-# What a container sees of this machine: paths, of which empty ones do not count, and so many accelerators.
-reads=() writes=() count=${ranks:-1}
+# The keys that DEVICE stands for; without it the recipe says which device. A CPU computes in float32.
+on_cpu=(--device_target CPU --amp_level O0)
+case $DEVICE in
+  cpu) target=("${on_cpu[@]}") ;;
+  gpu) target=(--device_target GPU) ;;
+  ascend) target=(--device_target Ascend) ;;
+  *) target=() ;;
+esac
+
+# What a container sees of this machine: paths, of which empty ones do not count, and so many accelerators; and of how
+# many machines this is one.
+reads=() writes=() count=1 nodes=1
 logs=$RUNS  # a folder for those of the ranks
 seeds=      # train once for each of these
 variable=   # one more in the program's environment: NAME=VALUE
@@ -89,17 +95,20 @@ container_only=(IMAGE CANN CHIP ENGINE BASE_IMAGE CA_BUNDLE PIP_CONFIG BUILD_OPT
 
 # python ARGUMENT...: the Python of .venv, or of the container.
 python() {
-  local command=(docker/run.sh) path
+  local command=(docker/run.sh) path devices
   [[ -z $typed_as ]] || export HLG_TYPED_AS=${typed_as# }
   if [[ $CONTAINER != 1 ]]; then
     unread "CONTAINER is not 1, and nothing but a container reads it" "${container_only[@]}"
-    [[ $device == cpu || -z ${DEVICES:-} ]] || fail "DEVICES: found $DEVICES, which a container would be given;" \
-      "without one set CUDA_VISIBLE_DEVICES or ASCEND_RT_VISIBLE_DEVICES instead"
+    if [[ $device != cpu && -n ${DEVICES:-} ]]; then
+      choose_devices "$device" "$count"
+      variable=CUDA_VISIBLE_DEVICES=$DEVICES
+      [[ $device == gpu ]] || variable=ASCEND_RT_VISIBLE_DEVICES=$DEVICES
+    fi
     become ${variable:+env "$variable"} "$VENV/bin/python" "$@"
     return
   fi
   [[ $device == cpu ]] || command+=(--devices "$count")
-  [[ $NODES == 1 ]] || command+=(--nodes "$NODES")
+  [[ $nodes == 1 ]] || command+=(--nodes "$nodes")
   for path in "${writes[@]}"; do command+=(${path:+--write "$path"}); done
   for path in "${reads[@]}"; do command+=(${path:+--read "$path"}); done
   command+=(${variable:+--env "$variable"} ${HLG_TYPED_AS:+--env "HLG_TYPED_AS=$HLG_TYPED_AS"} "$device" python "$@")
@@ -117,24 +126,32 @@ host_python() {
   execute "$PYTHON" "$@"
 }
 
-# launch PROGRAM [ARGUMENT]...: under hlg.launch, once for each of the seeds, on one device or on the ranks asked for.
+# launch PROGRAM [ARGUMENT]...: under hlg.launch, once for each of the seeds, on so many cards of each machine as CARDS
+# or DEVICES says.
 launch() {
-  local own=("${words[@]}")
+  local own=("${words[@]}") listed=()
   once SEEDS seed
+  [[ $device == cpu ]] || IFS=, read -ra listed <<<"${DEVICES:-}"
+  [[ " $TYPED " != *" CARDS "* || ${#listed[@]} -eq 0 || ${#listed[@]} -eq $CARDS ]] ||
+    fail "CARDS and DEVICES: found '$CARDS' and '$DEVICES', which are ${#listed[@]}; type one, or as many"
+  CARDS=${CARDS:-${listed:+${#listed[@]}}}
+  [[ $device == ascend ]] || unread "it is for Ascends; type DEVICE=ascend" RANK_TABLE_FILE
   words=(--logs "$logs/.ranks" ${seeds:+--seeds "$seeds"})
   typed_as=" --seeds=SEEDS$typed_as"
   [[ $logs != "$RUNS" ]] || typed_as+=" --logs=RUNS"
-  if [[ -n $ranks && $1 == hlg.train && $device == ascend && -n $RANK_TABLE_FILE ]]; then
-    reads+=("$RANK_TABLE_FILE")
+  if [[ $1 == hlg.train && $device == ascend && -n $RANK_TABLE_FILE ]]; then
+    [[ -n $CARDS ]] || fail "CARDS: found nothing; name how many cards of this machine $RANK_TABLE_FILE lists: CARDS=8"
+    reads+=("$RANK_TABLE_FILE") count=$CARDS
     give --rank_table RANK_TABLE_FILE --node_rank NODE_RANK
-  elif [[ -n $ranks ]]; then
-    words+=(--ranks $((ranks * NODES)))
-    give --nodes NODES --node_rank NODE_RANK --master MASTER
+  else
+    count=${CARDS:-1} nodes=$NODES
+    [[ $((count * nodes)) -eq 1 ]] || words+=(--ranks $((count * nodes)) --nodes "$nodes")
+    give --node_rank NODE_RANK --master MASTER
   fi
   python -m hlg.launch "${words[@]}" "$1" "${own[@]}" "${@:2}"
 }
 
 # shellcheck source=docker/programs.sh
 source "$root/docker/programs.sh"
-[[ $# -ge 1 && $(type -t "${1//-/_}") == function ]] || fail "usage: docker/start.sh [--ranks N] PROGRAM [ARGUMENT]..."
+[[ $# -ge 1 && $(type -t "${1//-/_}") == function ]] || fail "usage: docker/start.sh PROGRAM [ARGUMENT]..."
 "${1//-/_}" "${@:2}"

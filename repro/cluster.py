@@ -72,7 +72,7 @@ KEY = Form(r"--[a-z_0-9]+=.*", "keys of the configuration, as --key=value")
 
 def _check_options(o: argparse.Namespace) -> None:
     """Raise ReproError if an option is missing or impossible, alone or together with others."""
-    for option, most in (("nodes", 100_000), ("devices", 1024), ("uid", 2**31 - 1), ("cpus", 100_000)):
+    for option, most in (("nodes", 100_000), ("cards", 1024), ("uid", 2**31 - 1), ("cpus", 100_000)):
         value = getattr(o, option)
         if value is not None and not 1 <= value <= most:
             raise ReproError(f"--{option}: found {str(value)[:40]}; allowed: a whole number >= 1, <= {most}")
@@ -133,7 +133,7 @@ def render_files(o: argparse.Namespace, made_by: str, commit: str) -> dict[str, 
 
 def _slurm(o: argparse.Namespace) -> dict[str, str]:
     """Return the values of the batch script, as words of the shell."""
-    python = ["docker/run.sh", "--devices", str(o.devices if o.device in GRES else 0), "--nodes", str(o.nodes)]
+    python = ["docker/run.sh", "--devices", str(o.cards if o.device in GRES else 0), "--nodes", str(o.nodes)]
     python += ["--write", o.runs]
     for path in (o.config, f"{o.imagenet}/train", f"{o.imagenet}/val"):
         python += ["--read", path]
@@ -155,7 +155,7 @@ def _volcano(o: argparse.Namespace, recipe: str) -> dict[str, str]:
     Values that _check_options allows to be nothing but a word stay bare.
     """
     values = {
-        "RANKS": str(o.nodes * o.devices),
+        "RANKS": str(o.nodes * o.cards),
         "QUEUE": o.queue or "default",
         "CONFIG": Path(o.config).name,
         "RECIPE": recipe,
@@ -227,7 +227,7 @@ def cluster_options(argv: Sequence[str] | None) -> argparse.Namespace:
         default="ascend",
         help="cpu, for Slurm alone: a rehearsal (default %(default)s)",
     )
-    add("--devices", type=int, metavar="N", help="devices, and ranks, of each machine (default 8, 2 on cpu)")
+    add("--cards", type=int, metavar="N", help="of each machine; ranks on cpu (default 8, 2 on cpu)")
     add("--config", default="configs/hlg_mobile.yml", metavar="FILE", help="the recipe (default %(default)s)")
     add("--imagenet", required=True, metavar="PATH", help="folder with train/ and val/, the same on every machine")
     add("--runs", required=True, metavar="PATH", help="folder for the runs, shared by all machines")
@@ -242,7 +242,7 @@ def cluster_options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--out", default="build/cluster", metavar="PATH", help="folder for the files (default %(default)s)")
     slurm = parser.add_argument_group("Slurm").add_argument
     slurm("--time", default="48:00:00", help="time limit, after which the job is queued again (default %(default)s)")
-    slurm("--gres", metavar="NAME:N", help="devices, as the cluster names them (default gpu:N, npu:N; none: '')")
+    slurm("--gres", metavar="NAME:N", help="cards, as the cluster names them (default gpu:N, npu:N; none: '')")
     slurm("--engine", choices=ENGINES, help="what runs the image (default: docker or podman, the first that answers)")
     slurm("--python", metavar="FILE", help="run by this Python, such as .venv/bin/python, and not in containers")
     volcano = parser.add_argument_group("Kubernetes with Volcano").add_argument
@@ -263,10 +263,10 @@ def cluster_options(argv: Sequence[str] | None) -> argparse.Namespace:
     volcano("--host_network", action="store_true", help="use the machines' own network, for RoCE and InfiniBand on GPU")
     add("keys", nargs="*", metavar="--key=value", help="behind a --: keys of the configuration, such as -- --seed=2")
     o = parser.parse_args(argv)
-    if o.devices is None:
-        o.devices = 2 if o.device == "cpu" else 8
+    if o.cards is None:
+        o.cards = 2 if o.device == "cpu" else 8
     if o.gres is None and o.device in GRES:
-        o.gres = f"{GRES[o.device]}:{o.devices}"
+        o.gres = f"{GRES[o.device]}:{o.cards}"
     o.gres = o.gres or None
     o.name = o.name or re.sub(r"[^a-z0-9]+", "-", Path(o.config).stem.lower())
     o.schedulers = (o.only,) if o.only else ("slurm",) if o.device == "cpu" or o.engine else ("slurm", "volcano")

@@ -126,11 +126,16 @@ MIG = "MIG-b2f4a1c0-1111-5222-8333-944444444444"
         ("train-gpu1", {"CUDA_VISIBLE_DEVICES": UUID}, UUID),
         ("train-gpu1", {"CUDA_VISIBLE_DEVICES": MIG}, MIG),
         ("train-gpu1 DEVICES=1", {"CUDA_VISIBLE_DEVICES": "3"}, "1"),
+        ("train-gpu CARDS=2", {"CUDA_VISIBLE_DEVICES": "4,3,1"}, "4,3"),
+        ("eval-gpu DEVICES=1,3", {}, "1,3"),
+        ("export DEVICE=gpu", {}, "0"),
+        ("profile DEVICE=gpu", {"CUDA_VISIBLE_DEVICES": "2"}, "2"),
+        ("plan DEVICE=gpu CARDS=8 NODES=2", {}, "0"),
         (f"train-gpu1 DEVICES={UUID}", {}, UUID),
         ("train-gpu1", {"SLURM_JOB_GPUS": "6", "CUDA_VISIBLE_DEVICES": "0"}, "6"),  # counted within the job
         ("train-gpu1", {"SLURM_JOB_GPUS": "6,7", "CUDA_VISIBLE_DEVICES": "6,7"}, "6"),
         ("train-gpu1", {"SLURM_JOB_GPUS": "6,7", "SLURM_STEP_GPUS": "7"}, "7"),
-        ("fingerprint DEVICE=gpu RANKS=2", {"CUDA_VISIBLE_DEVICES": "1,3,4"}, "1,3"),
+        ("fingerprint DEVICE=gpu CARDS=2", {"CUDA_VISIBLE_DEVICES": "1,3,4"}, "1,3"),
         ("doctor DEVICE=gpu", {"CUDA_VISIBLE_DEVICES": "1,3"}, "1,3"),
     ],
 )
@@ -140,7 +145,7 @@ def test_a_job_gets_gpus_its_caller_may_use(target: str, masks: dict[str, str], 
 
 
 def test_a_job_gets_ascends_its_caller_may_use(machine: Machines) -> None:
-    run = told(machine(docker=DOCKER), "fingerprint DEVICE=ascend RANKS=2", ASCEND_RT_VISIBLE_DEVICES="4,6,7")[-1]
+    run = told(machine(docker=DOCKER), "fingerprint DEVICE=ascend CARDS=2", ASCEND_RT_VISIBLE_DEVICES="4,6,7")[-1]
     assert run.options["--device"][:3] == ["/dev/davinci4", "/dev/davinci6", "/dev/davinci_manager"]
 
 
@@ -154,7 +159,7 @@ def test_ascends_are_handed_over_as_nodes_with_their_driver(machine: Machines) -
 
 def test_where_docker_has_the_runtime_of_ascends_it_hands_them_over(machine: Machines) -> None:
     docker = DOCKER.replace("{}}", '{}, "ascend":{}}')
-    run = told(machine(docker=docker), "fingerprint DEVICE=ascend RANKS=2")[-1]
+    run = told(machine(docker=docker), "fingerprint DEVICE=ascend CARDS=2")[-1]
     assert run.options["--runtime"] == ["ascend"]
     assert "ASCEND_VISIBLE_DEVICES=0,1" in run.options["--env"]
     assert "--device" not in run.options

@@ -10,11 +10,13 @@ from tests.support.processes import run_make
 
 PYTHON = ".venv/bin/python -m"
 LAUNCH = f"{PYTHON} hlg.launch --logs results/runs/.ranks"
+ON_GPU, ON_ASCEND = (LAUNCH.replace(".venv", f".venv-{device}") for device in ("gpu", "ascend"))
 FINGERPRINT = "--logs results/fingerprint/.ranks --ranks 8 --nodes 1 hlg.fingerprint --device_target GPU"
 RECIPE = "--config_path configs/hlg_mobile.yml"
 RUNS = "--save_checkpoint_path results/runs"
 DATA = "--dataset_path /data/train --eval_path /data/val"
 ON_CPU = "--device_target CPU --amp_level O0"
+DRAWN = "--dataset_path= --eval_path="
 EXPORTED = "results/export/hlg_mobile.mindir"
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -37,14 +39,24 @@ train RESUME=results/runs/last
     {LAUNCH} hlg.train --resume results/runs/last {RUNS}
 train RESUME=run CONFIG=configs/tiny.yml max_epoch=9
     {LAUNCH} hlg.train --config_path configs/tiny.yml --resume run {RUNS} --max_epoch=9
+train DEVICE=cpu CARDS=2
+    {LAUNCH} --ranks 2 --nodes 1 hlg.train {RECIPE} {RUNS} {ON_CPU}
 train-cpu2
     {LAUNCH} --ranks 2 --nodes 1 hlg.train --config_path configs/tiny.yml --batch_size 8 {RUNS}
-train-ascend8 CONTAINER=0 NODES=2 NODE_RANK=1 MASTER=10.0.0.1
-    {LAUNCH} --ranks 16 --nodes 2 --node_rank 1 --master 10.0.0.1 hlg.train {RECIPE} {RUNS} --device_target Ascend
+train-gpu CONTAINER=0
+    {ON_GPU} hlg.train {RECIPE} {RUNS} --device_target GPU
+train-gpu CONTAINER=0 DEVICES=0,2,5
+    env CUDA_VISIBLE_DEVICES=0,2,5 {ON_GPU} --ranks 3 --nodes 1 hlg.train {RECIPE} {RUNS} --device_target GPU
+train DEVICE=gpu CONTAINER=0 CARDS=4 MINDSPORE=2.9.0
+    {ON_GPU.replace("gpu", "gpu-2.9.0")} --ranks 4 --nodes 1 hlg.train {RECIPE} {RUNS} --device_target GPU
+train-ascend CONTAINER=0 CARDS=4 NODES=2 NODE_RANK=1 MASTER=10.0.0.1
+    {ON_ASCEND} --ranks 8 --nodes 2 --node_rank 1 --master 10.0.0.1 hlg.train {RECIPE} {RUNS} --device_target Ascend
 train-ascend8 CONTAINER=0 RANK_TABLE_FILE=hccl.json
-    {LAUNCH} --rank_table hccl.json hlg.train {RECIPE} {RUNS} --device_target Ascend
-eval-gpu CONTAINER=0 PRETRAINED=hlg.ckpt IMAGENET=/data
-    {LAUNCH} hlg.eval --pretrained hlg.ckpt {RECIPE} {RUNS} {DATA} --device_target GPU --amp_level O0
+    {ON_ASCEND} --rank_table hccl.json hlg.train {RECIPE} {RUNS} --device_target Ascend
+eval-gpu CONTAINER=0 CARDS=8 PRETRAINED=a.ckpt IMAGENET=/data
+    {ON_GPU} --ranks 8 --nodes 1 hlg.eval --pretrained a.ckpt {RECIPE} {RUNS} {DATA} --device_target GPU --amp_level O0
+eval-ascend CONTAINER=0 DEVICES=7
+    env ASCEND_RT_VISIBLE_DEVICES=7 {ON_ASCEND} hlg.eval {RECIPE} {RUNS} --device_target Ascend
 eval-cpu CONFIG=hlg_eval.yml
     {LAUNCH} hlg.eval --config_path hlg_eval.yml {RUNS} --device_target CPU --amp_level O0
 imagenet ARCHIVES=/downloads OUT=/data/imagenet LINK=1
@@ -57,16 +69,18 @@ export PRETRAINED=hlg.ckpt
     {PYTHON} hlg.export --pretrained hlg.ckpt --config_path configs/hlg_export.yml --file_name {EXPORTED}
 export CONFIG=own.yml file_format=ONNX file_name=/models/a.onnx
     {PYTHON} hlg.export --config_path own.yml --file_format=ONNX --file_name=/models/a.onnx --file_name /models/a.onnx
-fingerprint DEVICE=gpu CONTAINER=0 AMP=O3 RANKS=8 context_mode=1
-    {PYTHON} hlg.launch {FINGERPRINT} --amp_level O3 --out results/fingerprint --context_mode=1
+fingerprint DEVICE=gpu CONTAINER=0 AMP=O3 CARDS=8 context_mode=1
+    {ON_GPU.partition(" --logs")[0]} {FINGERPRINT} --amp_level O3 --out results/fingerprint --context_mode=1
 fingerprint-diff A=here.json B=there.json
     {PYTHON} repro.fingerprint_diff here.json there.json
 releases VERSIONS='2.7.0 2.10.0'
     {PYTHON} repro.releases --releases '2.7.0 2.10.0' --venv .venv --python python3
 release-diff A=2.8.0 B=2.10.0
     {PYTHON} repro.releases.diff 2.8.0 2.10.0
-plan STEP_MS=400 CARDS=64 batch_size=64
-    {PYTHON} repro.plan --cards 64 --step-ms 400 --batch 64 --json build/plan/plan.json
+plan STEP_MS=400 CARDS=8 NODES=4 batch_size=64
+    {PYTHON} repro.plan --cards 8 --nodes 4 --step-ms 400 --batch 64 --json build/plan/plan.json
+profile PROFILE=p
+    {PYTHON} hlg.bench step --steps 5 --profile p {RECIPE} {DRAWN} --run_distribute 0 {ON_CPU} --batch_size 8
 audit RUN='one two'
     {PYTHON} repro.audit one two
 published PUBLISHED=models/research/cv/hlg PYTHON39=python3.9 REPEAT=2
@@ -99,12 +113,12 @@ def test_without_a_device_a_plan_measures_the_images_of_imagenet() -> None:
 
 
 def test_on_a_device_a_plan_measures_what_is_not_given() -> None:
-    drawn, device = "--dataset_path= --eval_path=", "--device_target Ascend"
-    assert commands("plan DEVICE=ascend CORES=96") == [
-        f"{PYTHON} hlg.bench step --steps 10 {PLANNED.format('step', drawn, device)}",
-        f"{PYTHON} hlg.bench evaluate --steps 2 {PLANNED.format('evaluate', drawn, device)}",
-        f"{PYTHON} hlg.bench input --steps 8 {PLANNED.format('input', drawn, device)}",
-        f"{PYTHON} repro.plan --step build/plan/step.json --evaluate build/plan/evaluate.json "
+    device, python = "--device_target Ascend", ON_ASCEND.partition(" hlg")[0]
+    assert commands("plan DEVICE=ascend CONTAINER=0 CORES=96") == [
+        f"{python} hlg.bench step --steps 10 {PLANNED.format('step', DRAWN, device)}",
+        f"{python} hlg.bench evaluate --steps 2 {PLANNED.format('evaluate', DRAWN, device)}",
+        f"{python} hlg.bench input --steps 8 {PLANNED.format('input', DRAWN, device)}",
+        f"{python} repro.plan --step build/plan/step.json --evaluate build/plan/evaluate.json "
         "--input build/plan/input.json --cores 96 --json build/plan/plan.json",
     ]
 
@@ -126,8 +140,18 @@ convergence SEEDS='1 2 3 4 5 6 7 8 9 9'
     SEEDS: found 9; allowed: 10 different ones or more
 profile WHAT=steps
     WHAT: found 'steps'; allowed: step, forward or evaluate
-train-gpu1 CONTAINER=0 DEVICES=3
-    DEVICES: found 3, which a container would be given; without one
+train-gpu CARDS=0
+    CARDS: found '0'; allowed: 1 or more
+train-gpu CARDS=2 DEVICES=3
+    CARDS and DEVICES: found '2' and '3', which are 1; type one, or as many
+train-gpu8 CONTAINER=0 DEVICES=0,1
+    DEVICES: found '0,1'; allowed: 8 with commas between them
+train-ascend RANK_TABLE_FILE=hccl.json
+    CARDS: found nothing; name how many cards of this machine hccl.json lists: CARDS=8
+train RANK_TABLE_FILE=hccl.json
+    RANK_TABLE_FILE: found 'hccl.json', but it is for Ascends; type DEVICE=ascend
+eval DEVICE=gpu device_target=CPU
+    device_target: found 'CPU', but DEVICE is gpu, and the two are one; type one
 train DEVICES=3
     DEVICES: found '3', but DEVICE is cpu
 train IMAGE=hlg:1

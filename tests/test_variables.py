@@ -74,7 +74,6 @@ TARGETS = re.findall(TARGET, MAKEFILE.replace("$(PYTEST)", "$(START) python"))
 RECIPES = {target: (needs.split(), recipe) for names, needs, recipe in TARGETS for target in names.split()}
 CODE = dict(re.findall(r"^(\w+)\(\) \{([^\n]*|.*?^)\}$", START, re.MULTILINE | re.DOTALL))
 ENGINE = (ROOT / "docker/engine.sh").read_text()
-RANKED = r"NODES == .*|ranks \* NODES|--(nodes NODES --node_rank|rank_table) .*"
 CODE |= {f"docker/{name}.sh": (ROOT / f"docker/{name}.sh").read_text() + ENGINE for name in ("build", "run")}
 
 
@@ -86,8 +85,7 @@ def code_of(target: str) -> Iterator[str]:
     todo, done = [recipe], set[str]()
     while todo:
         text = todo.pop()
-        # Several machines are the business of several ranks.
-        yield text if "--ranks" in recipe else re.sub(RANKED, "", text)
+        yield text
         words = set(re.findall(r"[\w./]+", text.replace("-", "_"))) - done
         done |= words
         todo += [CODE[word] for word in words & CODE.keys()]
@@ -189,8 +187,8 @@ train IMAGENET=/data RUNS=/proc/x
     error: RUNS: can't make /proc/x/
 tiny-data CLASSES=0
     error: CLASSES=0: must be 1 or more
-plan CARDS=x
-    error: argument CARDS:
+plan STEP_MS=x
+    error: argument STEP_MS:
 published PUBLISHED=docker
     error: PUBLISHED: found 'docker', which is not the authors' code; git clone
 published PUBLISHED=docker REPEAT=x

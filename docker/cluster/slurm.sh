@@ -1,5 +1,5 @@
 #!/bin/bash
-# HLG-Mobile on @NODES@ nodes, @DEVICES@ x @TARGET@ on each, under Slurm.
+# HLG-Mobile on @NODES@ nodes, @CARDS@ x @TARGET@ on each, under Slurm.
 #
 # Made by  @COMMAND@
 # From     @COMMIT@
@@ -33,7 +33,7 @@ set -euo pipefail
 imagenet=@IMAGENET@
 runs=@RUNS@
 config=@CONFIG@
-devices=@DEVICES@ # of each node
+cards=@CARDS@ # of each node
 keys=(@KEYS@)
 python=(@PYTHON@)
 export ENGINE=@ENGINE@
@@ -64,7 +64,7 @@ start=(--config_path "$config")
 if [ -n "$run" ]; then start=(--resume "$run"); fi
 
 # One launcher a node. Not msrun: ended by SIGTERM, it leaves its workers running. Not make: it turns 75 into 2.
-launch=("${python[@]}" -m hlg.launch --ranks $((nodes * devices)) --nodes "$nodes" --master "$master")
+launch=("${python[@]}" -m hlg.launch --ranks $((nodes * cards)) --nodes "$nodes" --master "$master")
 train=(hlg.train "${start[@]}" --save_checkpoint_path "$runs" --dataset_path "$imagenet/train"
   --eval_path "$imagenet/val" --device_target @TARGET@ "${keys[@]}")
 # Both are handed to the tasks, after the number of words in the first.

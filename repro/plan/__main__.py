@@ -1,7 +1,7 @@
 """Predict how long a training takes, what it waits for, and where more cards stop helping: `make plan`.
 
     python -m repro.plan                                                   # from the published figures alone
-    python -m repro.plan --step step.json --input input.json --cards 64    # from what hlg.bench has measured
+    python -m repro.plan --step step.json --input input.json --cards 4     # from what hlg.bench has measured
 
 What is neither measured nor given is published or assumed, and the table says which. Exit codes: 0 done, 2 a wrong
 option or file.
@@ -25,8 +25,8 @@ def plan_options(argv: Sequence[str] | None) -> argparse.Namespace:
     description = "How long will it take, what does it wait for, and what stops helping where?"
     parser = CommandParser("python -m repro.plan", description=description, allow_abbrev=False)
     add = parser.add_argument
-    add("--cards", type=_count, help="how many (the published 8)")
-    add("--cards-per-machine", type=_count, metavar="N", help="of them (8)")
+    add("--cards", type=_count, metavar="N", help="of each machine (the published 8)")
+    add("--nodes", type=_count, metavar="N", help="machines (1)")
     add("--step", type=Path, metavar="FILE", help="of python -m hlg.bench step --json FILE")
     add("--input", type=Path, metavar="FILE", help="of python -m hlg.bench input --json FILE")
     add("--evaluate", type=Path, metavar="FILE", help="of python -m hlg.bench evaluate --json FILE")

@@ -106,11 +106,9 @@ class _Reader:
     def read(self) -> Inputs:
         pick, option, text, number = self.pick, self.option, self.text, self.number
         size = self.image_size()
-        cards = int(pick("cards", "cards", "cards", option("cards"), text("table_devices")))
-        per_machine = pick(
-            *("per_machine", "cards of a machine", "cards", option("cards_per_machine")),
-            (float(_PUBLISHED_CARDS), Origin.ASSUMED, "as the machine of the published run"),
-        )
+        per_machine = int(pick("cards", "cards of a machine", "cards", option("cards"), text("table_devices")))
+        alone = 1, Origin.ASSUMED, "as the published run"
+        machines = int(pick("nodes", "machines", "machines", option("nodes"), alone))
         batch = int(
             pick(
                 *("batch", "images a card and step", "images"),
@@ -125,7 +123,7 @@ class _Reader:
             step_s=step_s,
             step_cards=step_cards,
             rate=rate,
-            cores=self.cores(workers * min(cards, int(per_machine))),
+            cores=self.cores(workers * per_machine),
             workers=workers,
             shared=self.step is not None and self.step.of("device", "target") == "CPU",
             link=pick(
@@ -156,7 +154,7 @@ class _Reader:
             eval_core_rate=math.inf if self.quantities["rate"].origin is Origin.ASSUMED else rate,
             epochs=int(pick("epochs", "epochs", "epochs", option("epochs"), text("max_epoch"))),
             start_s=self.step.number("compile_time_s") if self.step else 0.0,
-            per_machine=int(per_machine),
+            per_machine=per_machine,
             image_size=size,
         )
         published = self.said["train_size"]
@@ -169,7 +167,7 @@ class _Reader:
             ),
         )
         self.memory()
-        return Inputs(self.quantities, facts, cards, tuple(self.differs()), tuple(self.warnings))
+        return Inputs(self.quantities, facts, per_machine * machines, tuple(self.differs()), tuple(self.warnings))
 
     def image_size(self) -> int:
         sizes = {b.path: b.count("config", "train_image_size") for b in (self.step, self.input) if b}

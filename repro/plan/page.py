@@ -71,7 +71,7 @@ def _inputs(plan: Plan) -> list[tuple[str, ...]]:
 
 def _prediction(plan: Plan) -> list[tuple[str, ...]]:
     facts, wanted, quantities = plan.inputs.facts, plan.wanted, plan.inputs.quantities
-    here = min(wanted.cards, facts.per_machine)
+    here = facts.per_machine
     parts = [f"{duration(wanted.compute_s)} computing", f"{duration(wanted.all_reduce_s)} all-reduce"]
     parts.append(f"{duration(max(wanted.wait_s, 0))} {'making images' if facts.shared else 'waiting for images'}")
     image = 1000 * quantities["image_bytes"].value

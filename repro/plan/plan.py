@@ -92,7 +92,7 @@ def _beside(wanted: Prediction) -> list[PublishedBeside]:
 def limits(plan: Plan) -> list[str]:
     """Say where input, network and batch size stop helping, in a sentence each."""
     facts, wanted = plan.inputs.facts, plan.wanted
-    here = min(wanted.cards, facts.per_machine)
+    here = facts.per_machine
     if facts.shared:
         share = wanted.input_s / wanted.step_s
         first = f"making images takes {100 * share:.0f} % of a step from the cores that compute; more ranks add nothing"
@@ -140,7 +140,7 @@ def _network(found: Prediction | None, start: str) -> str:
 def advice(plan: Plan) -> str:
     """Say what to change first. The first rule that fits is the answer."""
     inputs, facts, wanted = plan.inputs, plan.inputs.facts, plan.wanted
-    here = min(wanted.cards, facts.per_machine)
+    here = facts.per_machine
     if inputs.assumed("rate"):
         return (
             "Measure first: that images arrive in time is assumed, not known. make plan IMAGENET=/path measures them "

@@ -99,7 +99,7 @@ def test_the_directives_are_these_options_of_sbatch() -> None:
     ]
 
 
-ASKED = {"--device=gpu": "gpu:8", "--device=gpu --devices=4": "gpu:4", "--gres=ascend:910b:8": "ascend:910b:8"}
+ASKED = {"--device=gpu": "gpu:8", "--device=gpu --cards=4": "gpu:4", "--gres=ascend:910b:8": "ascend:910b:8"}
 
 
 @pytest.mark.parametrize(("more", "gres"), [*ASKED.items(), ("--gres=", None), ("--device=cpu", None)])

@@ -53,7 +53,7 @@ def test_with_nothing_given_it_answers_from_the_published_figures() -> None:
     assert (found.wanted.step_s, found.wanted.steps) == (pytest.approx(0.373), 1251)
     assert found.wanted.epoch_s == pytest.approx(466.6, abs=0.05)  # log: 466.64 to 466.71 s
     assert found.wanted.total_s / 143_108.96 == pytest.approx(1, abs=0.01)  # what the published log says
-    assert of_origin(found.inputs, Origin.ASSUMED) == {"per_machine", "rate", "cores", "link", "latency", "memory"}
+    assert of_origin(found.inputs, Origin.ASSUMED) == {"nodes", "rate", "cores", "link", "latency", "memory"}
     assert "which are assumed to come in time" in plan_page(found)
 
 
@@ -108,7 +108,7 @@ def test_what_is_not_known_is_to_be_measured_first() -> None:
         ("--cores 40", {}, "More cores for the input: 81 a machine instead of 40 ", "or use 3 cards of a machine."),
         ("--link-gbps 1", {}, "A faster link: 12.5 Gbit/s bring the all-reduce to 10 % of a step.", ""),
         ("--latency-us 2000", {}, "More images a card, or fewer cards", ""),
-        ("--cards 64 --cores 999", {}, "The batch: 8,192 images a step are not the published 1,024. batch_size=16", ""),
+        ("--nodes 8 --cores 999", {}, "The batch: 8,192 images a step are not the published 1,024. batch_size=16", ""),
         ("", {"median_s": 0.746}, "The device: an image takes it 2 times as long", ""),
         ("", {}, "Nothing", ""),
     ],
@@ -120,7 +120,7 @@ def test_the_bottleneck_is_changed_first(tmp_path: Path, options: str, of_step: 
 
 
 def test_the_json_says_what_the_page_says(tmp_path: Path, call: Call) -> None:
-    said = call(main, "--json", tmp_path / "new/plan.json", "--cards", "16").out
+    said = call(main, "--json", tmp_path / "new/plan.json", "--nodes", "2").out
     kept = json.loads((tmp_path / "new/plan.json").read_text())
     assert f"300 epochs {duration(kept['prediction']['total_s'])}, with" in " ".join(said.split())
     assert [row["cards"] for row in kept["kept_batch"]] == [8, 16, 64, 512]
