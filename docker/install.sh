@@ -40,13 +40,8 @@ find "$site"/{numpy,scipy,matplotlib} -type d -name tests -prune -exec rm -rf {}
 
 if [[ $device == gpu ]]; then
   # The loader finds the libraries by itself; no variable has to carry them from process to process.
-  printf '%s\n' "$site"/nvidia/*/lib "$site"/mindspore/lib{,/plugin,/plugin/gpu,/plugin/gpu11.6} >/etc/ld.so.conf.d/hlg.conf
-  # MindSpore tries its GPU plugin only where CUDA_HOME names a folder, and reads CUDA's version off a name with three
-  # numbers in it, which the package's file does not have.
-  ln -s "$site/nvidia/cuda_runtime" /opt/cuda
-  runtime=("$site"/nvidia_cuda_runtime_cu11-*.dist-info)
-  version=${runtime[0]##*cu11-}
-  ln -s libcudart.so.11.0 "/opt/cuda/lib/libcudart.so.${version%.dist-info}"
+  "$here/with_cuda.sh" /opt/venv printenv LD_LIBRARY_PATH | tr : '\n' >/etc/ld.so.conf.d/hlg.conf
+  ln -s "$site/nvidia/cuda_runtime" /opt/cuda # as the image's CUDA_HOME
   ldconfig
 fi
 

@@ -28,7 +28,9 @@ setup() {
   fi
   local lock=dev
   [[ $device == cpu ]] || lock=$device
-  host_python repro/bootstrap.py --venv "$VENV" --lock "docker/$lock.lock" --mindspore "$MINDSPORE"
+  words=(--venv "$VENV" --lock "docker/$lock.lock" --mindspore "$MINDSPORE")
+  [[ $device != gpu ]] || words+=(--then "${entry[@]}" docker/check_libraries.sh gpu "$VENV")
+  host_python repro/bootstrap.py "${words[@]}"
 }
 
 tiny_data() {
@@ -271,6 +273,7 @@ doctor() { # [inside]
   [[ -z $typed_as ]] || export HLG_TYPED_AS=${typed_as# }
   if [[ $CONTAINER != 1 ]]; then
     unread "CONTAINER is not 1, and nothing but a container reads it" "${container_only[@]}"
+    wrap=("${entry[@]}")
     host_python "${words[@]}"
   elif command -v "$PYTHON" >/dev/null; then
     host_python "${words[@]}" --container "${ENGINE:-any}"
@@ -285,7 +288,7 @@ cluster_files() {
   words=()
   give --nodes NODES --cards CARDS --device DEVICE --config CONFIG --imagenet IMAGENET --runs RUNS --image IMAGE --chip CHIP
   give --engine ENGINE
-  [[ $CONTAINER != 0 ]] || words+=(--python "$VENV/bin/python")
+  [[ $CONTAINER != 0 ]] || words+=(--python "${entry[@]}" "$VENV/bin/python")
   export HLG_TYPED_AS=${typed_as# }
   host_python -m repro.cluster "${words[@]}" "${more[@]}" ${KEYS:+-- "${keys[@]}"}
 }
@@ -362,9 +365,9 @@ lock() {
 # A folder that is no virtual environment is somebody's: a typing error must not cost it.
 clean() {
   [[ ! -e $VENV || -e $VENV/pyvenv.cfg ]] || fail "VENV: found '$VENV', which is no virtual environment; not removed"
-  local folders=("$VENV") release
-  for release in "${releases[@]}" authors; do
-    [[ ! -e .venv-$release/pyvenv.cfg ]] || folders+=(".venv-$release")
+  local folders=("$VENV") name
+  for name in authors gpu ascend "${releases[@]}" "${releases[@]/#/gpu-}" "${releases[@]/#/ascend-}"; do
+    [[ ! -e .venv-$name/pyvenv.cfg ]] || folders+=(".venv-$name")
   done
   become rm -rf -- "${folders[@]}" data/tiny .mypy_cache .ruff_cache .hypothesis
 }

@@ -81,6 +81,11 @@ esac
 # What a container sees of this machine: paths, of which empty ones do not count, and so many accelerators; and of how
 # many machines this is one.
 reads=() writes=() count=1 nodes=1
+# What stands before a Python outside of containers, so that it finds the libraries of the device.
+entry=()
+[[ $device != gpu ]] || entry=(docker/with_cuda.sh "$VENV")
+[[ $device != ascend ]] || entry=(docker/with_cann.sh)
+wrap=()
 logs=$RUNS  # a folder for those of the ranks
 seeds=      # train once for each of these
 variable=   # one more in the program's environment: NAME=VALUE
@@ -104,7 +109,7 @@ python() {
       variable=CUDA_VISIBLE_DEVICES=$DEVICES
       [[ $device == gpu ]] || variable=ASCEND_RT_VISIBLE_DEVICES=$DEVICES
     fi
-    become ${variable:+env "$variable"} "$VENV/bin/python" "$@"
+    become ${variable:+env "$variable"} "${entry[@]}" "$VENV/bin/python" "$@"
     return
   fi
   [[ $device == cpu ]] || command+=(--devices "$count")
@@ -123,7 +128,7 @@ host_python() {
     fail "PYTHON: found '$PYTHON', which is not installed; name Python 3.11 or 3.12: PYTHON=/path/to/python3.11"
   dry || "$PYTHON" -c "$old" ||
     fail "PYTHON: found '$PYTHON', which is $("$PYTHON" -V 2>&1); name Python 3.11 or 3.12: PYTHON=python3.11"
-  execute "$PYTHON" "$@"
+  execute "${wrap[@]}" "$PYTHON" "$@"
 }
 
 # launch PROGRAM [ARGUMENT]...: under hlg.launch, once for each of the seeds, on so many cards of each machine as CARDS

@@ -56,10 +56,11 @@ def read_lock(lock, release):  # type: (Path, str) -> str
     return re.sub(r"(?m)^mindspore==.*\n(?:[ \t].*\n?)+", lambda _: pins, text)
 
 
-def build(venv, lock, release=""):  # type: (Path, Path, str) -> bool
+def build(venv, lock, release="", then=()):  # type: (Path, Path, str, tuple) -> bool
     """Bring ``venv`` to what ``lock`` says; return whether anything had to be done.
 
-    The stamp is written last, so an environment whose installation was cut short is built again.
+    ``then`` is a command that has to succeed. The stamp is written last, so an environment whose installation was cut
+    short is built again.
     """
     packages = read_lock(lock, release)
     wanted = hashlib.sha256(packages.encode()).hexdigest()
@@ -79,6 +80,8 @@ def build(venv, lock, release=""):  # type: (Path, Path, str) -> bool
     )
     with tempfile.TemporaryDirectory() as elsewhere:  # MindSpore leaves a folder where it runs
         _run("import MindSpore", python, "-c", "import mindspore", cwd=elsewhere, quiet=True)
+    if then:
+        _run("find the libraries of the device", *then)
     stamp.write_text(wanted)
     return True
 
@@ -120,6 +123,7 @@ def main():  # type: () -> None
     parser.add_argument("--venv", type=Path, default=Path(".venv"))
     parser.add_argument("--lock", type=Path, default=Path("docker/dev.lock"))
     parser.add_argument("--mindspore", default="", metavar="RELEASE", help="another release than the lock's")
+    parser.add_argument("--then", nargs="+", default=(), metavar="WORD", help="command that checks its libraries")
     parser.add_argument("--check", action="store_true", help="build nothing, say: built, can be built, or why not")
     options = parser.parse_args()
     known = json.loads((DOCKER / "stacks.json").read_text())
@@ -135,7 +139,7 @@ def main():  # type: () -> None
         raise SystemExit("error: " + reason)
     start = time.time()
     try:
-        built = build(options.venv, options.lock, options.mindspore)
+        built = build(options.venv, options.lock, options.mindspore, options.then)
     except KeyboardInterrupt:
         print("stopped by Ctrl-C: {} is not whole; the next make setup builds it".format(options.venv), file=sys.stderr)
         raise SystemExit(130) from None

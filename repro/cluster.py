@@ -56,7 +56,6 @@ FORMS = {
     "name": Form(LABEL % 48, "at most 50 lower-case letters, digits and hyphens, a letter first"),
     "time": Form(r"(\d{1,3}-)?\d{1,4}:[0-5]\d:[0-5]\d", "[days-]hours:minutes:seconds, such as 48:00:00"),
     "gres": Form(r"\w[\w.:,-]*", "what the cluster calls them, such as gpu:8"),
-    "python": Form(r".+", "a program"),
     "out": Form(r".+", "a folder"),
     "namespace": Form(LABEL % 61, "at most 63 lower-case letters, digits and hyphens, a letter first"),
     "data_claim": CLAIM,
@@ -143,7 +142,7 @@ def _slurm(o: argparse.Namespace) -> dict[str, str]:
         words["IMAGE"] = shlex.quote(o.image)
     return {
         **words,
-        "PYTHON": shlex.join([o.python] if o.python else python),
+        "PYTHON": shlex.join(o.python or python),
         "KEYS": shlex.join(o.keys),
         "RUNS_TEXT": o.runs,
     }
@@ -244,7 +243,7 @@ def cluster_options(argv: Sequence[str] | None) -> argparse.Namespace:
     slurm("--time", default="48:00:00", help="time limit, after which the job is queued again (default %(default)s)")
     slurm("--gres", metavar="NAME:N", help="cards, as the cluster names them (default gpu:N, npu:N; none: '')")
     slurm("--engine", choices=ENGINES, help="what runs the image (default: docker or podman, the first that answers)")
-    slurm("--python", metavar="FILE", help="run by this Python, such as .venv/bin/python, and not in containers")
+    slurm("--python", nargs="+", metavar="WORD", help="run by this Python, such as .venv/bin/python, not in containers")
     volcano = parser.add_argument_group("Kubernetes with Volcano").add_argument
     volcano("--namespace", default="default", metavar="NAME", help="(default %(default)s)")
     volcano(

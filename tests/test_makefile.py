@@ -3,20 +3,26 @@
 import re
 import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.support.processes import run_make
+from repro.stacks.releases import read_releases
+from tests.support.processes import run_command, run_make
 
 PYTHON = ".venv/bin/python -m"
 LAUNCH = f"{PYTHON} hlg.launch --logs results/runs/.ranks"
-ON_GPU, ON_ASCEND = (LAUNCH.replace(".venv", f".venv-{device}") for device in ("gpu", "ascend"))
+ON_GPU = f"docker/with_cuda.sh .venv-gpu {LAUNCH.replace('.venv', '.venv-gpu')}"
+ON_ASCEND = f"docker/with_cann.sh {LAUNCH.replace('.venv', '.venv-ascend')}"
 FINGERPRINT = "--logs results/fingerprint/.ranks --ranks 8 --nodes 1 hlg.fingerprint --device_target GPU"
 RECIPE = "--config_path configs/hlg_mobile.yml"
 RUNS = "--save_checkpoint_path results/runs"
 DATA = "--dataset_path /data/train --eval_path /data/val"
 ON_CPU = "--device_target CPU --amp_level O0"
+ENTRY = "docker/with_cuda.sh .venv-gpu .venv-gpu/bin/python"
 DRAWN = "--dataset_path= --eval_path="
+CHECKED = "docker/with_cuda.sh .venv-gpu docker/check_libraries.sh gpu .venv-gpu"
+DEFAULT = next(iter(read_releases()))
 EXPORTED = "results/export/hlg_mobile.mindir"
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -81,6 +87,8 @@ plan STEP_MS=400 CARDS=8 NODES=4 batch_size=64
     {PYTHON} repro.plan --cards 8 --nodes 4 --step-ms 400 --batch 64 --json build/plan/plan.json
 profile PROFILE=p
     {PYTHON} hlg.bench step --steps 5 --profile p {RECIPE} {DRAWN} --run_distribute 0 {ON_CPU} --batch_size 8
+cluster-files DEVICE=gpu CONTAINER=0 CARDS=4 NODES=2 RUNS=/r
+    python3 -m repro.cluster --nodes 2 --cards 4 --device gpu {RECIPE.replace("_path", "")} --runs /r --python {ENTRY}
 audit RUN='one two'
     {PYTHON} repro.audit one two
 published PUBLISHED=models/research/cv/hlg PYTHON39=python3.9 REPEAT=2
@@ -93,6 +101,26 @@ bench-compare A=main B=.
 @pytest.mark.parametrize(("target", "expected"), re.findall(r"(?m)^(\S.*)\n +(.*)$", STARTED))
 def test_a_target_starts_what_its_line_says(target: str, expected: str) -> None:
     assert [line for line in commands(target) if "hlg.data.tiny" not in line] == [expected]
+
+
+@pytest.mark.parametrize(("device", "then"), [("gpu", f" --then {CHECKED}"), ("ascend", "")])
+def test_without_a_container_an_accelerator_has_an_environment_of_its_own(device: str, then: str) -> None:
+    built = run_make("DRY_RUN=1", "setup", f"DEVICE={device}", "CONTAINER=0").stdout.splitlines()
+    options = f"--venv .venv-{device} --lock docker/{device}.lock --mindspore {DEFAULT}"
+    assert built == [f"python3 repro/bootstrap.py {options}{then}"]
+
+
+def test_its_programs_find_the_libraries_that_are_in_it(tmp_path: Path) -> None:
+    site = tmp_path / "my venv/lib/python3.11/site-packages"
+    for folder in ("nvidia/cuda_runtime/lib", "nvidia/cublas/lib", "nvidia_cuda_runtime_cu11-11.8.89.dist-info"):
+        (site / folder).mkdir(parents=True)
+    command = ("docker/with_cuda.sh", tmp_path / "my venv", "printenv", "CUDA_HOME", "LD_LIBRARY_PATH")
+    for _ in range(2):
+        home, places = run_command(*command, env={"LD_LIBRARY_PATH": "/own"}).stdout.splitlines()
+    assert home == f"{site}/nvidia/cuda_runtime"
+    assert (site / "nvidia/cuda_runtime/lib/libcudart.so.11.8.89").readlink() == Path("libcudart.so.11.0")
+    first, second, *_, last = places.split(":")
+    assert (first, second, last) == (f"{site}/nvidia/cublas/lib", f"{site}/nvidia/cuda_runtime/lib", "/own")
 
 
 def test_no_key_changes_what_is_checked() -> None:

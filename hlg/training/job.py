@@ -10,7 +10,7 @@ from mindspore import Tensor
 from hlg.checkpoint.locate import find_checkpoint
 from hlg.checkpoint.weights import load_weights
 from hlg.config import Config
-from hlg.data.classes import OutputClasses, label_images
+from hlg.data.classes import IMAGENET_OUTPUTS, OutputClasses, label_images
 from hlg.data.index import ImageIndex
 from hlg.data.loader import Batch
 from hlg.model.network import build_network
@@ -25,6 +25,8 @@ from hlg.training.build import (
 )
 from hlg.training.evaluate import blank_batch
 from hlg.training.step import EvalStep
+
+PUBLISHED_RANKS, PUBLISHED_BATCH = 8, 128  # each rank's
 
 
 class Job:
@@ -94,6 +96,22 @@ class Job:
         loaders = (self.train_loader, self.eval_loader)
         found = (collective.union(loader.skipped, loader.index.files, self.on.count) for loader in loaders)
         return sorted({name for names in found for name in names})
+
+
+def describe_batch(batch: int, ranks: int, classes: int) -> str:
+    """Say how many images a step takes and, on ImageNet, how that differs from the published run and what keeps it."""
+    whole, published = batch * ranks, PUBLISHED_RANKS * PUBLISHED_BATCH
+    said = f"global batch: {ranks} x {batch} = {whole:,} images"
+    as_published = f"{PUBLISHED_RANKS} x {PUBLISHED_BATCH} = {published:,}"
+    if classes not in IMAGENET_OUTPUTS:
+        return said
+    if whole == published:
+        return f"{said}, as published ({as_published})"
+    said += f"; published: {as_published}, to which its learning rate belongs"
+    own = max(1, round(published / ranks))
+    if own * ranks == published:
+        return f"{said}; batch_size={own} keeps that"
+    return f"{said}; {published:,} does not divide by {ranks}: batch_size={own} comes closest, {own * ranks:,}"
 
 
 def _labeled(

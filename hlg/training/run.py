@@ -25,7 +25,7 @@ from hlg.runtime import collective, device
 from hlg.runtime.calibration import calibration_definition
 from hlg.runtime.watchdog import Watchdog
 from hlg.signals import StopRequest
-from hlg.training.job import Job
+from hlg.training.job import Job, describe_batch
 from hlg.training.trainer import Trainer
 
 
@@ -135,7 +135,8 @@ def _start_records(job: Job, journal: Journal, stem: str, dataset: dict[str, Any
     run.write("config.yml", dump(c))
     run.write("env.json", run.with_patch(kept))
     notes = (*train_index.warnings, *eval_index.warnings, *job.class_notes)
-    for message in (*notes, str(job.loaded or "weights: random")):
+    batch = describe_batch(c.batch_size, job.on.count, len(train_index.classes))
+    for message in (*notes, str(job.loaded or "weights: random"), batch):
         journal.line(message)
     journal.line("Args:")
     for key, value in dataclasses.asdict(c).items():

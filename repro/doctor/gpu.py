@@ -183,10 +183,13 @@ def check_cuda(machine: Machine, venv: str) -> Iterable[Diagnosis]:
     folders += [machine.path(place) for place in ("/usr/local/cuda/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib64")]
     folders += [library for place in packages(venv) for library in place.glob("nvidia/*/lib")]
     missing = [name for name in _LIBRARIES if not any((folder / name).exists() for folder in folders)]
-    fix = "run in the GPU image (CONTAINER=1), or install CUDA 11.8 and cuDNN 8 and set LD_LIBRARY_PATH and CUDA_HOME"
-    if missing:
+    fix = "install them by make setup DEVICE=gpu CONTAINER=0, or run in the GPU image (CONTAINER=1)"
+    home = machine.environment.get("CUDA_HOME")
+    if not packages(venv) and (missing or not home):
+        yield ok("CUDA", f"make setup will install the libraries of CUDA 11 and cuDNN 8 in {venv}")
+    elif missing:
         yield failure("CUDA", f"not found: {', '.join(missing)}", fix)
-    elif not machine.environment.get("CUDA_HOME"):
+    elif not home:
         yield failure("CUDA", "CUDA_HOME is not set, and without it MindSpore does not try its GPU plugin", fix)
     else:
         yield ok("CUDA", "the libraries of CUDA 11 and cuDNN 8 that MindSpore names are here")

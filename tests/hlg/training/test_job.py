@@ -15,7 +15,7 @@ from hlg.data.loader import Batch
 from hlg.errors import UserError
 from hlg.model.network import build_network
 from hlg.runtime.device import Device
-from hlg.training.job import Job
+from hlg.training.job import Job, describe_batch
 from tests.hlg.checkpoint.test_store import STATE
 from tests.support.narrow.network import narrow
 from tests.support.small_runs import SMALL
@@ -51,6 +51,28 @@ def test_schedule_and_stochastic_depth_depend_on_the_global_batch_alone(ranks: i
         np.testing.assert_array_equal(scales, whole[4].asnumpy())
         assert scales.min() == 0  # some branch of some image is dropped
         assert {part[5].asnumpy().item() for part in parts} == {whole[5].asnumpy().item()}
+
+
+@pytest.mark.parametrize(
+    ("batch", "ranks", "classes", "said"),
+    [
+        (8, 2, 10, "2 x 8 = 16 images"),
+        (128, 8, 1000, "8 x 128 = 1,024 images, as published (8 x 128 = 1,024)"),
+        (128, 4, 1000, "4 x 128 = 512 images; {}; batch_size=256 keeps that"),
+        (128, 3, 1000, "3 x 128 = 384 images; {}; 1,024 does not divide by 3: batch_size=341 comes closest, 1,023"),
+        (
+            1,
+            1500,
+            1000,
+            "1500 x 1 = 1,500 images; {}; 1,024 does not divide by 1500: batch_size=1 comes closest, 1,500",
+        ),
+    ],
+)
+def test_a_training_says_its_global_batch_and_the_key_that_keeps_the_published_one(
+    batch: int, ranks: int, classes: int, said: str
+) -> None:
+    published = "published: 8 x 128 = 1,024, to which its learning rate belongs"
+    assert describe_batch(batch, ranks, classes) == f"global batch: {said.format(published)}"
 
 
 def test_files_that_an_earlier_part_of_the_run_left_out_are_still_counted() -> None:

@@ -120,6 +120,7 @@ def test_missing_cuda_libraries_and_a_missing_cuda_home_are_named(fake: FakeMach
     assert said.code == 1
     (fake.root / "usr/local/cuda/lib64/libcudnn.so.8").unlink()
     assert "not found: libcudnn.so.8" in fake.diagnose().text
+    assert "make setup will install the libraries of CUDA 11" in fake.diagnose("--venv", "nowhere").text
 
 
 BUSY = npu_table([(0, "910B3", "OK", 3401), (1, "910B3", "OK", 41110)], [(1, 1333928)])
