@@ -20,7 +20,7 @@ GENERATED = [(page.relative_to(ROOT).as_posix(), name) for page, name in generat
 
 
 def test_every_make_target_that_a_page_names_exists() -> None:
-    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(" ".join(re.findall(r"^([a-z0-9 -]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)).split())
     named = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", "\n".join(TEXTS.values()), re.MULTILINE))
     assert named - targets == set()
     assert {"tiny", "test", "setup", "report"} <= named
