@@ -129,9 +129,9 @@ visible_devices() {
 }
 
 # choose_devices gpu|ascend COUNT: so many, into the array `devices`: DEVICES, or the first ones that this process may
-# use, or else the first ones.
+# use, or else the first ones. `where` and `given` say where they were found, and what.
 choose_devices() {
-  local origin=${DEVICES:+DEVICES $DEVICES} where given one name='(0|[1-9][0-9]*)'
+  local origin=${DEVICES:+DEVICES $DEVICES} one name='(0|[1-9][0-9]*)'
   [[ $1 != gpu ]] || name='((0|[1-9][0-9]*)(:[0-9]+)?|GPU-[0-9a-fA-F-]+|MIG-[0-9a-zA-Z/-]+)'
   [[ -n $origin ]] || origin=$(visible_devices "$1")
   where=${origin%% *} given=${origin#* }

@@ -254,7 +254,7 @@ fingerprint_diff() {
 
 # On this machine, and with CONTAINER=1 then also in the container, which sees another part of it.
 doctor() { # [inside]
-  local devices
+  local devices where given
   [[ $device == cpu || -z $CARDS ]] || choose_devices "$device" "$CARDS"
   [[ $device == cpu || -n ${DEVICES:-} ]] || DEVICES=$(IFS=,; echo "${devices[*]-}")
   [[ -n ${DEVICES:-} || $device == cpu ]] || DEVICES=$(visible_devices "$device" | sed -n -E 's/^\w+ ([0-9]+(,[0-9]+)*)$/\1/p')

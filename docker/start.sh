@@ -100,7 +100,7 @@ container_only=(IMAGE CANN CHIP ENGINE BASE_IMAGE CA_BUNDLE PIP_CONFIG BUILD_OPT
 
 # python ARGUMENT...: the Python of .venv, or of the container.
 python() {
-  local command=(docker/run.sh) path devices
+  local command=(docker/run.sh) path devices where given
   [[ -z $typed_as ]] || export HLG_TYPED_AS=${typed_as# }
   if [[ $CONTAINER != 1 ]]; then
     unread "CONTAINER is not 1, and nothing but a container reads it" "${container_only[@]}"

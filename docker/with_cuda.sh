@@ -13,4 +13,5 @@ if [[ -d $site/nvidia/cuda_runtime ]]; then
   version=${runtime[0]##*cu11-}
   ln -s libcudart.so.11.0 "$CUDA_HOME/lib/libcudart.so.${version%.dist-info}" 2>/dev/null || true # it is there
 fi
+export CUDA_DEVICE_ORDER=PCI_BUS_ID # as nvidia-smi counts
 exec "${@:2}"

@@ -221,7 +221,7 @@ def test_apptainer_shows_a_program_what_is_named_and_gives_it_the_images_variabl
             "CUDA_VISIBLE_DEVICES=0",
         ),  # within the job
         (f"train-gpu1 DEVICES={UUID}", {}, f"CUDA_VISIBLE_DEVICES={UUID}"),
-        ("fingerprint DEVICE=ascend RANKS=2", {"ASCEND_RT_VISIBLE_DEVICES": "4,6"}, "ASCEND_RT_VISIBLE_DEVICES=4,6"),
+        ("fingerprint DEVICE=ascend CARDS=2", {"ASCEND_RT_VISIBLE_DEVICES": "4,6"}, "ASCEND_RT_VISIBLE_DEVICES=4,6"),
     ],
 )
 def test_apptainer_hands_devices_over(target: str, masks: dict[str, str], given: str, machine: Machines) -> None:
