@@ -38,7 +38,7 @@ def _refuse(constant: str) -> None:
 _JSON = json.JSONDecoder(parse_constant=_refuse)
 _CONTAINERS = dict, list
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-_MISSING = "missing, expected in a sealed run folder"
+_MISSING = "missing, expected in a run folder"
 _TYPES = {int: "a whole number from 0 to 10^15", float: "a number", str: "text", bool: "true or false"}
 _TYPES.update({dict: "an object", list: "a list"})
 

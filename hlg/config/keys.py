@@ -87,6 +87,10 @@ class Config:
     eval_num_workers: int = key(12, "workers that prepare images, in each process",
                                 unit="workers", bounds=">= 1, <= 1024", affects=NOTHING)
 
+    target_top1: float = key(0.0, "report the first evaluation whose top-1 accuracy reaches this, and the time until "
+                                  "then; the training goes on; 0: none (own key)",
+                             unit="%", bounds=">= 0, <= 100", affects=NOTHING)
+
     class_names: str = key("", "list of what the classes are called, such as LOC_synset_mapping.txt; empty: the one "
                                "beside the data (own key)", path="file", affects=NOTHING)
 

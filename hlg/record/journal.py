@@ -1,5 +1,6 @@
 """Write each fact of a training run to the log, to ``metrics.jsonl`` and to the console as it comes in."""
 
+import calendar
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -8,6 +9,8 @@ from typing import Any, NamedTuple
 from hlg.errors import DivergedError
 from hlg.record.environment import host_address
 from hlg.record.run_folder import RunFolder, epoch_line, step_line
+
+TIME_OF_DAY = "%Y-%m-%dT%H:%M:%SZ"  # in UTC
 
 
 class Score(NamedTuple):
@@ -22,17 +25,27 @@ class Journal:
     """The journal of a training run of ``steps`` steps an epoch and ``global_batch`` images a step.
 
     The log's epoch time, step time and fps are wall clock as in the published code: they hold the wait for data, but
-    neither compilation nor evaluation. ``metrics.jsonl`` takes step and wait apart.
+    neither compilation nor evaluation. ``metrics.jsonl`` takes step and wait apart. The first evaluation that reaches
+    ``target_top1`` percent is reported with the training time, which holds evaluations, and the time since the start of
+    the run by the time of day, which holds compilation and interruptions as well.
     """
 
     def __init__(
-        self, run: RunFolder, steps: int, global_batch: int, log_interval: int, echo: Callable[[str], object]
+        self,
+        run: RunFolder,
+        steps: int,
+        global_batch: int,
+        log_interval: int,
+        echo: Callable[[str], object],
+        target_top1: float = 0.0,
     ) -> None:
         self.run = run
         self.steps = steps
         self.global_batch = global_batch
         self.log_interval = log_interval or steps
         self.echo = echo
+        self.target_top1 = target_top1
+        self.started = time.time()
         self.scores: list[Score] = []
         self.speeds: list[float] = []
         self.begin()
@@ -55,7 +68,9 @@ class Journal:
     def restore(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Take in the events of earlier steps and epochs, as ``metrics.jsonl`` has them."""
         for event in events:
-            if event["event"] == "step":
+            if event["event"] == "start":
+                self.started = calendar.timegm(time.strptime(event["time"], TIME_OF_DAY))
+            elif event["event"] == "step":
                 self.wait_s += event["data_wait_ms"] / 1000
                 self.busy_s += event["step_time_ms"] / 1000
                 self.overflows += event["overflow"]
@@ -146,6 +161,28 @@ class Journal:
             overflow_steps=self.overflows,
         )
         self._start_epoch()
+        if self.target_top1 and top1_pct is not None:
+            self._report_target(epoch, top1_pct)
+
+    def _report_target(self, epoch: int, top1_pct: float) -> None:
+        """Report that this evaluation reached the target, if it is the first one that did."""
+        *before, now = (_reaches(score.top1_pct, self.target_top1) for score in self.scores)
+        if any(before) or not now:
+            return
+        training_s = self.elapsed_s
+        wall_s = max(training_s, time.time() - self.started)  # somebody may have set the clock back
+        self.line(
+            f"target_top1 {self.target_top1:g} % reached in epoch {epoch} with {top1_pct:.3f} %, after "
+            f"{training_s:.2f}s of training, {wall_s:.0f}s since the start"
+        )
+        self.run.event(
+            "target",
+            target_top1_pct=self.target_top1,
+            epoch=epoch,
+            top1_pct=top1_pct,
+            training_time_s=training_s,
+            wall_time_s=wall_s,
+        )
 
     def end(self, skipped_images: int) -> None:
         """Record the end of the run, with best and last accuracy kept apart; ``last_metric`` prints the best."""
@@ -153,6 +190,8 @@ class Journal:
         mean_fps = sum(self.speeds) / len(self.speeds)
         best = self.best
         last = self.scores[-1] if self.scores else None
+        if self.target_top1 and not (best and _reaches(best.top1_pct, self.target_top1)):
+            self.line(f"target_top1 {self.target_top1:g} % not reached")
         self.line(f"training time used={training_time_s:.2f}s")
         self.line(f"last_metric[{best.top1_pct / 100 if best else -1}]")  # -1: the published run's start value
         self.line(f"ip[{host_address()}], mean_fps[{mean_fps:.2f}]")
@@ -166,3 +205,8 @@ class Journal:
             mean_images_per_s=mean_fps,
             skipped_images=skipped_images,
         )
+
+
+def _reaches(top1_pct: float, target_pct: float) -> bool:
+    """Compare without the last digits: 199 of 320 images are 62.18749999999999 %, and reach 62.1875."""
+    return round(top1_pct, 9) >= target_pct

@@ -19,7 +19,7 @@ from hlg.errors import UserError
 from hlg.files import write_atomic
 from hlg.model.layers import parameter_count
 from hlg.record.environment import environment_facts
-from hlg.record.journal import Journal
+from hlg.record.journal import TIME_OF_DAY, Journal
 from hlg.record.run_folder import NoFolder, RunFolder, link_latest
 from hlg.runtime import collective, device
 from hlg.runtime.calibration import calibration_definition
@@ -47,7 +47,9 @@ def run_training(config: Config, stem: str, stop: StopRequest) -> None:
         _broadcast_parameters(job)
         with _open_folder(job, resumed, stem) as run:
             steps = job.steps_per_epoch
-            journal = Journal(run, steps, job.global_batch, config.log_interval, _say_above_bar)
+            journal = Journal(
+                run, steps, job.global_batch, config.log_interval, _say_above_bar, target_top1=config.target_top1
+            )
             trainer = Trainer(job, journal, stop, watchdog)
             watchdog.expect("the compilation of the graphs")
             if resumed:
@@ -206,5 +208,5 @@ def _resume_records(job: Job, journal: Journal, resumed: Resumption) -> None:
 
 
 def _utc_now() -> str:
-    """The time of day, such as 2026-01-31T23:59:59Z; durations are never computed from it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    """The time of day, such as 2026-01-31T23:59:59Z; but for those across interruptions, no duration is made of it."""
+    return time.strftime(TIME_OF_DAY, time.gmtime())

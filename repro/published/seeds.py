@@ -22,6 +22,7 @@ CHANGES_NOTHING = {
     *("keep_checkpoint_max", "resume", "resume_changed", "log_interval", "stall_timeout", "calibration_interval"),
     "graph_cache",
     *("data_url", "train_url", "output_path", "data_path"),
+    "target_top1",
 }
 _ACCURACY = (
     ("Top-1 accuracy, best epoch", "%", 3, "best_accuracy"),
@@ -36,6 +37,13 @@ _SPEED = (
 def group_seeds(runs: Iterable[Run]) -> list[SeedGroup]:
     """Return the groups of training runs with at least two seeds, in the order of their oldest runs."""
     return [_group(members) for members in _alike(runs) if len({run.config["seed"] for run in members}) > 1]
+
+
+def seed_group_of(run: Run, others: Iterable[Run]) -> SeedGroup | None:
+    """Return those of the runs that differ from this one in their seed alone, if they have two seeds or more."""
+    alike = next((members for members in _alike([run, *others]) if any(member is run for member in members)), [])
+    members = [member for member in alike if member.sealed]
+    return _group(members) if len({member.config["seed"] for member in members}) > 1 else None
 
 
 def find_repetitions(runs: Iterable[Run]) -> list[Repetition]:

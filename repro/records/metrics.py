@@ -10,7 +10,7 @@ import msgspec
 
 from repro.errors import ReproError
 from repro.files import BEYOND, COUNTED, field, json_object, read_lines
-from repro.records.schema import Calibration, ResumeEvent, Steps
+from repro.records.schema import Calibration, ResumeEvent, Steps, TargetReached
 
 MOST_EVENTS = 300_000  # but for steps and calibrations; they are kept as objects, and no run has a hundredth
 # What is read of each event: what must be there, and what may.
@@ -22,11 +22,15 @@ _EVENTS: dict[str, dict[str, type]] = {
     "epoch": {"epoch": int, "epoch_time_s": float, "images_per_s": float},
     "resume": {"time": str, "step": int, "epoch": int, "checkpoint": str, "repeated_steps": int, "changed": list},
     "end": {"training_time_s": float, "mean_images_per_s": float, "skipped_images": int},
+    "target": {
+        **{"target_top1_pct": float, "epoch": int, "top1_pct": float},
+        **{"training_time_s": float, "wall_time_s": float},
+    },
     "eval": {"top1_pct": float, "images": int, "total_time_s": float},
 }
 _OPTIONAL: dict[str, dict[str, type]] = {
-    "start": {"ranks": int},
-    "epoch": {"top1_pct": float, "top5_pct": float},
+    "start": {"ranks": int, "steps_per_epoch": int},
+    "epoch": {"top1_pct": float, "top5_pct": float, "eval_time_s": float},
     "resume": {"compile_time_s": float},
     "eval": {"top5_pct": float},
 }
@@ -69,9 +73,22 @@ class Events:
             raise ReproError(f"{path}: found {len(found)} events {name!r} in a sealed run, expected one")
         return found[0]
 
+    @property
+    def target(self) -> TargetReached | None:
+        """What the run reported of its target accuracy."""
+        found = next((event for event in self.others if event["event"] == "target"), None)
+        return TargetReached(*(found[key] for key in _EVENTS["target"])) if found else None
 
-def read_events(path: Path) -> Events:
+    @property
+    def resumptions(self) -> tuple[ResumeEvent, ...]:
+        """Where the run was resumed."""
+        return tuple(event["resumption"] for event in self.others if event["event"] == "resume")
+
+
+def read_events(path: Path, unfinished: bool = False) -> Events:
     """Read and check every event, line by line. Steps count from 0, each once, also if the run was resumed.
+
+    The last line of an `unfinished` run may still be in the making, and is left out then.
 
     Raises:
         ReproError: an event is malformed or out of order; file, line and key are named.
@@ -83,6 +100,8 @@ def read_events(path: Path) -> Events:
     add_loss, add_lr = steps.loss.append, steps.lr.append
     add_step_time, add_data_wait = steps.step_time_ms.append, steps.data_wait_ms.append
     for number, line in read_lines(path):
+        if unfinished and not line.endswith("\n"):
+            break
         step: _Step | None
         try:
             step = _plain_step(line)

@@ -66,7 +66,7 @@ def sort_folders(folders: Iterable[Path]) -> tuple[list[Run], list[Path], dict[P
     broken: dict[Path, str] = {}
     for folder in sorted(real, key=lambda folder: folder.name):
         try:
-            _require_run_folder(folder)
+            require_run_folder(folder)
             if is_sealed(folder):
                 runs.append(read_run(folder))
             else:
@@ -78,7 +78,8 @@ def sort_folders(folders: Iterable[Path]) -> tuple[list[Run], list[Path], dict[P
     return runs, unfinished, broken
 
 
-def _require_run_folder(folder: Path) -> None:
+def require_run_folder(folder: Path) -> None:
+    """Raise ReproError unless this is a folder with the name of a run."""
     if not folder.is_dir():
         raise ReproError(f"{folder}: no such folder; give a run folder")
     if not _NAME.fullmatch(folder.name):
@@ -95,11 +96,7 @@ def read_run(folder: Path) -> Run:
         ReproError: something is changed, malformed or contradictory; folder, file and line are named.
     """
     absent = verify_seal(folder)
-    found = read_json(folder / "env.json")
-    env = _environment(str(folder / "env.json"), found)
-    kind = field(str(folder / "env.json"), found, "kind", str)
-    if kind not in ("train", "eval"):
-        raise ReproError(f"{folder / 'env.json'}: kind: found {kind!r}, expected 'train' or 'eval'")
+    env, kind = read_environment(folder / "env.json")
     config = read_config(folder / "config.yml")
     log = read_log(folder / f"{kind}.log")
     metrics = folder / "metrics.jsonl"
@@ -131,15 +128,22 @@ def _training(path: Path, events: Events, common: dict[str, Any]) -> Run:
     evaluated = [epoch.accuracy for epoch in log.epochs if epoch.accuracy is not None]
     if evaluated:
         _agree(str(log.path), "last_metric, the best accuracy", log.best_accuracy, max(evaluated), 6)
-    resumptions = tuple(event["resumption"] for event in events.others if event["event"] == "resume")
+    target = events.target
+    if target and target.epoch < len(log.epochs):
+        where = f"{log.path}:{log.epochs[target.epoch].line}"
+        _agree(where, "accuracy", log.epochs[target.epoch].accuracy, _fraction(target.top1_pct), 6)
+    elif target:
+        raise ReproError(f"{path}: target: epoch: found {target.epoch}, but the log has {_span(logged)}")
     return Run(
         **common,
         skipped_images=end["skipped_images"],
         eval_images=start["eval_images"],
         top5_pct=epochs[-1]["top5_pct"],
-        resumptions=resumptions,
+        resumptions=events.resumptions,
         steps=events.steps,
         calibrations=events.calibrations,
+        steps_per_epoch=start["steps_per_epoch"] or None,
+        target=target,
     )
 
 
@@ -204,6 +208,16 @@ def _objects(where: str, result: Mapping[str, Any], key: str) -> Iterator[tuple[
 
 
 # ------------------------------------------------------------------------------------------------- files
+
+
+def read_environment(path: Path) -> tuple[Environment, str]:
+    """Read env.json, and whether the run is a training or an evaluation: "train" or "eval"."""
+    found = read_json(path)
+    env = _environment(str(path), found)
+    kind = field(str(path), found, "kind", str)
+    if kind not in ("train", "eval"):
+        raise ReproError(f"{path}: kind: found {kind!r}, expected 'train' or 'eval'")
+    return env, kind
 
 
 def _environment(where: str, found: dict[str, Any]) -> Environment:

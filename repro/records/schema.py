@@ -127,6 +127,21 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class TargetReached:
+    """The first evaluation of a training that reached `target_pct` top-1, after epoch `epoch`, which counts from 0.
+
+    `training_s`: with evaluations, without compilation and interruptions. `wall_s`: since the start of the run, with
+    both; None if it is not known.
+    """
+
+    target_pct: float
+    epoch: int
+    top1_pct: float
+    training_s: float
+    wall_s: float | None
+
+
+@dataclass(frozen=True)
 class ClassScore:
     """The images of one class that an evaluation got right. `key`: its folder; `name`: its name, if known."""
 
@@ -148,7 +163,10 @@ class ConfusedPair:
 
 @dataclass(frozen=True)
 class Run:
-    """A sealed run folder whose log and metrics agree; its numbers are those of the log, as in the published one."""
+    """A sealed run folder whose log and metrics agree; its numbers are those of the log, as in the published one.
+
+    Where a folder is not yet sealed, its numbers are those of the metrics so far: repro.records.unfinished.
+    """
 
     folder: Path
     kind: str
@@ -162,9 +180,18 @@ class Run:
     resumptions: tuple[ResumeEvent, ...] = ()
     steps: Steps = field(default_factory=Steps)
     calibrations: tuple[Calibration, ...] = ()
+    steps_per_epoch: int | None = None  # of a training; an older record does not say it
+    target: TargetReached | None = None  # as the run itself reported it
+    sealed: bool = True
     classes: tuple[ClassScore, ...] = ()  # of an evaluation
     confusions: tuple[ConfusedPair, ...] = ()  # the most frequent ones, most frequent first
     classes_compared: str | None = None  # how an evaluation matched its class folders with the checkpoint's
+
+    @property
+    def epochs_done(self) -> float:
+        """The epochs of a training so far, with the part of one that is not at its end."""
+        whole = len(self.log.epochs)
+        return whole if self.sealed or not self.steps_per_epoch else len(self.steps.loss) / self.steps_per_epoch
 
     @property
     def changed_keys(self) -> str:

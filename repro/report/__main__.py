@@ -28,6 +28,7 @@ from repro.report.charts.build import build_charts
 from repro.report.charts.painter import Painter
 from repro.report.exports.files import export_files
 from repro.report.machine_checks import machine_checks
+from repro.report.time_to_target import terminal_targets
 
 MUCH = 10_000_000  # bytes of metrics, which take long enough to read for matplotlib to be loaded elsewhere
 
@@ -94,7 +95,8 @@ def _report(options: argparse.Namespace) -> int:
         replace_file(path, content)
     if options.update:
         write_table(options.update, markdown_page.TABLE_NAME, markdown_page.results_table(claims, options.update))
-    tell(f"{markdown_page.terminal_table(claims)}\n{seed_table.terminal_seeds(runs)}".removesuffix("\n"))
+    more = seed_table.terminal_seeds(runs) + terminal_targets(runs)
+    tell(f"{markdown_page.terminal_table(claims)}\n{more}".removesuffix("\n"))
     tell(f"{html}: the same with curves and runs; {folder}: figures, tables and formats")
     tell(f"{out}: the whole table with sources, runs and reasons")
     return 2 if broken or (authors and authors.problem) else 0

@@ -19,7 +19,7 @@ from repro.errors import shown_name
 from repro.published.schema import Claim, SeedGroup, Verdict
 from repro.published.seeds import find_repetitions, group_seeds, unfit
 from repro.records.schema import Log, Run
-from repro.report import class_scores, phrases, run_facts, seed_table
+from repro.report import class_scores, phrases, run_facts, seed_table, time_to_target
 from repro.report.authors_code import AuthorsPart
 from repro.report.charts.build import PageCharts
 from repro.report.charts.inline import swatch
@@ -67,7 +67,7 @@ def html_report(
     """
     figures = [claim.figure for claim in claims]
     rows, notes = _results(claims, target)
-    return _environment().get_template("report.html.j2").render(
+    return page_environment().get_template("report.html.j2").render(
         measured=_measured(runs),
         shown=_shown(runs, checks),
         counts=[(verdict.value, sum(claim.verdict is verdict for claim in claims)) for verdict in Verdict],
@@ -80,6 +80,9 @@ def html_report(
         charts=charts,
         drawn=[(label, page_link(run.folder, target)) for label, run in charts.series],
         runs=[_run(run, number, target) for number, run in enumerate(runs, 1)],
+        target_header=time_to_target.HEADER,
+        target_introduction=time_to_target.INTRODUCTION,
+        targets=time_to_target.target_rows(runs),
         unfinished=[page_link(folder, target) for folder in unfinished],
         broken=[(page_link(folder, target), problem) for folder, problem in broken.items()],
         seed_introduction=seed_table.INTRODUCTION,
@@ -119,9 +122,10 @@ def sides(rows: Sequence[Sequence[str]], columns: int) -> list[Markup]:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def page_environment(*more: Path) -> jinja2.Environment:
+    """Return what makes pages of the templates here, and of those in other folders."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        loader=jinja2.FileSystemLoader((_TEMPLATES, *more)),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=readable,

@@ -6,7 +6,7 @@ from pathlib import Path
 from repro.markdown import END, begin_marker, columns, folder_link, grid, md
 from repro.published.schema import Claim, Published
 from repro.records.schema import Log, Run
-from repro.report import class_scores, phrases, seed_table
+from repro.report import class_scores, phrases, seed_table, time_to_target
 from repro.report.authors_code import AuthorsPart
 
 TABLE_NAME = "results"  # between the markers of a page
@@ -68,6 +68,7 @@ def markdown_report(
             "",
             *_run_list(runs, unfinished, broken, target),
             "",
+            *_targets(runs),
             "## Several seeds",
             "",
             *seed_table.seed_section(runs, target),
@@ -110,6 +111,13 @@ def _run_list(runs: Sequence[Run], unfinished: Sequence[Path], broken: Mapping[P
         lines += ["", "Broken, and therefore not judged:", ""]
         lines += [f"- {folder_link(folder, target)}: {md(problem)}" for folder, problem in broken.items()]
     return lines
+
+
+def _targets(runs: Sequence[Run]) -> list[str]:
+    """Say when the trainings that have a target accuracy reached it; nothing if none has one."""
+    rows = [tuple(map(md, row)) for row in time_to_target.target_rows(runs)]
+    introduction = ["## Time to target accuracy", "", md(time_to_target.INTRODUCTION), ""]
+    return [*introduction, *grid(time_to_target.HEADER, rows), ""] if rows else []
 
 
 def _classes(runs: Sequence[Run], target: Path) -> list[str]:

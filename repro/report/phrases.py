@@ -91,7 +91,12 @@ def _difference_text(claim: Claim) -> str:
 
 
 def _in_hours(figure: Published, time: float) -> str:
-    return f" = {time / 3600:.2f} h" if figure.unit == "s" and time > _LONG else ""
+    return in_hours(time) if figure.unit == "s" else ""
+
+
+def in_hours(time: float) -> str:
+    """Say a long time, in seconds, in hours too."""
+    return f" = {time / 3600:.2f} h" if time > _LONG else ""
 
 
 def run_row(run: Run) -> dict[str, str]:

@@ -14,6 +14,7 @@ from repro.records.schema import ClassScore, ConfusedPair, Epoch, Run
 from repro.report import phrases
 from repro.report.class_scores import percent_right
 from repro.report.run_values import config_name, config_number, config_text, log_value, tidy
+from repro.report.time_to_target import reported_target, target_of
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,10 @@ _RUNS: dict[str, Callable[[Run], Any]] = {
     "mean_images_per_s": lambda run: log_value(run, "mean_fps"),
     "training_time_s": lambda run: run.log.training_time_s,
     "compile_time_s": lambda run: run.log.compile_time_s,
+    "target_top1_pct": lambda run: target_of(run),
+    "target_epoch": lambda run: _reached(run, "epoch"),
+    "target_training_time_s": lambda run: _reached(run, "training_s"),
+    "target_wall_time_s": lambda run: _reached(run, "wall_s"),
     "eval_step_time_ms": lambda run: log_value(run, "eval_step_time"),
     "eval_time_s": lambda run: log_value(run, "eval_time"),
     "resumptions": lambda run: [
@@ -175,6 +180,12 @@ _CONFUSIONS: dict[str, Callable[[Run, ConfusedPair], Any]] = {
 def _data(run: Run, split: str, what: str) -> Any:
     """Return one fact of a data set; None if the run has not recorded it."""
     return getattr(run.env.datasets.get(split), what, None)
+
+
+def _reached(run: Run, what: str) -> int | float | None:
+    """Return when the run reached its target accuracy; None if it has none, or did not."""
+    found = getattr(reported_target(run), what, None)
+    return tidy(found) if isinstance(found, float) else found
 
 
 def _variable(run: Run, name: str) -> str | None:

@@ -1,9 +1,11 @@
 """Write a training in MLPerf's log format: `:::MLLOG` and one JSON object a line.
 
 It is no submission to MLPerf, whose benchmarks do not have this network: organization, division, status and the
-clearing of caches are left out, and `status` says that the run finished, not that it reached a target. Epochs count
-from 1, as there, so that `epoch_num` of an accuracy is how many epochs were trained. `file` and `lineno` say where in
-the run folder a value is from. Times are those of repro.report.exports.clock.
+clearing of caches are left out. Where the run had a target accuracy, `target_top1`, the log ends as MLPerf's do: with
+the evaluation that reached it and the status `success`, so that run_start to run_stop is the time to the target, or
+with `aborted`. Without a target `success` says that the run finished. Epochs count from 1, as there, so that
+`epoch_num` of an accuracy is how many epochs were trained. `file` and `lineno` say where in the run folder a value is
+from. Times are those of repro.report.exports.clock.
 """
 
 from typing import Any
@@ -12,8 +14,10 @@ from repro.records.schema import Run
 from repro.report.exports.clock import training_clock
 from repro.report.exports.csv_json import json_line
 from repro.report.run_values import config_number, config_text, global_batch
+from repro.report.time_to_target import reported_target, target_of
 
 _TOKEN = ":::MLLOG"
+_FINISHED = "finished; no target was set"
 _TOKEN_IN_TEXT = "\\u003a::MLLOG"  # the same for a reader of the JSON
 
 
@@ -29,6 +33,7 @@ def mllog_text(run: Run) -> str | None:
     lines += [_line(times.compiled, "init_stop", None, file=run.log.path.name)]
     lines += [_line(times.compiled, "run_start", None, file=run.log.path.name)]
     went_on = list(zip(times.resumed, run.resumptions, strict=True))
+    target, reached = target_of(run), reported_target(run)
     for number, epoch in enumerate(run.log.epochs):
         at: dict[str, Any] = {"file": run.log.path.name, "lineno": epoch.line, "epoch_num": epoch.epoch + 1}
         trained = float(times.steps[(number + 1) * times.steps_per_epoch - 1])
@@ -43,9 +48,14 @@ def mllog_text(run: Run) -> str | None:
             lines.append(_line(trained, "eval_start", None, **at))
             lines.append(_line(times.ends[number], "eval_accuracy", epoch.accuracy, **at))
             lines.append(_line(times.ends[number], "eval_stop", None, **at))
-    meaning = "finished; no target was set"
-    lines.append(_line(times.finished, "run_stop", None, file=run.log.path.name, status="success", meaning=meaning))
-    return "".join(lines)
+        if reached and reached.epoch == epoch.epoch:
+            return "".join([*lines, _stop(run, times.ends[number], "success", f"reached target_top1 {target:g} %")])
+    status, meaning = ("aborted", f"target_top1 {target:g} % not reached") if target else ("success", _FINISHED)
+    return "".join([*lines, _stop(run, times.finished, status, meaning)])
+
+
+def _stop(run: Run, time_s: float, status: str, meaning: str) -> str:
+    return _line(time_s, "run_stop", None, file=run.log.path.name, status=status, meaning=meaning)
 
 
 def _facts(run: Run) -> dict[str, tuple[object, str]]:

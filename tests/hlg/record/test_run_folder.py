@@ -21,8 +21,8 @@ def _run(tmp_path: Path) -> RunFolder:
     return RunFolder.create(tmp_path, "train", "tiny", "CPU")
 
 
-def _journal(run: RunFolder, steps: int = 2, log_interval: int = 0) -> Journal:
-    return Journal(run, steps, 8, log_interval, echo=lambda line: None)
+def _journal(run: RunFolder, steps: int = 2, log_interval: int = 0, target_top1: float = 0.0) -> Journal:
+    return Journal(run, steps, 8, log_interval, echo=lambda line: None, target_top1=target_top1)
 
 
 def _events(run: RunFolder) -> list[dict[str, Any]]:
@@ -80,6 +80,28 @@ def test_step_lines_come_once_an_epoch_or_as_often_as_asked(log_interval: int, l
             journal.step(step, 1.0, 1e-3, False, 0.1, 0.1)
     assert (run.path / "train.log").read_text().count("step_num") == lines
     assert len(_events(run)) == 5
+
+
+def test_the_first_evaluation_that_reaches_the_target_is_reported_once_and_one_before_a_new_target_counts(
+    tmp_path: Path,
+) -> None:
+    with _run(tmp_path) as run:
+        journal = _journal(run, target_top1=62.1875)
+        for epoch, top1 in enumerate((60.0, 100 * (199 / 320), 70.0)):  # 62.18749999999999
+            journal.step(2 * epoch, 1.0, 1e-3, False, 0.5, 1.5)
+            journal.epoch(epoch, top1, 90.0, 0.25)
+        later = _journal(run, target_top1=65.0)  # as after a resumption with another target
+        later.restore([{"event": "start", "time": "2026-11-23T08:00:00Z"}, *_events(run)])
+        later.step(6, 1.0, 1e-3, False, 0.5, 1.5)
+        later.epoch(3, 80.0, 90.0, 0.25)
+        later.target_top1 = 99.0
+        later.end(skipped_images=0)
+    (found,) = (event for event in _events(run) if event["event"] == "target")
+    assert {"target_top1_pct": 62.1875, "epoch": 1}.items() <= found.items()
+    assert 0 < found["training_time_s"] <= found["wall_time_s"]
+    log = (run.path / "train.log").read_text()
+    assert log.count("target_top1 62.1875 % reached in epoch 1 with 62.187 %, after ") == log.count("reached") - 1
+    assert "target_top1 99 % not reached" in log
 
 
 @pytest.mark.parametrize(

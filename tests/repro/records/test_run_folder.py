@@ -114,6 +114,10 @@ def test_what_is_no_run_folder_is_an_error_that_names_it(tmp_path: Path) -> None
 
 
 COMPILE = '{"event": "compile", "compile_time_s": 17.3}'
+TARGET = (
+    '{"event": "target", "target_top1_pct": 80, "epoch": 1, "top1_pct": 80, "training_time_s": 9, "wall_time_s": 9}'
+)
+FAR_TARGET = TARGET.replace('"epoch": 1', '"epoch": 99')
 DIGITS = '{"event": "start", "eval_images": ' + "9" * 5000 + "}"
 
 
@@ -141,6 +145,8 @@ DIGITS = '{"event": "start", "eval_images": ' + "9" * 5000 + "}"
         ("metrics.jsonl", '"images_per_s": 2744.82', '"images_per_s": NaN', r"metrics\.jsonl:4: .*NaN is not JSON"),
         ("metrics.jsonl", '"images_per_s": 2744.82', '"images": 1', r"metrics\.jsonl:4: images_per_s: found nothing"),
         ("metrics.jsonl", '{"event": "end"', '{"event": "compile"', r"found 0 events 'end' in a sealed run"),
+        ("metrics.jsonl", COMPILE, f"{COMPILE}\n{TARGET}", r"train\.log:8: accuracy: found 0\.839\d*, but metrics"),
+        ("metrics.jsonl", COMPILE, f"{COMPILE}\n{FAR_TARGET}", r"target: epoch: found 99, but the log"),
         ("env.json", '"kind": "train"', '"kind": "test"', r"env\.json: kind: found 'test', expected 'train' or 'eval'"),
         ("env.json", '"count": 1', '"count": true', r"env\.json: device: count: found True, expected a whole number"),
         ("env.json", '"missing": []', '"missing": [], "resumed": [4]', r"resumed: found 4, expected objects"),

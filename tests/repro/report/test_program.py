@@ -68,6 +68,21 @@ def test_named_runs_are_read_instead_of_all(runs: Path, out: Path, report: Repor
     assert "20261123T090000Z" not in page
 
 
+def test_a_target_accuracy_is_a_row_of_each_run_that_has_one_whether_it_was_reached_or_not(
+    runs: Path, out: Path, report: Report
+) -> None:
+    config = {"batch_size": 32, "max_epoch": 10, "target_top1": 84.0}
+    tiny_train_run(runs, config=config)
+    tiny_train_run(runs, config={**config, "target_top1": 99.0}, name="20261123T100000Z_tiny_cpux1_nogit")
+    said = report().out
+    assert "T080000Z_tiny_cpux1_nogit: target_top1 84 %: epoch 0, 84.375 % after 474.70 s of training\n" in said
+    assert "T100000Z_tiny_cpux1_nogit: target_top1 99 %: not reached\n" in said
+    for page in (out.read_text(), out.with_suffix(".html").read_text()):
+        assert re.search("84 %.*epoch 0, 84.375 %.*474.70 s(.|\\n)*99 %.*not reached", page)
+    table = (out.with_suffix("") / "tables/runs.csv").read_text().splitlines()
+    assert ",84.0,0,474.7," in table[1]
+
+
 def test_update_puts_the_table_between_markers_with_links_from_there(runs: Path, readme: Path, report: Report) -> None:
     tiny_train_run(runs)
     report("--update", readme)

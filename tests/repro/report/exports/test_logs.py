@@ -142,3 +142,13 @@ def test_what_is_not_finite_is_a_text_in_dllogger(trained: Run) -> None:
 def test_any_configuration_gives_lines_that_can_be_read(trained: Run, text: str, config: dict[str, Any]) -> None:
     assert events(replace(trained, config={**config, "log_interval": text}))[0]["step"] == "PARAMETER"
     assert mllog_text(replace(trained, config=config))
+
+
+def test_a_run_with_a_target_ends_as_mlperfs_do_with_the_evaluation_that_reached_it(trained: Run) -> None:
+    reached = replace(trained, config={**trained.config, "target_top1": 80.0})
+    *_, last = parsed(reached)
+    assert (last.key, last.value["metadata"]["status"]) == ("run_stop", "success")
+    accuracies = values(reached, "eval_accuracy")
+    assert accuracies[-1] >= 0.8 > max(accuracies[:-1])
+    *_, last = parsed(replace(trained, config={**trained.config, "target_top1": 99.9}))
+    assert last.value["metadata"]["status"] == "aborted"
