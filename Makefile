@@ -37,15 +37,15 @@ ROUNDS  ?= 8
 #             them to, LINK=1: link unpacked ones, not copy them; REPORT: of make imagenet-verify, if not beside the data
 # PRETRAINED  weights; IMAGES: for make predict
 # RESUME      an unfinished run's folder, or a checkpoint in it; RUN: run folders, to audit also a log as published
+# A, B        two to compare: runs, fingerprints, releases or commits; TARGET_TOP1: the accuracy to compare the time to
 # SEEDS       train once for each, such as "1 2 3"; VERSIONS: the releases to measure, by default all
-# A, B        two to compare: fingerprints, releases or commits
 # STEP_MS to LINK_GBPS  what make plan is told; what is empty is measured, published or assumed, and its table says which
 # NODE_RANK   of several machines, with the same command on each: 0, 1, ... and in MASTER the address of the first one,
 #             or for Ascends RANK_TABLE_FILE
 # PUBLISHED   the folder research/cv/hlg of the authors' own code; PYTHON39: a Python 3.9 for it
 # CLUSTER_OPTIONS  of `python -m repro.cluster` (--help), such as "--time 72:00:00 --queue big"
 EMPTY := CONFIG DEVICE CONTAINER IMAGENET ARCHIVES OUT LINK REPORT PRETRAINED IMAGES RESUME RUN SEEDS VERSIONS A B \
-  CARDS STEP_MS INPUT_RATE CORES LINK_GBPS NODE_RANK MASTER RANK_TABLE_FILE PUBLISHED PYTHON39 \
+  TARGET_TOP1 CARDS STEP_MS INPUT_RATE CORES LINK_GBPS NODE_RANK MASTER RANK_TABLE_FILE PUBLISHED PYTHON39 \
   CLUSTER_OPTIONS
 $(foreach name,$(EMPTY),$(eval $(name) ?=))
 
@@ -116,6 +116,8 @@ export: setup ## Export to MINDIR and compare with the network: PRETRAINED=... f
 
 report: setup ## Compare the runs under RUNS with the published figures: results/report.md, report.html, report/
 	@$(START) report
+compare: setup ## Compare runs, finished or not, and say where their numbers part: A=run B=run or RUN="a b c" TARGET_TOP1=75
+	@$(START) compare
 check: setup tiny-data ## Check this machine for regressions, by two minutes of training: DEVICE=cpu|gpu|ascend
 	@$(START) become rm -rf results/check
 	@$(START) short-run "$$RUNS"

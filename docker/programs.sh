@@ -116,6 +116,21 @@ report() {
   python -m repro.report "${words[@]}"
 }
 
+compare() {
+  if [[ -n $RUN ]]; then
+    unread "RUN names all runs" A B
+    split_paths "$RUN"
+  else
+    need A results/runs/latest_tiny
+    need B results/kept/20261125T130834Z_tiny_cpux1_7ade8202
+    words=("$A" "$B")
+  fi
+  writes=(results) reads=("${words[@]}")
+  [[ ! -e $RUNS ]] || reads=("$RUNS" "${words[@]}")
+  give --target-top1 TARGET_TOP1
+  python -m repro.compare "${words[@]}"
+}
+
 # The recipe comes after the keys: none of them changes what is checked.
 short_run() { # FOLDER [ARGUMENT]...
   logs=$1 writes=(results "$1") reads=(configs data)

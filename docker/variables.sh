@@ -30,6 +30,7 @@ declare -A reads=(
   [predict]="$run $device $recipe PRETRAINED IMAGES"
   [export]="$run $device CONFIG IMAGENET PRETRAINED keys"
   [report]="$run RUNS"
+  [compare]="$run A B RUN TARGET_TOP1"
   [check]="$run $device RUNS keys"
   [baseline]="$run $device REPEAT keys"
   [convergence]="$run $device SEEDS keys"

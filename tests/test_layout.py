@@ -23,7 +23,7 @@ FLOORS = {
         {"records", "stacks"},
         {"published", "reproduction"},
         {"report", "check", "audit", "plan", "bench", "doctor"},
-        {"releases", "authors"},
+        {"releases", "authors", "compare"},
         {"bootstrap", "cluster", "fingerprint_diff"},
     ),
 }

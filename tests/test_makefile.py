@@ -79,6 +79,10 @@ fingerprint DEVICE=gpu CONTAINER=0 AMP=O3 CARDS=8 context_mode=1
     {ON_GPU.partition(" --logs")[0]} {FINGERPRINT} --amp_level O3 --out results/fingerprint --context_mode=1
 fingerprint-diff A=here.json B=there.json
     {PYTHON} repro.fingerprint_diff here.json there.json
+compare A=one B='the other' TARGET_TOP1=75
+    {PYTHON} repro.compare one 'the other' --target-top1 75
+compare RUN='one two three'
+    {PYTHON} repro.compare one two three
 releases VERSIONS='2.7.0 2.10.0'
     {PYTHON} repro.releases --releases '2.7.0 2.10.0' --venv .venv --python python3
 release-diff A=2.8.0 B=2.10.0

@@ -189,6 +189,12 @@ tiny-data CLASSES=0
     error: CLASSES=0: must be 1 or more
 plan STEP_MS=x
     error: argument STEP_MS:
+compare A=docker
+    B: found nothing; name one, such as B=
+compare A=docker RUN=docker
+    A: found 'docker', but RUN names all runs
+compare A=docker B=docker TARGET_TOP1=x
+    error: argument TARGET_TOP1: invalid float value: 'x'
 published PUBLISHED=docker
     error: PUBLISHED: found 'docker', which is not the authors' code; git clone
 published PUBLISHED=docker REPEAT=x

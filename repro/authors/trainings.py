@@ -11,10 +11,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from repro.authors.repetition import AuthorsJob, AuthorsRun, find_repetitions_of, train_once
 from repro.errors import ReproError, tell
+from repro.published.conditions import same_value
 from repro.published.figures import MEASURES
 from repro.published.seeds import CHANGES_NOTHING, unfit
 from repro.records.config import read_config
@@ -99,16 +99,8 @@ def is_of(run: Run, recipe: Path, keys: Mapping[str, str]) -> bool:
     """Tell whether this is a whole training of the recipe and its data, with these keys, that can be compared."""
     data = run.env.datasets.get("train")
     alike = {key: value for key, value in read_config(recipe).items() if key not in CHANGES_NOTHING} | dict(keys)
-    same = all(_equal(run.config.get(key), value) for key, value in alike.items())
+    same = all(same_value(run.config.get(key), value) for key, value in alike.items())
     return run.kind == "train" and not unfit(run) and same and bool(data) and run.env.facts["recipe"] == recipe.stem
-
-
-def _equal(one: Any, other: Any) -> bool:
-    """Compare two values of a key, of which one may be written as text, and a switch as a number."""
-    try:
-        return float(one) == float(other)
-    except (TypeError, ValueError):
-        return str(one or "") == str(other or "")
 
 
 def their_outcome(repetition: AuthorsRun) -> Outcome:

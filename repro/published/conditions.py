@@ -27,9 +27,9 @@ def why_incomparable(figure: Published, run: Run) -> Iterator[Reason]:
         yield from _data(split, setting.data[split], run)
     for key, expected in {**setting.workload, **(setting.recipe if figure.recipe else {})}.items():
         found = run.config.get(key, "not recorded")
-        if not _same(found, expected):
+        if not same_value(found, expected):
             yield Reason(_TOPICS.get(key, "recipe"), f"{key} {_text(found)}, published {_text(expected)}")
-    if figure.recipe and not _same(run.config.get("max_epoch"), len(run.log.epochs)):
+    if figure.recipe and not same_value(run.config.get("max_epoch"), len(run.log.epochs)):
         yield Reason("recipe", f"{len(run.log.epochs)} epochs in the log, but max_epoch differs")
     if changed := run.changed_keys:
         yield Reason("recipe", f"resumed with changed keys: {changed}")
@@ -67,8 +67,8 @@ def _data(split: str, published: DataSet, run: Run) -> Iterator[Reason]:
         yield Reason("data", f"{run.skipped_images:,} unreadable images were skipped")
 
 
-def _same(found: object, expected: object) -> bool:
-    """Compare numbers by value (1 is 1.0 and true; '1e-05' is text in YAML 1.1), all else as text."""
+def same_value(found: object, expected: object) -> bool:
+    """Compare two values of a key: numbers by value (1 is 1.0 and true; '1e-05' is text in YAML 1.1), else as text."""
     try:
         return float(found) == float(expected)  # type: ignore[arg-type]
     except (TypeError, ValueError):

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from repro.published.schema import Published
 from repro.records.schema import Log, Run
-from repro.report.charts.curves import Chart, newest_trainings, training_charts
+from repro.report.charts.curves import Chart, DrawnRun, newest_trainings, training_charts
 from repro.report.charts.description import Description, describe_chart
 from repro.report.charts.painter import Painter
 from repro.report.charts.sides import Dots, side_charts
@@ -61,15 +61,27 @@ def build_charts(
     """
     drawn, more = newest_trainings(runs)
     sides = side_charts(reproduction)
-    charts: list[Chart | Distribution | Dots] = [*sides, *training_charts(drawn, figures, logs)]
+    charts: list[Chart | Distribution] = [*training_charts(drawn, figures, logs)]
     if step_times := step_time_distribution(drawn, figures):
         charts.append(step_times)
-    told = [describe_chart(chart) for chart in charts]
-    orders = [(chart, numbers.words) for chart, numbers in zip(charts, told, strict=True)]
+    return draw_page_charts(charts, drawn, more, painter, sides)
+
+
+def draw_page_charts(
+    charts: Sequence[Chart | Distribution],
+    drawn: Sequence[DrawnRun],
+    more: int,
+    painter: Painter | None = None,
+    sides: Sequence[Chart | Dots] = (),
+) -> tuple[PageCharts, dict[str, bytes]]:
+    """Draw these charts of the drawn runs, beside which there are so many more, and `sides`, as `build_charts` does."""
+    every = [*sides, *charts]
+    told = [describe_chart(chart) for chart in every]
+    orders = [(chart, numbers.words) for chart, numbers in zip(every, told, strict=True)]
     pictures = (painter or Painter(aside=False)).draw(orders)
     parts: dict[str, PageChart] = {}
     files: dict[str, bytes] = {}
-    for chart, numbers, picture in zip(charts, told, pictures, strict=True):
+    for chart, numbers, picture in zip(every, told, pictures, strict=True):
         parts[chart.key] = PageChart(chart.key, chart.title, chart.explanation, picture.inline, numbers)
         files |= {f"figures/{chart.key}.svg": picture.svg, f"figures/{chart.key}.png": picture.png}
     wide, beside = parts.pop("step-times", None), tuple(parts.pop(chart.key) for chart in sides)

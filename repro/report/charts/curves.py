@@ -16,7 +16,8 @@ from repro.records.schema import Epoch, Log, Run
 
 Values = NDArray[np.float64]
 
-_MOST_RUNS = 6  # in one chart: as many as can be told apart without colors
+LETTERS = "ABCDEF"
+MOST_RUNS = len(LETTERS)  # in one chart: as many as can be told apart without colors
 SECTIONS = 100  # of a curve of single steps: so that the curves of several runs can be told from their noise
 MOST_POINTS = 2000  # of any curve
 _BEYOND = 1e30  # a value of this size can no more be drawn than infinity
@@ -85,11 +86,13 @@ class Chart:
 def newest_trainings(runs: Iterable[Run]) -> tuple[tuple[DrawnRun, ...], int]:
     """Return the newest training runs, oldest first, and how many older ones are left out."""
     training = sorted((run for run in runs if run.kind == "train"), key=lambda run: run.folder.name)
-    newest = training[-_MOST_RUNS:]
-    letters = zip("ABCDEF", newest, strict=False)
-    return tuple(DrawnRun(run, Series(letter, _label(letter, run))) for letter, run in letters), len(training) - len(
-        newest
-    )
+    newest = training[-MOST_RUNS:]
+    return name_runs(newest), len(training) - len(newest)
+
+
+def name_runs(runs: Iterable[Run]) -> tuple[DrawnRun, ...]:
+    """Name up to MOST_RUNS runs, in their order."""
+    return tuple(DrawnRun(run, Series(letter, _label(letter, run))) for letter, run in zip(LETTERS, runs, strict=False))
 
 
 def training_charts(
@@ -108,7 +111,7 @@ def training_charts(
             form=".3f",
             explanation="After each epoch that was evaluated, on the evaluation images of the run. The published "
             "value is that of the best epoch.",
-            curves=_by_epoch(shown, "accuracy", 100.0),
+            curves=by_epoch(shown, "accuracy", 100.0),
             x=x,
             y=100 * _of(epochs, "accuracy"),
             level=published_level("published", published.get("best_accuracy")),
@@ -120,7 +123,7 @@ def training_charts(
             form=",.2f",
             explanation="Images per second of each epoch on all devices together, wall clock with the wait for data, "
             f"without evaluation. The published mean is that of the last {LAST_EPOCHS} epochs.",
-            curves=(speeds := _by_epoch(shown, "fps", 1.0)),
+            curves=(speeds := by_epoch(shown, "fps", 1.0)),
             x=x,
             y=_of(epochs, "fps"),
             level=published_level("published mean", published.get("fps")),
@@ -184,19 +187,18 @@ def _by_step(shown: Iterable[DrawnRun], name: str) -> tuple[Curve, ...]:
     found = []
     for one in shown:
         values = np.asarray(getattr(one.run.steps, name))
-        epochs = len(one.run.log.epochs)
-        done = 100 * epochs / _max_epoch(one.run)  # %
+        done = 100 * one.run.epochs_done / max_epoch(one.run)  # %
         x = done * np.arange(1, values.size + 1) / max(values.size, 1)
         found.append(thinned(one.series, x, values, SECTIONS))
     return tuple(curve for curve in found if curve.y.size)
 
 
-def _by_epoch(shown: Iterable[DrawnRun], name: str, factor: float) -> tuple[Curve, ...]:
+def by_epoch(shown: Iterable[DrawnRun], name: str, factor: float) -> tuple[Curve, ...]:
     """Draw a quantity of every epoch that has it."""
     found = []
     for one in shown:
         epochs = [epoch for epoch in one.run.log.epochs if getattr(epoch, name) is not None]
-        x = _ends(epochs, _max_epoch(one.run))
+        x = _ends(epochs, max_epoch(one.run))
         found.append(thinned(one.series, x, factor * _of(epochs, name), MOST_POINTS))
     return tuple(curve for curve in found if curve.y.size)
 
@@ -220,9 +222,9 @@ def thinned(series: Series, x: Values, y: Values, most: int) -> Curve:
     return Curve(series, middle, mean, low, high, lost)
 
 
-def _max_epoch(run: Run) -> int:
-    """Return how many epochs the training was to have. A sealed run has at least those that are in its log."""
-    planned, done = run.config.get("max_epoch"), run.log.epochs[-1].epoch + 1
+def max_epoch(run: Run) -> int:
+    """Return how many epochs the training was to have: at least those that are in its log, and one."""
+    planned, done = run.config.get("max_epoch"), run.log.epochs[-1].epoch + 1 if run.log.epochs else 1
     return max(planned, done) if isinstance(planned, int) and planned < _MANY else done
 
 

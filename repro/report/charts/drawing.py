@@ -17,7 +17,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from repro.report.charts.curves import SHARE, Chart, Level, Series, extremes
+from repro.report.charts.curves import LETTERS, SHARE, Chart, Level, Series, extremes
 from repro.report.charts.inline import COLORS, DASHES, GRID, INK, MUTED, PAPER
 from repro.report.charts.sides import Dots
 from repro.report.charts.step_times import Distribution, StepTimes
@@ -31,6 +31,7 @@ _SHORT = 20  # signs of a label, two of which stand side by side
 _INCH = 72  # points
 _BAND = 0.22  # opacity
 _DPI = 300
+_DECADES = 1e3  # from which on a logarithmic axis has room for whole decades alone
 _STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans", "sans-serif"],
     "font.size": 8.0,
@@ -201,12 +202,12 @@ def _dots(figure: Figure, chart: Dots) -> None:
 
 
 def _style(series: Series) -> dict[str, Any]:
-    number = "ABCDEF".index(series.letter)
+    number = LETTERS.index(series.letter)
     return {"color": COLORS[number], "linestyle": DASHES[number]}
 
 
 def _mark(series: Series) -> str:
-    return MARKS["ABCDEF".index(series.letter)]
+    return MARKS[LETTERS.index(series.letter)]
 
 
 def _across(axes: Axes, level: Level, right: bool) -> None:
@@ -225,7 +226,8 @@ def _across(axes: Axes, level: Level, right: bool) -> None:
 def _logarithmic(axes: Axes, axis: str) -> None:
     (axes.set_yscale if axis == "y" else axes.set_xscale)("log")
     scale = axes.yaxis if axis == "y" else axes.xaxis
-    scale.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = axes.get_ylim() if axis == "y" else axes.get_xlim()
+    scale.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < _DECADES * low else (1.0,)))
     scale.set_minor_locator(NullLocator())
     scale.set_major_formatter(FuncFormatter(_number))
 

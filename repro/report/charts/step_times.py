@@ -52,7 +52,7 @@ class Distribution:
 def step_time_distribution(shown: Sequence[DrawnRun], figures: Iterable[Published]) -> Distribution | None:
     """Chart the step times beside the published mean; None if no run has any."""
     step_time = next((f for f in figures if f.setting.kind == "train" and f.measure == "step_time"), None)
-    kept = [(one, *_kept(one.run)) for one in shown]
+    kept = [(one, *counted_times(one.run)) for one in shown]
     kept = [found for found in kept if found[1].size]
     if not kept:
         return None
@@ -82,7 +82,7 @@ def step_time_distribution(shown: Sequence[DrawnRun], figures: Iterable[Publishe
     )
 
 
-def _kept(run: Run) -> tuple[Values, list[float]]:
+def counted_times(run: Run) -> tuple[Values, list[float]]:
     """Part the step times that count from those just after a start; a short run has none to spare."""
     times = np.asarray(run.steps.step_time_ms)
     starts = [0, *(resumption.step for resumption in run.resumptions)]

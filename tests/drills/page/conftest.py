@@ -1,4 +1,4 @@
-"""The report's page in Chromium: of the kept runs, and of runs whose every text is an attack."""
+"""The pages of report and comparison in Chromium: of the kept runs, and of runs whose every text is an attack."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from repro.compare.__main__ import main as compare_runs
+from repro.report.charts.curves import MOST_RUNS
 from tests.support import ROOT
 from tests.support.hostile import ALL, hostile_runs
 from tests.support.reports import run_report
@@ -42,7 +44,12 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     (root / "empty" / "runs").mkdir(parents=True)
     for name in ("kept", "hostile", "empty"):
         assert run_report(root / name / "runs", root / name / "report.md") == 0
-    return {name: root / name / "report.html" for name in ("kept", "hostile", "empty")}
+    pages = {name: root / name / "report.html" for name in ("kept", "hostile", "empty")}
+    for name in ("kept", "hostile"):
+        pages[f"{name}, compared"] = page = root / name / "compare.html"
+        folders = [str(seal.parent) for seal in sorted((root / name / "runs").glob("*/SHA256SUMS"))][:MOST_RUNS]
+        assert compare_runs([*folders, "--target-top1", "75", "--out", str(page.with_suffix(".md"))]) == 1
+    return pages
 
 
 @pytest.fixture

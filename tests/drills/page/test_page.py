@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.drills.page.conftest import Open
 
-PAGES = ("kept", "hostile", "empty")
+PAGES = ("kept", "hostile", "empty", "kept, compared", "hostile, compared")
 WIDTHS = (1280, 390)
 SCHEMES = ("light", "dark")
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
