@@ -141,6 +141,16 @@ plan: setup ## Predict time, memory and bottleneck: DEVICE=cpu|gpu|ascend CARDS=
 	@$(START) measure input 8
 	@$(START) plan
 
+start: DEVICE := $(or $(value DEVICE),cpu)
+start: setup ## Before a long training, as far as all is well: doctor, fingerprint, speed, images, plan, and its command: DEVICE=ascend CARDS=8 IMAGENET=/path
+	@$(START) doctor
+	@$(START) doctor inside
+	@NODES=1 $(START) fingerprint
+	@$(START) measure step 10
+	@$(START) measure evaluate 2
+	@$(START) measure input 8
+	@$(START) plan for-training
+
 audit: setup ## Check RUN=run folder or log, or else the published figures, for internal consistency
 	@$(START) audit
 verify: setup ## Verify the seals of run folders: RUN=...

@@ -222,7 +222,19 @@ bench_on_device() { # WHAT [OPTION]...
   python -m hlg.bench "${words[@]}" "${drawn[@]}" --run_distribute 0 "${target[@]}" "${keys[@]}"
 }
 
-plan() {
+# The training that was planned, as one would type it.
+training_command() {
+  local name command=(make train "DEVICE=$device")
+  [[ -n $CONFIG$IMAGENET ]] || command+=(IMAGENET=/path)
+  for name in $TYPED; do
+    [[ " DEVICE AMP CORES LINK_GBPS DRY_RUN $KEYS " == *" $name "* ]] || command+=("$name=${!name}")
+  done
+  for name in $KEYS; do command+=("$name=${key[$name]}"); done
+  [[ $NODES == 1 || -n $NODE_RANK$MASTER ]] || command+=(NODE_RANK=0 MASTER=ADDRESS)
+  print_command "${command[@]}"
+}
+
+plan() { # [for-training]
   local what
   check_plan_keys
   for what in step evaluate input; do
@@ -234,6 +246,7 @@ plan() {
   words+=(${STEP_MS:+${key[batch_size]:+--batch "${key[batch_size]}"}})
   give --cores CORES --link-gbps LINK_GBPS
   words+=(${key[max_epoch]:+--epochs "${key[max_epoch]}"})
+  [[ ${1:-} != for-training ]] || words+=(--training "$(training_command)")
   read_recipe
   writes=(build/plan)
   python -m repro.plan "${words[@]}" --json build/plan/plan.json

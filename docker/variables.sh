@@ -37,6 +37,7 @@ declare -A reads=(
   [plan]="$run $device CONFIG IMAGENET CARDS NODES STEP_MS INPUT_RATE CORES LINK_GBPS keys"
   [audit]="$run RUN"
   [verify]="$run RUN"
+  [start]="$run $device $cards $recipe AMP CORES LINK_GBPS"
   [fingerprint]="$run $device $cards AMP keys"
   [fingerprint-diff]="$run A B"
   [stacks]="$run"

@@ -155,6 +155,15 @@ def test_on_a_device_a_plan_measures_what_is_not_given() -> None:
     ]
 
 
+def test_start_ends_with_a_plan_and_the_command_of_the_training() -> None:
+    *_, last = commands("start IMAGENET=/data/a\\ b CARDS=2 CORES=8 max_epoch=9 AMP=O2")
+    measured = " ".join(f"--{what} build/plan/{what}.json" for what in ("step", "evaluate", "input"))
+    assert shlex.split(last) == shlex.split(
+        f"{PYTHON} repro.plan {measured} --cards 2 --cores 8 --epochs 9 --training "
+        """ "make train DEVICE=cpu 'IMAGENET=/data/a b' CARDS=2 max_epoch=9" --json build/plan/plan.json"""
+    )
+
+
 REFUSED = """
 tiny CONTAINER=yes
     CONTAINER: found 'yes'; allowed: 0 or 1

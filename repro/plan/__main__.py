@@ -39,6 +39,7 @@ def plan_options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--link-gbps", type=_positive, metavar="N", help=f"slowest link between cards, in Gbit/s ({LINK_GBPS:g})")
     add("--latency-us", type=_latency, metavar="N", help=f"of a hop, in microseconds ({LATENCY_US:g})")
     add("--epochs", type=_count, metavar="N", help="length of the training (the published 300)")
+    add("--training", metavar="COMMAND", help="show this command for the training, with the time that it takes")
     add("--json", type=Path, metavar="FILE", help="write the plan there too")
     return parser.parse_args(argv)
 
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ReproError, ValueError, OSError) as error:
         tell_error(error)
         return 2
-    tell(plan_page(plan).removesuffix("\n"))
+    tell(plan_page(plan, options.training).removesuffix("\n"))
     return 0
 
 

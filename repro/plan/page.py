@@ -15,8 +15,8 @@ from repro.plan.prediction import ASSUMPTIONS, PUBLISHED_BATCH, STATE, Predictio
 _WIDTH = 120
 
 
-def plan_page(plan: Plan) -> str:
-    """Write the whole plan."""
+def plan_page(plan: Plan, training: str | None = None) -> str:
+    """Write the whole plan, and at its end the command of the training, if there is one."""
     wanted, facts = plan.wanted, plan.inputs.facts
     cards = f"{wanted.cards} card{'s' if wanted.cards > 1 else ''} on {wanted.machines} machine"
     cards += "s" if wanted.machines > 1 else ""
@@ -30,6 +30,8 @@ def plan_page(plan: Plan) -> str:
         ("Change first", _sentences([advice(plan), *plan.inputs.warnings])),
         ("What the prediction assumes", _sentences(ASSUMPTIONS)),
     ]
+    if training:
+        parts.append((f"Train, {duration(wanted.total_s)} by this prediction", training))
     return "\n\n".join(f"{title}\n{_indented(text)}" for title, text in parts) + "\n"
 
 
