@@ -28,6 +28,7 @@ BENCH   ?= build/bench.json
 PROFILE ?= build/profile
 WHAT    ?= step
 ROUNDS  ?= 8
+TREND   ?= results/baselines
 # Empty unless they are given:
 # CONFIG      a recipe; else configs/hlg_mobile.yml or the target's own
 # DEVICE      cpu, gpu or ascend; CONTAINER: 1 in a container, 0 not, by default for accelerators alone. docker/run.sh and
@@ -38,6 +39,7 @@ ROUNDS  ?= 8
 # PRETRAINED  weights; IMAGES: for make predict
 # RESUME      an unfinished run's folder, or a checkpoint in it; RUN: run folders, to audit also a log as published
 # A, B        two to compare: runs, fingerprints, releases or commits; TARGET_TOP1: the accuracy to compare the time to
+# FORMAT      of make export-runs, whose folder is OUT
 # SEEDS       train once for each, such as "1 2 3"; VERSIONS: the releases to measure, by default all
 # STEP_MS to LINK_GBPS  what make plan is told; what is empty is measured, published or assumed, and its table says which
 # NODE_RANK   of several machines, with the same command on each: 0, 1, ... and in MASTER the address of the first one,
@@ -46,7 +48,7 @@ ROUNDS  ?= 8
 # CLUSTER_OPTIONS  of `python -m repro.cluster` (--help), such as "--time 72:00:00 --queue big"
 EMPTY := CONFIG DEVICE CONTAINER IMAGENET ARCHIVES OUT LINK REPORT PRETRAINED IMAGES RESUME RUN SEEDS VERSIONS A B \
   TARGET_TOP1 CARDS STEP_MS INPUT_RATE CORES LINK_GBPS NODE_RANK MASTER RANK_TABLE_FILE PUBLISHED PYTHON39 \
-  CLUSTER_OPTIONS
+  CLUSTER_OPTIONS FORMAT
 $(foreach name,$(EMPTY),$(eval $(name) ?=))
 
 # What was typed behind make: no target runs unless it reads all of that. Each value then is what was typed: make would
@@ -114,6 +116,8 @@ predict: setup ## Top-5 predictions for IMAGES="cat.jpg dog.jpg": PRETRAINED=...
 export: setup ## Export to MINDIR and compare with the network: PRETRAINED=... file_format=ONNX|SAFETENSORS file_name=...
 	@$(START) export-network
 
+export-runs: setup ## Write runs, also running ones, for FORMAT=tensorboard|mlflow|wandb-offline: RUN="folders" OUT=folder
+	@$(START) export-runs
 report: setup ## Compare the runs under RUNS with the published figures: results/report.md, report.html, report/
 	@$(START) report
 compare: setup ## Compare runs, finished or not, and say where their numbers part: A=run B=run or RUN="a b c" TARGET_TOP1=75
@@ -198,7 +202,7 @@ cluster-files: ## Write batch jobs for CARDS=8 of each of NODES machines, for Sl
 
 ##@ Work on the code, on this machine
 
-WORK := releases published reproduce test faults test-fingerprint test-gate test-page bench bench-compare lint
+WORK := export-runs trend releases published reproduce test faults test-fingerprint test-gate test-page bench bench-compare lint
 $(WORK): override CONTAINER = 0
 $(WORK): override DEVICE =
 # By file, whose tests share what they have trained. A process that dies is not begun again with the test that killed it.
@@ -222,6 +226,8 @@ bench: setup ## Measure forward, step, evaluation, input and log reading, with r
 	@$(PYTEST) tests/benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds --benchmark-json "$$BENCH"
 bench-compare: setup ## Compare the speed of two commits, . for the working tree: A=main B=. WHAT=step ROUNDS=8
 	@$(START) bench-compare
+trend: setup ## Show kept measurements by commit, and where each moved: TREND=folder of files of make baseline and make bench
+	@$(START) trend
 profile: setup ## Profile the operators: WHAT=step|forward|evaluate PROFILE=folder DEVICE=cpu|gpu|ascend
 	@$(START) profile
 lint: setup ## Check style and types

@@ -131,6 +131,14 @@ compare() {
   python -m repro.compare "${words[@]}"
 }
 
+# By a tracker's own library, which no image has.
+export_runs() {
+  need FORMAT tensorboard
+  split_paths "$RUN"
+  give --format FORMAT --runs RUNS --out OUT
+  python -m repro.report.trackers "${words[@]}"
+}
+
 # The recipe comes after the keys: none of them changes what is checked.
 short_run() { # FOLDER [ARGUMENT]...
   logs=$1 writes=(results "$1") reads=(configs data)
@@ -346,6 +354,11 @@ bench_compare() {
   python -m repro.bench.compare "$A" "$B" "${words[@]}" -- --batch_size 8 "${keys[@]}"
 }
 
+trend() {
+  give --trend TREND --out OUT
+  python -m repro.trend "${words[@]}"
+}
+
 stacks() { python -m repro.releases.stacks; }
 
 # Each in its environment, by turns with the default.
@@ -385,6 +398,9 @@ lock() {
     --no-header docker/published.in --output-file docker/published.lock
   # shellcheck disable=SC2016 # no command
   sed -i '1i # Made by `make lock` from docker/published.in: every package that is installed, with its hashes.' docker/published.lock
+  "${compile[@]}" --constraint docker/dev.lock docker/trackers.in --output-file docker/trackers.lock
+  # shellcheck disable=SC2016 # no command
+  sed -i '1i # Made by `make lock` from docker/trackers.in: what dev.lock has is of the same version here.' docker/trackers.lock
   for release in "${releases[@]:1}"; do
     "${compile[@]}" --no-deps --output-file "docker/releases/$release.lock" - <<<"mindspore==$release"
   done

@@ -23,7 +23,7 @@ FLOORS = {
         {"records", "stacks"},
         {"published", "reproduction"},
         {"report", "check", "audit", "plan", "bench", "doctor"},
-        {"releases", "authors", "compare"},
+        {"releases", "authors", "compare", "trend"},
         {"bootstrap", "cluster", "fingerprint_diff"},
     ),
 }

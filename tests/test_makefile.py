@@ -97,6 +97,10 @@ audit RUN='one two'
     {PYTHON} repro.audit one two
 published PUBLISHED=models/research/cv/hlg PYTHON39=python3.9 REPEAT=2
     {PYTHON} repro.authors --published models/research/cv/hlg --python39 python3.9 --repeat 2
+export-runs FORMAT=mlflow RUN='one two' OUT=build/here
+    {PYTHON} repro.report.trackers one two --format mlflow --runs results/runs --out build/here
+trend TREND=kept
+    {PYTHON} repro.trend --trend kept
 bench-compare A=main B=.
     {PYTHON} repro.bench.compare main . --what step --rounds 8 -- --batch_size 8
 """

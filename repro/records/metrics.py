@@ -30,6 +30,7 @@ _EVENTS: dict[str, dict[str, type]] = {
 }
 _OPTIONAL: dict[str, dict[str, type]] = {
     "start": {"ranks": int, "steps_per_epoch": int},
+    "compile": {"compile_time_s": float},
     "epoch": {"top1_pct": float, "top5_pct": float, "eval_time_s": float},
     "resume": {"compile_time_s": float},
     "eval": {"top5_pct": float},

@@ -1,5 +1,9 @@
 """Take single values from a run, as tables and other projects' formats need them: None for what it does not say."""
 
+from collections.abc import Mapping
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
 from repro.published.figures import MEASURES
 from repro.records.schema import Run
 
@@ -26,6 +30,18 @@ def config_text(run: Run, key: str) -> str | None:
     """Return the text that the configuration has for `key`."""
     value = run.config.get(key)
     return value if isinstance(value, str) and value else None
+
+
+def shareable(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out paths of the run's machine, and addresses: they say nothing about the result."""
+    return {key: value for key, value in facts.items() if not _elsewhere(value)}
+
+
+def _elsewhere(value: object) -> bool:
+    """Tell whether this names a place on the machine of the run, or an address."""
+    if not isinstance(value, str):
+        return False
+    return "://" in value or PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()
 
 
 def global_batch(run: Run) -> int | float | None:

@@ -8,14 +8,13 @@ repro.report.exports.clock. Paths and addresses of the configuration are left ou
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import PurePosixPath, PureWindowsPath
 
 import numpy as np
 
 from repro.records.schema import Run
 from repro.report.exports.clock import Clock, training_clock
 from repro.report.exports.csv_json import json_line
-from repro.report.run_values import config_number, log_value, tidy
+from repro.report.run_values import config_number, log_value, shareable, tidy
 
 _MOST_STEPS = 10_000
 _UNITS = {
@@ -65,16 +64,8 @@ def dllogger_text(run: Run) -> str | None:
 
 
 def _parameters(run: Run) -> dict[str, object]:
-    data = {key: value for key, value in run.config.items() if not _elsewhere(value)}
-    data |= {"run": run.folder.name, "hardware": run.env.hardware, "software": run.env.software}
+    data = shareable(run.config) | {"run": run.folder.name, "hardware": run.env.hardware, "software": run.env.software}
     return data | {"commit": run.env.commit, "dirty": run.env.dirty, "parameters": run.env.parameters}
-
-
-def _elsewhere(value: object) -> bool:
-    """Tell whether this names a place on the machine of the run, or an address."""
-    if not isinstance(value, str):
-        return False
-    return "://" in value or PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()
 
 
 def _steps(run: Run, times: Clock) -> np.ndarray:

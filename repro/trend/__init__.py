@@ -1,0 +1,1 @@
+"""Say at which commit a kept measurement moved: `make trend`."""
