@@ -207,14 +207,15 @@ $(WORK): override CONTAINER = 0
 $(WORK): override DEVICE =
 # By file, whose tests share what they have trained. A process that dies is not begun again with the test that killed it.
 PYTEST = $(START) python -m pytest
-BY_FILE = --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+BY_FILE = --max-worker-restart 0 --dist loadfile --no-loadscope-reorder
+ONE_BY_ONE = --max-worker-restart 0 --maxschedchunk 1
 
 test: setup ## Run the tests
 	@$(PYTEST) -n 2 $(BY_FILE) --ignore tests/drills --benchmark-skip
 faults: setup ## Break running jobs in every way we know, and print what happened and what was lost
-	@$(PYTEST) tests/drills/faults -n 4 $(BY_FILE)
+	@$(PYTEST) tests/drills/faults -n 4 $(ONE_BY_ONE)
 test-fingerprint: setup ## Plant faults for make fingerprint to find, and compare with the published implementation
-	@$(PYTEST) tests/drills/numerics -n 2 --maxschedchunk 1 --max-worker-restart 0
+	@$(PYTEST) tests/drills/numerics -n 2 $(ONE_BY_ONE)
 test-gate: setup ## Plant regressions, train, and see whether make check finds them
 	@$(PYTEST) tests/drills/regressions
 test-page: setup ## Test the report's page in Chromium: wide, narrow, light, dark, printed, by keyboard

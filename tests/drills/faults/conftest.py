@@ -78,6 +78,11 @@ def recovers(undisturbed: Callable[[int], Path], record_property: Callable[[str,
     return call
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that wait for a timeout come first, so that the others run meanwhile."""
+    items.sort(key=lambda item: "hangs" not in item.name)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     rows = [("fault", "result", "after it", "seconds")]
     found = (terminalreporter.stats.get(outcome, ()) for outcome in ("passed", "failed", "skipped"))
