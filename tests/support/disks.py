@@ -1,15 +1,12 @@
-"""Small disks, to be filled and broken, and storage that lacks what POSIX promises."""
+"""Small disks, to be filled and broken, and tests that also run on storage that lacks what POSIX promises."""
 
-import errno
-import fcntl
-import os
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.processes import run_command
+from tests.support.storage import storage_without
 
 
 def full_disk(*_: object) -> None:
@@ -37,30 +34,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     mount("-o", "size=700k", "tmpfs", disk)
     yield disk
     run_command("umount", "--lazy", disk)
-
-
-def storage_without(setattr_: Callable[[object, str, object], object]) -> None:
-    """Take symbolic links, locks, permissions, and the flushing of folders from the storage of this process.
-
-    Each fails as on the storage that is known for it: vfat and SMB, Lustre, exFAT, CIFS and vboxsf.
-    """
-    fsync = os.fsync
-
-    def fail(number: int) -> Callable[..., None]:
-        def call(*_: object, **__: object) -> None:
-            raise OSError(number, os.strerror(number))
-
-        return call
-
-    def fsync_files_alone(descriptor: int) -> None:
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        fsync(descriptor)
-
-    setattr_(os, "symlink", fail(errno.EPERM))
-    setattr_(os, "chmod", fail(errno.EPERM))
-    setattr_(fcntl, "flock", fail(errno.ENOSYS))
-    setattr_(os, "fsync", fsync_files_alone)
 
 
 @pytest.fixture(params=["POSIX", "less"])

@@ -18,14 +18,13 @@ from tests.support import ROOT
 from tests.support.small_runs import SMALL, events, small_options
 
 STEPS = 9  # of an epoch
+PROGRAM = "tests.drills.faults.planted none"
 
 
 class Job:
     """A job on ``data`` that keeps its runs in ``folder``; further keys as in the configuration."""
 
-    def __init__(
-        self, data: Path, folder: Path, ranks: int = 1, program: str = "tests.support.narrow.train", **keys: Any
-    ) -> None:
+    def __init__(self, data: Path, folder: Path, ranks: int = 1, program: str = PROGRAM, **keys: Any) -> None:
         self.data, self.folder, self.ranks, self.program = data, folder, ranks, program
         # Drills start many jobs of the same graphs, which one rank alone can keep; those of several have none.
         mode = {"context_mode": 1, "max_epoch": 2} if ranks > 1 else {"graph_cache": data.parent / "graphs"}
