@@ -3,8 +3,6 @@
 import re
 import signal
 
-import pytest
-
 from tests.drills.faults.drill import drill
 from tests.drills.faults.job import STEPS, NewJob, Recovers
 
@@ -67,16 +65,16 @@ def test_a_data_set_that_has_changed_is_refused(new_job: NewJob) -> None:
     "refused, with the hash then and now; put them back and `RESUME`. Of a large set 1,024 images are compared so",
     "nothing",
 )
-@pytest.mark.parametrize("split", ["train", "val"])
-def test_images_that_were_replaced_are_noticed(split: str, new_job: NewJob, recovers: Recovers) -> None:
+def test_images_that_were_replaced_are_noticed(new_job: NewJob, recovers: Recovers) -> None:
     job = new_job(own_data=True).start().until(STEPS + 1)
     job.stopped()
-    images = {image: image.read_bytes() for image in job.data.glob(f"{split}/*/*")}
-    for image, content in images.items():
-        image.write_bytes(content[:-2] + b"\0\0")  # decodes to the same pixels, or nearly
-    assert f"hash of the {split.replace('val', 'eval')} set content:sha256:" in job.start(resume=job.run).ends_with(2)
-    for image, content in images.items():
-        image.write_bytes(content)
+    for split, named in (("train", "train"), ("val", "eval")):
+        images = {image: image.read_bytes() for image in job.data.glob(f"{split}/*/*")}
+        for image, content in images.items():
+            image.write_bytes(content[:-2] + b"\0\0")  # decodes to the same pixels, or nearly
+        assert f"hash of the {named} set content:sha256:" in job.start(resume=job.run).ends_with(2)
+        for image, content in images.items():
+            image.write_bytes(content)
     recovers(job, repeated=0)
 
 

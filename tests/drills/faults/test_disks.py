@@ -4,8 +4,6 @@ import shutil
 import signal
 from pathlib import Path
 
-import pytest
-
 from hlg.checkpoint import store
 from repro.records.run_folder import read_folders
 from tests.drills.faults.drill import drill
@@ -89,16 +87,16 @@ def test_an_altered_checkpoint_is_refused_and_the_offered_one_resumes(new_job: N
     "refused by name, and the newest good one is offered",
     "the steps since that one",
 )
-@pytest.mark.parametrize(("digit", "other"), [('"step": 1', '"step": 2'), ('"elapsed_s": ', '"elapsed_s": 9')])
-def test_an_altered_state_is_refused(digit: str, other: str, new_job: NewJob, recovers: Recovers) -> None:
+def test_an_altered_state_is_refused(new_job: NewJob, recovers: Recovers) -> None:
     job = new_job(save_checkpoint_epochs=1).start().until(STEPS + 3)
     job.stopped()
     state = (job.run / "checkpoints/last.ckpt").resolve().with_suffix(".json")
     content = state.read_text()
-    assert digit in content
-    state.write_text(content.replace(digit, other))
-    said = job.start(resume=job.run).ends_with(2)
     offered = job.run / "checkpoints/hlg_mobile-0001.ckpt"
-    assert f"{state}: damaged or altered (its state_sha256 does not match" in said
-    assert f"the newest good one is {offered}" in said
+    for digit, other in (('"step": 1', '"step": 2'), ('"elapsed_s": ', '"elapsed_s": 9')):
+        assert digit in content
+        state.write_text(content.replace(digit, other))
+        said = job.start(resume=job.run).ends_with(2)
+        assert f"{state}: damaged or altered (its state_sha256 does not match" in said
+        assert f"the newest good one is {offered}" in said
     recovers(job, offered)
