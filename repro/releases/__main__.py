@@ -13,11 +13,12 @@ from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from repro.bench.logged import ProgramError
 from repro.check.baselines import read_baselines
 from repro.errors import CommandParser, ReproError, resumable, run_tool, tell
 from repro.markdown import columns
 from repro.releases.kept import FOLDER, KeptRelease, kept_path, read_kept_releases, write_kept
-from repro.releases.measure import STAMP, CodeChangedError, Measurement, Site, StageError, assemble, find_site
+from repro.releases.measure import STAMP, CodeChangedError, Measurement, Site, assemble, find_site
 from repro.releases.table import release_header, release_rows
 from repro.stacks.releases import read_releases
 
@@ -95,7 +96,7 @@ def measure_release(release: str, site: Site, folder: Path, kept: KeptRelease | 
     for stage in measurement.stages():
         try:
             found[stage], words, seconds = measurement.run_stage(stage)
-        except (StageError, ReproError) as error:
+        except (ProgramError, ReproError) as error:
             failed[stage] = f"{error}, see {measurement.log}"
             words, seconds = f"failed: {failed[stage]}", 0.0
         progress.done(release, stage, seconds)

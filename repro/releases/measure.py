@@ -18,9 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from repro.bench.logged import ProgramError, reason_in, run_logged
 from repro.bench.pacing import pace_programs
 from repro.check.workload import VARIABLES, workload_of
-from repro.errors import ReproError, shown_name
+from repro.errors import ReproError
 from repro.files import read_json, replace_file
 from repro.records.fingerprint import read_fingerprint
 from repro.records.run_folder import cpu_name, read_runs
@@ -33,11 +34,6 @@ BATCH = 8  # images of a step and of a forward pass
 RECIPE = "configs/check.yml"
 STAMP = "installed-lock.sha256"  # in an environment: repro/bootstrap.py writes it last
 FINGERPRINT_DONE = (0, 1, 3)  # all within bounds, not all, not all could be done
-LAST_LINES = 4096  # bytes of a log in which its last line is looked for
-
-
-class StageError(Exception):
-    """A stage that failed, with the last line that its program said."""
 
 
 class CodeChangedError(Exception):
@@ -144,7 +140,7 @@ class Measurement:
         """Run a stage, or take what it has found before; return that, in words, and the seconds if it was run now.
 
         Raises:
-            StageError: its program failed.
+            ProgramError: its program failed.
         """
         kept = self.folder / f"{name.replace(', ', ' ').replace(' ', '_')}.json"
         if name != "environment":  # building one again says at once that nothing is to do
@@ -163,30 +159,7 @@ class Measurement:
         return found, words, seconds
 
     def _run(self, *command: str, done: Sequence[int] = (0,)) -> None:
-        """Run a program to its end, with all that it says in the log; if it fails, say its last line."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
-            log.write(f"\n$ {shlex.join(command)}\n".encode("utf-8", "backslashreplace"))
-            log.flush()
-            try:
-                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
-            except OSError as error:
-                raise StageError(f"{command[0]}: {error.strerror}") from None
-            try:
-                code = process.wait()
-            except BaseException:  # Ctrl-C, or SIGTERM
-                _end(process)
-                raise
-        if code not in done:
-            raise StageError(self._last_line(code))
-
-    def _last_line(self, code: int | None = None) -> str:
-        with suppress(OSError), self.log.open("rb") as log:
-            log.seek(max(0, self.log.stat().st_size - LAST_LINES))
-            lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-            if lines and not lines[-1].startswith("$ "):
-                return shown_name(lines[-1].removeprefix("error: "))[:300]
-        return f"ended with exit code {code}"
+        run_logged(command, self.log, done)
 
     def _environment(self) -> tuple[dict[str, Any], str]:
         site = self.site
@@ -204,7 +177,7 @@ class Measurement:
         python = self.site.python(self.release)
         self._run(python, *command, "--context_mode", str(MODES.index(mode)), done=FINGERPRINT_DONE)
         if not path.exists():  # an error that nobody foresaw ends with 1 as well
-            raise StageError(self._last_line(1))
+            raise ProgramError(reason_in(self.log, 1))
         found = read_fingerprint(path)
         out_of = [label for label, row in found.rows.items() if row.verdict == "out"]
         done = sum(row.verdict != "not done" for row in found.rows.values())
@@ -220,7 +193,7 @@ class Measurement:
         seconds = time.monotonic() - start
         finished = read_runs(runs)[0]
         if not finished:
-            raise StageError(self._last_line(0))
+            raise ProgramError(reason_in(self.log, 0))
         run = finished[-1]
         shutil.rmtree(runs, ignore_errors=True)  # its checkpoints are 100 MB
         return _training_facts(run, seconds), f"{len(run.steps.loss)} steps, last loss {run.steps.loss[-1]:.4f}"
@@ -242,7 +215,7 @@ class Measurement:
                 raise ReproError("measured, but its result was not written")
             base, own = (read_json(file) for file in files)
         except ReproError as error:
-            raise StageError(f"{error} ({self._last_line()})") from None
+            raise ProgramError(f"{error} ({reason_in(self.log)})") from None
         first, second = times.values()
         ratios = [round(mine / other, 4) for mine, other in zip(second, first, strict=True)]
         facts = {
@@ -279,20 +252,6 @@ def assemble(measurement: Measurement, found: Mapping[str, Any], failed: Mapping
 def _training_facts(run: Run, seconds: float) -> dict[str, Any]:
     losses = [loss if abs(loss) < float("inf") else str(loss) for loss in run.steps.loss]
     return {"seconds": round(seconds, 1), "losses": losses, "workload": workload_of(run)}
-
-
-def environment() -> dict[str, str]:
-    """Return the variables for a program of hlg: without make's own words for options."""
-    return {name: value for name, value in os.environ.items() if name != "HLG_TYPED_AS"}
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a program that Ctrl-C may have reached too: it saves what it has; then it is killed."""
-    for stop in (process.terminate, process.kill):
-        stop()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(60)
-            return
 
 
 def size_on_disk(folder: Path) -> int:
