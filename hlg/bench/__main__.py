@@ -5,10 +5,12 @@ WHAT is one of:
   step      a whole training step, from pixels to weights
   input     augmented training images, some batches a repetition
   evaluate  an evaluation of some batches: read, decode, network, count
+  fed_step, fed_forward   a training step or a step of an evaluation, with its wait for images from files
 
 Any key of the configuration may follow. The device is a CPU unless --device_target says otherwise, and images are
 drawn unless --dataset_path or --eval_path names a folder. The result has the times, the number and mean size of the
-images, and the process's peak memory.
+images, and the process's peak memory. Started by hlg.launch, every rank measures the same at the same time, and the
+first one writes the result, with what each rank took in ``rank_totals_s``.
 
 --paced waits for a line on standard input before each repetition and answers with its seconds on standard output, so
 that repro.bench.turns can measure several programs by turns. --profile FOLDER writes which operators the time goes to.
@@ -25,7 +27,14 @@ from hlg.errors import OptionParser
 from hlg.runtime.engine import check_start
 from hlg.signals import run_main
 
-READS = {"input": "dataset_path", "evaluate": "eval_path"}  # which images a measurement takes, if any
+WARM_UP = 2  # repetitions before those that count
+# Which images a measurement takes, if any.
+READS = {
+    "input": "dataset_path",
+    "evaluate": "eval_path",
+    "fed_step": "dataset_path",
+    "fed_forward": "eval_path",
+}
 
 
 def read_bench_options(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -36,8 +45,9 @@ def read_bench_options(argv: Sequence[str]) -> tuple[argparse.Namespace, list[st
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=("forward", "step", "input", "evaluate"))
-    parser.add_argument("--steps", type=_count, default=10, help="repetitions (10), after two that do not count")
+    parser.add_argument("what", choices=("forward", "step", *READS))
+    parser.add_argument("--steps", type=_count, default=10, help="repetitions (10)")
+    parser.add_argument("--warm_up", type=_count, default=WARM_UP, help=f"before them, and not counted ({WARM_UP})")
     parser.add_argument("--json", type=Path, help="file for the result")
     parser.add_argument("--paced", action="store_true", help="a repetition for each line on standard input")
     parser.add_argument("--profile", help="folder for the profile")

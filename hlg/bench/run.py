@@ -23,9 +23,9 @@ from hlg.console import say
 from hlg.files import write_result
 from hlg.record.environment import environment_facts
 from hlg.runtime import device
+from hlg.runtime.collective import sum_over_ranks
 from hlg.runtime.profiler import costliest, profiled
 
-WARM_UP = 2
 PRODUCT = 2048  # side of the square matrices whose product tells what the machine can do
 
 
@@ -34,25 +34,29 @@ def run_benchmark(options: argparse.Namespace, config: Config) -> None:
     with ExitStack() as closing:
         with _devices_off_stdout():
             on = device.start(config)
-            workload = WORKLOADS[options.what](config, closing)
+            workload = WORKLOADS[options.what](config, closing, on.shard)
+            time_repetitions(workload, options.warm_up)
+            sum_over_ranks([0], on.count)  # the ranks begin together
         if options.profile:
-            time_repetitions(workload, WARM_UP, warm_up=0)
             with profiled(Path(options.profile), config.device_target):
-                times = time_repetitions(workload, options.steps, warm_up=0)
+                times = time_repetitions(workload, options.steps)
             say(costliest(Path(options.profile), options.steps))
         else:
             times = time_on_demand(workload) if options.paced else time_repetitions(workload, options.steps)
         if not times:
             return
-        facts = workload.facts()  # first: it looks at what this process has used, which the product below adds to
+        # First: these look at what this process has used, which the product below adds to.
+        facts = workload.facts() | peak_memory(config)
         found = {
             "what": options.what,
             "batch_size": config.batch_size,
             "steps": len(times),
             **summarize_times(times, workload, product_rate(config)),
             **facts,
+            "rank_totals_s": totals_of_ranks(sum(times), on),
         }
-        found["peak_memory_bytes"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if on.rank:
+        return
     found["environment"] = environment_facts(on.facts(), config=asdict(config))
     share = f", {found['flops_per_s'] / 1e9:.1f} GFLOP/s" if found["flops_per_s"] else ""
     say(
@@ -64,25 +68,38 @@ def run_benchmark(options: argparse.Namespace, config: Config) -> None:
         write_result(options.json, json.dumps(found, indent=1) + "\n")
 
 
-def time_repetitions(workload: Workload, steps: int, warm_up: int = WARM_UP) -> list[float]:
-    """Seconds of each of ``steps`` repetitions, after some that are not counted."""
+def time_repetitions(workload: Workload, steps: int) -> list[float]:
+    """Seconds of each of ``steps`` repetitions."""
     times = []
-    for _ in range(warm_up + steps):
+    for _ in range(steps):
         start = time.perf_counter()
         workload.repeat()
         times.append(time.perf_counter() - start)
-    return times[warm_up:]
+    return times
 
 
 def time_on_demand(workload: Workload) -> list[float]:
     """Seconds of a repetition for each line that comes in, each answered at once."""
     times = []
-    time_repetitions(workload, WARM_UP, warm_up=0)
     say("ready")
     for _ in sys.stdin:
-        times += time_repetitions(workload, 1, warm_up=0)
+        times += time_repetitions(workload, 1)
         say(times[-1])
     return times
+
+
+def peak_memory(config: Config) -> dict[str, int]:
+    """The most memory that this process has held: resident, and on an accelerator what MindSpore's pool gave out."""
+    found = {"peak_memory_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+    if config.device_target != "CPU":
+        found["device_memory_bytes"] = int(ms.runtime.max_memory_allocated())
+    return found
+
+
+def totals_of_ranks(total_s: float, on: device.Device) -> list[float]:
+    """The seconds that each rank took for all its repetitions. Every rank must call it."""
+    own = [round(1e6 * total_s) * (rank == on.rank) for rank in range(on.count)]
+    return [total / 1e6 for total in sum_over_ranks(own, on.count).tolist()]
 
 
 def product_rate(config: Config) -> float:

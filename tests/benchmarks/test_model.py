@@ -11,6 +11,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from hlg.bench import run
+from hlg.bench.__main__ import WARM_UP
 from hlg.bench.workloads import WORKLOADS
 from hlg.config import Config
 from hlg.runtime import device
@@ -33,7 +34,7 @@ def rates() -> dict[str, float]:
 def test_rate_of(what: str, benchmark: BenchmarkFixture, rates: dict[str, float]) -> None:
     with ExitStack() as closing:
         workload = WORKLOADS[what](CONFIG, closing)
-        benchmark.pedantic(workload.repeat, rounds=ROUNDS, warmup_rounds=run.WARM_UP)
+        benchmark.pedantic(workload.repeat, rounds=ROUNDS, warmup_rounds=WARM_UP)
         rates[what] = benchmark.extra_info["images_per_s"] = workload.images / float(benchmark.stats.stats.median)
         if workload.flops_per_image:
             benchmark.extra_info["share_of_product"] = rates[what] * workload.flops_per_image / rates["product"]
