@@ -18,9 +18,9 @@ RUNS   ?= results/runs
 CLASSES ?= 10
 TRAIN   ?= 128
 VAL     ?= 32
-# The precision of make fingerprint; how often make baseline repeats its short run and make published the authors'
-# training; of how many machines this is one.
-AMP    ?= O0
+# The batches that make bench-cpu, bench-gpu and bench-ascend count; how often make baseline repeats its short run and
+# make published the authors' training; of how many machines this is one.
+STEPS  ?= 100
 REPEAT ?= 5
 NODES  ?= 1
 # Where the results of make bench and make profile go, and what make profile and make bench-compare measure.
@@ -41,13 +41,14 @@ TREND   ?= results/baselines
 # A, B        two to compare: runs, fingerprints, releases or commits; TARGET_TOP1: the accuracy to compare the time to
 # FORMAT      of make export-runs, whose folder is OUT
 # SEEDS       train once for each, such as "1 2 3"; VERSIONS: the releases to measure, by default all
+# AMP         precision: O0, O2 or O3 for make fingerprint, several for make bench-cpu, -gpu and -ascend; BATCHES: theirs
 # STEP_MS to LINK_GBPS  what make plan is told; what is empty is measured, published or assumed, and its table says which
 # NODE_RANK   of several machines, with the same command on each: 0, 1, ... and in MASTER the address of the first one,
 #             or for Ascends RANK_TABLE_FILE
 # PUBLISHED   the folder research/cv/hlg of the authors' own code; PYTHON39: a Python 3.9 for it
 # CLUSTER_OPTIONS  of `python -m repro.cluster` (--help), such as "--time 72:00:00 --queue big"
 EMPTY := CONFIG DEVICE CONTAINER IMAGENET ARCHIVES OUT LINK REPORT PRETRAINED IMAGES RESUME RUN SEEDS VERSIONS A B \
-  TARGET_TOP1 CARDS STEP_MS INPUT_RATE CORES LINK_GBPS NODE_RANK MASTER RANK_TABLE_FILE PUBLISHED PYTHON39 \
+  TARGET_TOP1 AMP BATCHES CARDS STEP_MS INPUT_RATE CORES LINK_GBPS NODE_RANK MASTER RANK_TABLE_FILE PUBLISHED PYTHON39 \
   CLUSTER_OPTIONS FORMAT
 $(foreach name,$(EMPTY),$(eval $(name) ?=))
 
@@ -122,6 +123,8 @@ report: setup ## Compare the runs under RUNS with the published figures: results
 	@$(START) report
 compare: setup ## Compare runs, finished or not, and say where their numbers part: A=run B=run or RUN="a b c" TARGET_TOP1=75
 	@$(START) compare
+bench-cpu: setup ## Measure this CPU, training and inference: BATCHES="1 8" AMP="O0 O2 O3" CARDS=2 STEPS=100 IMAGENET=/path
+	@$(START) bench-device
 check: setup tiny-data ## Check this machine for regressions, by two minutes of training: DEVICE=cpu|gpu|ascend
 	@$(START) become rm -rf results/check
 	@$(START) short-run "$$RUNS"
@@ -195,6 +198,8 @@ train-gpu8 train-ascend8: setup ## Train on eight, as published, of each of NODE
 	@$(START) train
 eval-gpu eval-ascend: setup ## Evaluate on CARDS=8, GPUs in float32 as published: PRETRAINED=... IMAGENET=...
 	@$(START) evaluate
+bench-gpu bench-ascend: setup ## Measure one card to all CARDS=8: BATCHES="32 64 128" AMP="O0 O2 O3" STEPS=100 IMAGENET=/path
+	@$(START) bench-device
 
 cluster-files: DEVICE := $(or $(value DEVICE),ascend)
 cluster-files: ## Write batch jobs for CARDS=8 of each of NODES machines, for Slurm and Kubernetes: DEVICE=gpu IMAGE=... IMAGENET=/... RUNS=/...
@@ -222,7 +227,7 @@ test-page: setup ## Test the report's page in Chromium: wide, narrow, light, dar
 	@$(PYTEST) tests/drills/page -n 2
 test-image: ## Test the CPU image with this machine's engine, and the runs that make tiny CONTAINER=1 left under RUNS
 	@"$$VENV/bin/python" -m pytest tests/drills/image --runs "$$RUNS"
-bench: setup ## Measure forward, step, evaluation, input and log reading, with ratios that hold on other machines
+bench: setup ## Measure the code, not a device: forward, step, input and more, with ratios that hold on other machines
 	@mkdir -p "$$(dirname "$$BENCH")"
 	@$(PYTEST) tests/benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds --benchmark-json "$$BENCH"
 bench-compare: setup ## Compare the speed of two commits, . for the working tree: A=main B=. WHAT=step ROUNDS=8

@@ -275,6 +275,7 @@ verify() {
 }
 
 fingerprint() {
+  [[ -z $AMP || $AMP =~ ^O[023]$ ]] || fail "AMP: found '$AMP'; allowed: O0, O2 or O3"
   logs=results/fingerprint writes=(results/fingerprint)
   give --amp_level AMP
   words=("${target[@]}" "${words[@]}" --out results/fingerprint)
@@ -357,6 +358,14 @@ bench_compare() {
 trend() {
   give --trend TREND --out OUT
   python -m repro.trend "${words[@]}"
+}
+
+# Training and inference of this device: in each precision, with each batch, on one card to all of them.
+bench_device() {
+  count_cards
+  count=${CARDS:-1} writes=("${RESUME:-results/bench}") reads=(${IMAGENET:+"$IMAGENET/train" "$IMAGENET/val"})
+  give --batches BATCHES --amp AMP --cards CARDS --steps STEPS --imagenet IMAGENET --resume RESUME
+  python -m repro.bench.device --device "$device" "${words[@]}" ${keys:+-- "${keys[@]}"}
 }
 
 stacks() { python -m repro.releases.stacks; }

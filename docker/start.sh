@@ -16,7 +16,6 @@ device=${DEVICE:-cpu}
 for name in CONTAINER LINK; do
   [[ ${!name} =~ ^[01]?$ ]] || fail "$name: found '${!name}'; allowed: 0 or 1"
 done
-[[ $AMP =~ ^O[023]$ ]] || fail "AMP: found '$AMP'; allowed: O0, O2 or O3"
 [[ $device =~ ^(cpu|gpu|ascend)$ ]] || fail "DEVICE: found '$device'; allowed: cpu, gpu or ascend"
 for name in NODES CARDS; do
   [[ (-z ${!name} && $name == CARDS) || ${!name} =~ ^[1-9][0-9]{0,5}$ ]] || fail "$name: found '${!name}'; allowed: 1 or more"
@@ -131,15 +130,21 @@ host_python() {
   execute "${wrap[@]}" "$PYTHON" "$@"
 }
 
-# launch PROGRAM [ARGUMENT]...: under hlg.launch, once for each of the seeds, on so many cards of each machine as CARDS
-# or DEVICES says.
-launch() {
-  local own=("${words[@]}") listed=()
-  once SEEDS seed
+# count_cards: let CARDS be as many as DEVICES names, where it is empty.
+count_cards() {
+  local listed=()
   [[ $device == cpu ]] || IFS=, read -ra listed <<<"${DEVICES:-}"
   [[ " $TYPED " != *" CARDS "* || ${#listed[@]} -eq 0 || ${#listed[@]} -eq $CARDS ]] ||
     fail "CARDS and DEVICES: found '$CARDS' and '$DEVICES', which are ${#listed[@]}; type one, or as many"
   CARDS=${CARDS:-${listed:+${#listed[@]}}}
+}
+
+# launch PROGRAM [ARGUMENT]...: under hlg.launch, once for each of the seeds, on so many cards of each machine as CARDS
+# or DEVICES says.
+launch() {
+  local own=("${words[@]}")
+  once SEEDS seed
+  count_cards
   [[ $device == ascend ]] || unread "it is for Ascends; type DEVICE=ascend" RANK_TABLE_FILE
   words=(--logs "$logs/.ranks" ${seeds:+--seeds "$seeds"})
   typed_as=" --seeds=SEEDS$typed_as"

@@ -90,6 +90,8 @@ def test_a_container_on_a_cpu_has_no_network_and_the_callers_rights(engine: str,
         ("imagenet-verify IMAGENET=/data REPORT=here", "here", "/data"),
         ("check", "results", "configs data"),
         ("plan IMAGENET=/data", "build/plan", "configs /data/train /data/val"),
+        ("bench-cpu IMAGENET=/data", "results/bench", "/data/train /data/val"),
+        ("bench-cpu RESUME=/other/bench", "/other/bench", ""),
         ("audit RUN=/other/train.log", "results", "/other/train.log"),
         ("verify RUN=/other/run", "", "/other/run"),
         ("fingerprint", "results/fingerprint", ""),
@@ -137,6 +139,7 @@ MIG = "MIG-b2f4a1c0-1111-5222-8333-944444444444"
         ("train-gpu1", {"SLURM_JOB_GPUS": "6,7", "SLURM_STEP_GPUS": "7"}, "7"),
         ("fingerprint DEVICE=gpu CARDS=2", {"CUDA_VISIBLE_DEVICES": "1,3,4"}, "1,3"),
         ("doctor DEVICE=gpu", {"CUDA_VISIBLE_DEVICES": "1,3"}, "1,3"),
+        ("bench-gpu CARDS=4", {}, "0,1,2,3"),
     ],
 )
 def test_a_job_gets_gpus_its_caller_may_use(target: str, masks: dict[str, str], given: str, machine: Machines) -> None:
@@ -144,8 +147,9 @@ def test_a_job_gets_gpus_its_caller_may_use(target: str, masks: dict[str, str], 
     assert found == f'"device={given}"'
 
 
-def test_a_job_gets_ascends_its_caller_may_use(machine: Machines) -> None:
-    run = told(machine(docker=DOCKER), "fingerprint DEVICE=ascend CARDS=2", ASCEND_RT_VISIBLE_DEVICES="4,6,7")[-1]
+@pytest.mark.parametrize("target", ["fingerprint DEVICE=ascend CARDS=2", "bench-ascend CARDS=2"])
+def test_a_job_gets_ascends_its_caller_may_use(target: str, machine: Machines) -> None:
+    run = told(machine(docker=DOCKER), target, ASCEND_RT_VISIBLE_DEVICES="4,6,7")[-1]
     assert run.options["--device"][:3] == ["/dev/davinci4", "/dev/davinci6", "/dev/davinci_manager"]
 
 

@@ -20,6 +20,7 @@ RUNS = "--save_checkpoint_path results/runs"
 DATA = "--dataset_path /data/train --eval_path /data/val"
 ON_CPU = "--device_target CPU --amp_level O0"
 ENTRY = "docker/with_cuda.sh .venv-gpu .venv-gpu/bin/python"
+ASCEND_ENTRY = "docker/with_cann.sh .venv-ascend/bin/python -m"
 DRAWN = "--dataset_path= --eval_path="
 CHECKED = "docker/with_cuda.sh .venv-gpu docker/check_libraries.sh gpu .venv-gpu"
 DEFAULT = next(iter(read_releases()))
@@ -101,6 +102,12 @@ export-runs FORMAT=mlflow RUN='one two' OUT=build/here
     {PYTHON} repro.report.trackers one two --format mlflow --runs results/runs --out build/here
 trend TREND=kept
     {PYTHON} repro.trend --trend kept
+bench-cpu BATCHES='1 8' CARDS=2 AMP=O0 seed=2
+    {PYTHON} repro.bench.device --device cpu --batches '1 8' --amp O0 --cards 2 --steps 100 -- --seed=2
+bench-gpu CONTAINER=0 CARDS=8 STEPS=20 IMAGENET=/data
+    {ENTRY} -m repro.bench.device --device gpu --cards 8 --steps 20 --imagenet /data
+bench-ascend CONTAINER=0 DEVICES=0,3 STEPS=9 RESUME=one
+    env ASCEND_RT_VISIBLE_DEVICES=0,3 {ASCEND_ENTRY} repro.bench.device --device ascend --cards 2 --steps 9 --resume one
 bench-compare A=main B=.
     {PYTHON} repro.bench.compare main . --what step --rounds 8 -- --batch_size 8
 """
@@ -177,6 +184,8 @@ check DEVICE=npu
     DEVICE: found 'npu'; allowed: cpu, gpu or ascend
 train DRY_RUN=yes
     DRY_RUN: found 'yes'; allowed: 1, or leave it out
+bench-ascend CARDS=two
+    CARDS: found 'two'; allowed: 1 or more
 train-gpu8 NODES=2x
     NODES: found '2x'; allowed: 1 or more
 baseline REPEAT=1

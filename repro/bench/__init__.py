@@ -1,1 +1,1 @@
-"""Measure programs and commits by turns."""
+"""Measure a device; measure programs and commits by turns."""

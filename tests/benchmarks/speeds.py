@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from repro.bench.device_page import markdown_tables
+from repro.files import read_json
 from repro.markdown import grid, md
 from repro.records.run_folder import cpu_name
 from tests.support import ROOT
@@ -55,6 +57,11 @@ def speeds(folder: Path) -> str:
         ("First step of `make tiny`, from its start", NONE, NONE, start, NONE),
     ]
     return _table((where, "Published code", "PyTorch", "Here", "Limit"), rows)
+
+
+def device(file: Path) -> str:
+    """Training and inference in every configuration, from the `bench.json` of `make bench-cpu`."""
+    return markdown_tables(read_json(file)) if file.exists() else "Not measured yet.\n"
 
 
 def full_size(folder: Path) -> str:
@@ -158,4 +165,5 @@ TABLES: dict[str, Callable[[], str]] = {  # by the name between a page's markers
     "step_time": partial(step_time, KEPT / MACHINES[0]),
     "full_size": partial(full_size, KEPT / MACHINES[0]),
     "graphs": partial(graphs, KEPT),
+    "device": partial(device, KEPT / "device.json"),
 }

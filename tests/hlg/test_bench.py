@@ -10,7 +10,9 @@ from hlg.bench import run, workloads
 from hlg.config import Config
 from hlg.errors import UserError
 from hlg.files import write_result
-from tests.support.processes import run_module
+from repro.bench.measurement import is_measured, read_measurement
+from repro.bench.sweep import Sweep
+from tests.support.processes import run_command, run_module
 
 RATES = {"median_s", "quartiles_s", "images_per_s", "flops_per_s", "product_flops_per_s", "share_of_product"}
 
@@ -74,3 +76,19 @@ def test_quartiles_are_those_of_the_times() -> None:
     found = run.summarize_times([3.0, 1.0, 2.0, 5.0, 4.0], workload, product=40.0)
     assert (found["median_s"], found["quartiles_s"]) == (3.0, [2.0, 4.0])
     assert (found["images_per_s"], found["flops_per_s"], found["share_of_product"]) == (2.0, 20.0, 0.5)
+
+
+@pytest.mark.parametrize("work", ["training", "inference"])
+def test_what_two_ranks_measured_is_read_as_a_row_of_a_device(work: str, tiny_data: Path, tmp_path: Path) -> None:
+    keys = ("--train_image_size=112", "--eval_image_size=112", "--class_num=7")
+    sweep = Sweep("cpu", (2,), ("O0",), (2,), 2, str(tiny_data), keys)
+    (one,) = (one for one in sweep.configurations() if one.files and one.work == work)
+    file = tmp_path / "found.json"
+    program, *words = " ".join(sweep.command(one, file, tmp_path / "logs")).partition(" hlg.bench ")
+    run_command(*program.split(), "tests.support.narrow", *" ".join(words).split(), code=0)
+    found = read_measurement(file, 2)
+    assert len(found.times_s) == 2
+    assert 0 < found.flops_per_s < 1e12
+    assert found.device_bytes is None
+    assert found.environment["device"]["count"] == 2
+    assert is_measured(file, sweep, one)
