@@ -123,7 +123,7 @@ report: setup ## Compare the runs under RUNS with the published figures: results
 	@$(START) report
 compare: setup ## Compare runs, finished or not, and say where their numbers part: A=run B=run or RUN="a b c" TARGET_TOP1=75
 	@$(START) compare
-bench-cpu: setup ## Measure this CPU, training and inference: BATCHES="1 8" AMP="O0 O2 O3" CARDS=2 STEPS=100 IMAGENET=/path
+bench-cpu bench-gpu bench-ascend: setup ## Measure one card to all: CARDS=8 BATCHES="32 64" AMP="O0 O3" STEPS=100 IMAGENET=/path
 	@$(START) bench-device
 check: setup tiny-data ## Check this machine for regressions, by two minutes of training: DEVICE=cpu|gpu|ascend
 	@$(START) become rm -rf results/check
@@ -198,8 +198,6 @@ train-gpu8 train-ascend8: setup ## Train on eight, as published, of each of NODE
 	@$(START) train
 eval-gpu eval-ascend: setup ## Evaluate on CARDS=8, GPUs in float32 as published: PRETRAINED=... IMAGENET=...
 	@$(START) evaluate
-bench-gpu bench-ascend: setup ## Measure one card to all CARDS=8: BATCHES="32 64 128" AMP="O0 O2 O3" STEPS=100 IMAGENET=/path
-	@$(START) bench-device
 
 cluster-files: DEVICE := $(or $(value DEVICE),ascend)
 cluster-files: ## Write batch jobs for CARDS=8 of each of NODES machines, for Slurm and Kubernetes: DEVICE=gpu IMAGE=... IMAGENET=/... RUNS=/...
