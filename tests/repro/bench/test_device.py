@@ -227,7 +227,6 @@ def test_a_log_says_why_its_last_program_failed(printed: str, code: int, reason:
     ("name", "float16"),
     [
         ("Ascend910A", 256),
-        ("Ascend910B3", 313),
         ("Ascend910B4", None),
         ("Tesla V100-SXM2-32GB", 125),
         ("NVIDIA A100-PCIE-40GB", 312),
