@@ -64,6 +64,18 @@ def device(file: Path) -> str:
     return markdown_tables(read_json(file)) if file.exists() else "Not measured yet.\n"
 
 
+def stacks(file: Path) -> str:
+    """Step and forward pass of each program on each stack, by turns; a ratio is to the first one."""
+    found = _read(file)
+    kinds = {"Training step": found["step"], "Forward pass": found["forward"]}
+    rows = []
+    for programs in zip(*kinds.values(), strict=True):
+        cells = [(f"{one['median_s']:.3f} s", f"{one['ratio']:.2f}") for one in programs]
+        rows.append((md(programs[0]["name"]), *(cell for pair in cells for cell in pair)))
+    where = f"On {_machine(found)}, float32, batch {found['batch']}"
+    return _table((where, *(cell for kind in kinds for cell in (kind, "Ratio"))), rows)
+
+
 def full_size(folder: Path) -> str:
     """What ImageNet's number of files and the log of a whole training take."""
     found = _read(folder / "full_size.json")

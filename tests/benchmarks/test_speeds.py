@@ -1,11 +1,13 @@
 """The tables of speeds say what the kept measurements hold; that a page has them is tested in test_readme.py."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.benchmarks.speeds import KEPT, KINDS, MACHINES
+from repro.bench.pacing import summarize_turns
+from tests.benchmarks.speeds import KEPT, KINDS, MACHINES, stacks
 
 PAGE = (KEPT / "README.md").read_text(encoding="utf-8")
 
@@ -51,3 +53,16 @@ def test_the_graph_is_of_the_batch_that_was_profiled_and_what_multiplies_in_it_h
     assert profile["ours"][0]["step"]["batch_size"] == graph["batch"]
     multiply = {name for name, counts in graph["graphs"]["cpu"]["by_name"].items() if counts["flops"]}
     assert multiply == {*KINDS["Products of matrices"], *KINDS["Convolutions and their gradients"]}
+
+
+def test_stacks_are_set_beside_the_first_by_the_ratios_of_their_rounds(tmp_path: Path) -> None:
+    cpu = {"model": "AMD EPYC", "kind": None, "cores": 2}
+    step, forward = (summarize_turns({"Ours": [1.0, 2.0], "PyTorch": [slow, 2 * slow]}) for slow in (0.5, 3.0))
+    record = {"batch": 8, "environment": {"cpu": cpu}, "step": step, "forward": forward}
+    (path := tmp_path / "stacks.json").write_text(json.dumps(record))
+    assert stacks(path).splitlines() == [
+        "| On AMD EPYC, 2 cores, float32, batch 8 | Training step | Ratio | Forward pass | Ratio |",
+        "| --- | --- | --- | --- | --- |",
+        "| Ours | 1.500 s | 1.00 | 1.500 s | 1.00 |",
+        "| PyTorch | 0.750 s | 0.50 | 4.500 s | 3.00 |",
+    ]

@@ -3,7 +3,8 @@
     python published_hlg.py step --code models/research/cv/hlg --batch 8
 
 ``--code`` is that folder of a checkout of mindspore-ai/models; its modules want the package easydict. Its network,
-loss and optimiser run on today's MindSpore as they are. They are put together as its train.py has them, in float32.
+loss and optimizer run as they are: those first published on MindSpore 1.7.0, those of a later commit on today's. They
+are put together as its train.py has them, in float32.
 """
 
 import argparse
@@ -51,6 +52,5 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=8)
     options = parser.parse_args()
     sys.path.insert(0, str(options.code))
-    ms.set_context(mode=ms.GRAPH_MODE)
-    ms.set_device("CPU")
+    ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")  # MindSpore 1.7.0 knows no set_device
     take_turns(repetition(options.what, options.batch))

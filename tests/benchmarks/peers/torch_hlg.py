@@ -96,19 +96,20 @@ class HLG(nn.Module):
         return self.head(self.norm(x)[:, 0])
 
 
-def repetition(what, batch):
+def repetition(what, batch, compiled):
     """What is repeated: a forward pass in evaluation mode, or a training step with AdamW."""
     torch.manual_seed(0)
     net = HLG()
+    run = torch.compile(net) if compiled else net
     x, y = torch.randn(batch, 3, 224, 224), torch.randint(0, 1001, (batch,))
     optimizer = torch.optim.AdamW(net.parameters())
 
     def forward():
         with torch.no_grad():
-            net(x)
+            run(x)
 
     def step():
-        F.cross_entropy(net(x), y).backward()
+        F.cross_entropy(run(x), y).backward()
         optimizer.step()
         optimizer.zero_grad()
 
@@ -120,5 +121,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=("forward", "step"))
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--compile", action="store_true", help="torch.compile, which needs a C++ compiler")
     options = parser.parse_args()
-    take_turns(repetition(options.what, options.batch))
+    take_turns(repetition(options.what, options.batch, options.compile))
