@@ -122,7 +122,7 @@ compare() {
     split_paths "$RUN"
   else
     need A results/runs/latest_tiny
-    need B results/kept/20261125T130834Z_tiny_cpux1_7ade8202
+    need B results/runs/another
     words=("$A" "$B")
   fi
   writes=(results) reads=("${words[@]}")
@@ -217,8 +217,15 @@ measure() { # step|evaluate|input STEPS
   ! measures "$1" || bench_on_device "$1" --steps "$2" --json "build/plan/$1.json"
 }
 
-# A CPU takes 8 images a step, and hlg.bench draws its own images, unless CONFIG says something else.
+# Of several DEVICES the first, for what one process does.
+one_card() {
+  DEVICES=${DEVICES:-}
+  DEVICES=${DEVICES%%,*}
+}
+
+# On one card. A CPU takes 8 images a step, and hlg.bench draws its own images, unless CONFIG says something else.
 bench_on_device() { # WHAT [OPTION]...
+  one_card
   [[ $device != cpu ]] || target=("${on_cpu[@]}")
   [[ $device != cpu || -n $CONFIG ]] || target+=(--batch_size 8)
   local drawn=(--dataset_path= --eval_path=)
@@ -256,6 +263,7 @@ plan() { # [for-training]
   words+=(${key[max_epoch]:+--epochs "${key[max_epoch]}"})
   [[ ${1:-} != for-training ]] || words+=(--training "$(training_command)")
   read_recipe
+  one_card
   writes=(build/plan)
   python -m repro.plan "${words[@]}" --json build/plan/plan.json
 }
@@ -362,7 +370,6 @@ trend() {
 
 # Training and inference of this device: in each precision, with each batch, on one card to all of them.
 bench_device() {
-  count_cards
   count=${CARDS:-1} writes=("${RESUME:-results/bench}") reads=(${IMAGENET:+"$IMAGENET/train" "$IMAGENET/val"})
   give --batches BATCHES --amp AMP --cards CARDS --steps STEPS --imagenet IMAGENET --resume RESUME
   python -m repro.bench.device --device "$device" "${words[@]}" ${keys:+-- "${keys[@]}"}

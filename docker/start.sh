@@ -68,6 +68,13 @@ unread() {
 [[ -z $DEVICE || ! -v key[device_target] ]] ||
   fail "device_target: found '${key[device_target]}', but DEVICE is $DEVICE, and the two are one; type one"
 
+# As many cards as DEVICES names. Where the two disagree, nothing is built first.
+listed=()
+[[ $device == cpu ]] || IFS=, read -ra listed <<<"${DEVICES:-}"
+[[ " $TYPED " != *" CARDS "* || ${#listed[@]} -eq 0 || ${#listed[@]} -eq $CARDS ]] ||
+  fail "CARDS and DEVICES: found '$CARDS' and '$DEVICES', which are ${#listed[@]}; type one, or as many"
+CARDS=${CARDS:-${listed:+${#listed[@]}}}
+
 # The keys that DEVICE stands for; without it the recipe says which device. A CPU computes in float32.
 on_cpu=(--device_target CPU --amp_level O0)
 case $DEVICE in
@@ -130,21 +137,11 @@ host_python() {
   execute "${wrap[@]}" "$PYTHON" "$@"
 }
 
-# count_cards: let CARDS be as many as DEVICES names, where it is empty.
-count_cards() {
-  local listed=()
-  [[ $device == cpu ]] || IFS=, read -ra listed <<<"${DEVICES:-}"
-  [[ " $TYPED " != *" CARDS "* || ${#listed[@]} -eq 0 || ${#listed[@]} -eq $CARDS ]] ||
-    fail "CARDS and DEVICES: found '$CARDS' and '$DEVICES', which are ${#listed[@]}; type one, or as many"
-  CARDS=${CARDS:-${listed:+${#listed[@]}}}
-}
-
 # launch PROGRAM [ARGUMENT]...: under hlg.launch, once for each of the seeds, on so many cards of each machine as CARDS
 # or DEVICES says.
 launch() {
   local own=("${words[@]}")
   once SEEDS seed
-  count_cards
   [[ $device == ascend ]] || unread "it is for Ascends; type DEVICE=ascend" RANK_TABLE_FILE
   words=(--logs "$logs/.ranks" ${seeds:+--seeds "$seeds"})
   typed_as=" --seeds=SEEDS$typed_as"

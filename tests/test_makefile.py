@@ -175,6 +175,14 @@ def test_start_ends_with_a_plan_and_the_command_of_the_training() -> None:
     )
 
 
+def test_start_measures_one_of_several_devices_and_trains_on_all() -> None:
+    given = commands("start DEVICE=gpu CONTAINER=0 DEVICES=2,3 IMAGENET=/data")
+    assert [line.split()[1] for line in given[1:]] == [
+        f"CUDA_VISIBLE_DEVICES={devices}" for devices in ("2,3", *"2222")
+    ]
+    assert "'make train DEVICE=gpu IMAGENET=/data CONTAINER=0 DEVICES=2,3'" in given[-1]
+
+
 REFUSED = """
 tiny CONTAINER=yes
     CONTAINER: found 'yes'; allowed: 0 or 1
@@ -231,3 +239,7 @@ def test_a_variable_that_cannot_be_meant_is_an_error_before_anything_is_trained(
     assert done.returncode == 2
     assert f"error: {said}" in done.stderr
     assert "hlg.train" not in done.stdout
+
+
+def test_cards_and_devices_that_disagree_are_refused_before_an_image_is_built() -> None:
+    assert run_make("DRY_RUN=1", "train-gpu", "CARDS=4", "DEVICES=0,1").stdout == ""
