@@ -167,9 +167,12 @@ def advice(plan: Plan) -> str:
         return f"A faster link: {link:.3g} Gbit/s bring the all-reduce to {100 * EXPOSED:.0f} % of a step."
     if wanted.global_batch > PUBLISHED_BATCH and wanted.cards <= PUBLISHED_BATCH:
         kept = predict_training(facts, wanted.cards, PUBLISHED_BATCH // wanted.cards)
+        does = (
+            "keeps them" if kept.global_batch == PUBLISHED_BATCH else f"comes closest from below, {kept.global_batch:,}"
+        )
         return (
             f"The batch: {wanted.global_batch:,} images a step are not the published {PUBLISHED_BATCH:,}. "
-            f"batch_size={kept.batch} keeps them, in {kept.total_s / 3600:.1f} h, not {wanted.total_s / 3600:.1f} h."
+            f"batch_size={kept.batch} {does}, in {kept.total_s / 3600:.1f} h, not {wanted.total_s / 3600:.1f} h."
         )
     if facts.shared and wanted.bound == "input":
         return "The input: it takes more of the cores than the training does."

@@ -109,6 +109,12 @@ def test_what_is_not_known_is_to_be_measured_first() -> None:
         ("--link-gbps 1", {}, "A faster link: 12.5 Gbit/s bring the all-reduce to 10 % of a step.", ""),
         ("--latency-us 2000", {}, "More images a card, or fewer cards", ""),
         ("--nodes 8 --cores 999", {}, "The batch: 8,192 images a step are not the published 1,024. batch_size=16", ""),
+        (
+            "--nodes 3 --cores 999",
+            {},
+            "The batch: 3,072 images a step are not the published 1,024. batch_size=42 comes",
+            "",
+        ),
         ("", {"median_s": 0.746}, "The device: an image takes it 2 times as long", ""),
         ("", {}, "Nothing", ""),
     ],
