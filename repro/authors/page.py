@@ -10,6 +10,7 @@ from repro.errors import ReproError
 from repro.markdown import grid, md
 from repro.records.run_folder import list_folders, read_runs
 from repro.records.schema import Run
+from repro.report.charts.page_picture import show_picture
 from repro.reproduction.comparison import (
     DIFFERENT,
     LOSS_MARGIN,
@@ -69,8 +70,7 @@ def picture_link(folder: str) -> str:
     alt = (
         "Losses by step of the authors' code, of ours and of the control, and the accuracy that each training reached."
     )
-    dark = f'<source media="(prefers-color-scheme: dark)" srcset="{folder}dark.svg">'
-    return f'<picture>\n  {dark}\n  <img alt="{alt}" src="{folder}light.svg">\n</picture>'
+    return show_picture(folder, alt)
 
 
 def front_table(folder: Path) -> str:

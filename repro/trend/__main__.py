@@ -12,7 +12,7 @@ from pathlib import Path
 from repro.errors import CommandParser, ReproError, run_tool, tell, tell_error
 from repro.files import replace_file
 from repro.markdown import columns, grid, md
-from repro.report.charts.page_picture import COLORS
+from repro.report.charts.page_picture import COLORS, show_picture
 from repro.trend.moves import follow
 from repro.trend.page import HEADER, draw_trend, rows
 from repro.trend.readings import commit_order, read_readings
@@ -37,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         cells = list(rows(lines))
         made = {f"{page}.svg": draw_trend(lines, order, page) for page in COLORS}
         table = grid(HEADER, [[cell if "**" in cell else md(cell) for cell in row] for row in cells])
-        made["trend.md"] = "\n".join(["# Measures by commit", "", "![Measures by commit](light.svg)", "", *table, ""])
+        made["trend.md"] = "\n".join(
+            ["# Measures by commit", "", show_picture("", "Measures by commit."), "", *table, ""]
+        )
         for name, text in made.items():
             replace_file(options.out / name, text)
     except (ReproError, OSError) as error:

@@ -41,3 +41,9 @@ def draw_picture(page: str, name: str, title: str, draw: Callable[[Figure], None
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(svg, format="svg", transparent=True, metadata={**nothing, "Title": title})
     return svg.getvalue()
+
+
+def show_picture(folder: str, alt: str) -> str:
+    """Return the lines that show light.svg or dark.svg of this folder, as a page in Markdown is read."""
+    dark = f'<source media="(prefers-color-scheme: dark)" srcset="{folder}dark.svg">'
+    return f'<picture>\n  {dark}\n  <img alt="{alt}" src="{folder}light.svg">\n</picture>'
