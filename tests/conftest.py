@@ -10,15 +10,18 @@ import hlg  # noqa: F401 - before mindspore: it sets what MindSpore reads while 
 from tests.support import ROOT
 from tests.support.cloud import buckets
 from tests.support.disks import any_storage, small_disk
+from tests.support.engines import machine, programs
 from tests.support.programs import call
 
-__all__ = ["any_storage", "buckets", "call", "small_disk"]  # fixtures of all tests
+__all__ = ["any_storage", "buckets", "call", "machine", "programs", "small_disk"]  # fixtures of all tests
 
 settings.register_profile("untimed", deadline=None)  # a deadline would measure how busy the machine is
 settings.load_profile("untimed")
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # behind the & of a script, and so in all programs of the tests
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# What is ignored here is so in all programs of the tests: Ctrl-C behind the & of a script, a lost terminal under nohup.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 FIXTURES = ROOT / "tests/hlg/fixtures"
 

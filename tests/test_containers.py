@@ -3,7 +3,6 @@
 ``tests/drills/image`` tries the CPU image with a real engine.
 """
 
-import hashlib
 import os
 import re
 import shlex
@@ -15,41 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT, VERSION
-from tests.support.engines import (
-    APPTAINER,
-    DIGEST,
-    DOCKER,
-    PODMAN,
-    Command,
-    Machine,
-    programs_without_engines,
-    read_command,
-)
+from tests.support.engines import APPTAINER, BUILD, DIGEST, DOCKER, PODMAN, RUN, UUID, Machines, read_command, told
 from tests.support.processes import make_commit, run_git
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
-Machines = Callable[..., Machine]
 Built = Callable[[], list[str]]
-RUN, BUILD = "docker/run.sh", "docker/build.sh"
-
-
-@pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return programs_without_engines(tmp_path_factory.mktemp("programs"))
-
-
-@pytest.fixture
-def machine(tmp_path: Path, programs: Path) -> Machines:
-    return lambda **engines: Machine(tmp_path, programs, engines)
-
-
-def told(here: Machine, target: str, **variables: str) -> list[Command]:
-    """What a target tells the engine."""
-    code, text = here.run("make", "--no-print-directory", "DRY_RUN=1", *shlex.split(target), **variables)
-    assert (code, list(here.checkout.glob("results"))) == (0, []), text
-    lines = [line for line in text.splitlines() if line.startswith(("docker ", "podman ", "apptainer "))]
-    return [read_command(shlex.split(line)) for line in lines]
 
 
 @pytest.mark.parametrize(("engine", "text"), [("docker 28.2.2", DOCKER), ("podman 5.4.0", PODMAN)])
@@ -116,7 +86,6 @@ def test_gpus_are_handed_over_as_each_engine_takes_them(machine: Machines) -> No
         assert run.options["--ulimit"] == ["memlock=-1:-1", "stack=67108864:67108864"]
 
 
-UUID = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"
 MIG = "MIG-b2f4a1c0-1111-5222-8333-944444444444"
 
 
@@ -201,78 +170,6 @@ def test_an_image_is_built_of_what_the_variables_say(machine: Machines) -> None:
     assert (build.options["--secret"], build.rest) == (["id=ca-bundle,src=/etc/ca.pem"], [str(here.checkout)])
     (build,) = told(here, "image-cpu ENGINE=podman BUILD_OPTIONS=--network=host")
     assert (build.options["--timestamp"], build.options["--network"]) == (["0"], ["host"])
-
-
-def test_apptainer_shows_a_program_what_is_named_and_gives_it_the_images_variables(machine: Machines) -> None:
-    here = machine(apptainer=APPTAINER)
-    sif = f"{here.checkout}/build/images/hlg-repro-cpu.sif"
-    run = told(here, "eval CONTAINER=1 ENGINE=apptainer PRETRAINED=/hlg.ckpt RUN_OPTIONS=--cpus=4")[-1]
-    assert run.options.keys() == {"--containall", "--pwd", "--scratch", "--net", "--network", "--mount", "--cpus"}
-    assert (run.options["--pwd"], run.options["--scratch"]) == ([str(here.checkout)],) * 2
-    assert run.mounts(writable=True) == {f"{here.checkout}/results/runs"}
-    assert {f"{here.checkout}/configs", "/hlg.ckpt"} <= run.mounts(writable=False)
-    kept = ["HOME=/dev/shm", "TMPDIR=/dev/shm", "HLG_ENGINE=apptainer 1.4.5", f"HLG_IMAGE={sif}"]
-    assert run.rest[: run.rest.index("python")][:6] == [sif, "env", *kept]
-
-
-@pytest.mark.parametrize(
-    ("target", "masks", "given"),
-    [
-        ("train-gpu8", {}, "CUDA_VISIBLE_DEVICES=0,1,2,3,4,5,6,7"),
-        (
-            "train-gpu1",
-            {"SLURM_JOB_GPUS": "6", "CUDA_VISIBLE_DEVICES": "0"},
-            "CUDA_VISIBLE_DEVICES=0",
-        ),  # within the job
-        (f"train-gpu1 DEVICES={UUID}", {}, f"CUDA_VISIBLE_DEVICES={UUID}"),
-        ("fingerprint DEVICE=ascend CARDS=2", {"ASCEND_RT_VISIBLE_DEVICES": "4,6"}, "ASCEND_RT_VISIBLE_DEVICES=4,6"),
-    ],
-)
-def test_apptainer_hands_devices_over(target: str, masks: dict[str, str], given: str, machine: Machines) -> None:
-    run = told(machine(), f"{target} ENGINE=apptainer", **masks)[-1]
-    program = run.rest.index("python")
-    assert given in run.rest[:program]
-    assert not {"--net", "--network"} & run.options.keys()
-    if "ASCEND" in given:
-        assert {"/dev/davinci4", "/dev/davinci_manager", "/usr/local/dcmi"} <= run.mounts(writable=False)
-        assert run.rest[program - 1] == "/opt/hlg-repro/docker/with_cann.sh"
-    else:
-        assert "--nv" in run.options
-        assert "CUDA_DEVICE_ORDER=PCI_BUS_ID" in run.rest
-
-
-def test_apptainer_builds_what_the_dockerfile_says(machine: Machines) -> None:
-    variables = {"ENGINE": "apptainer", "DRY_RUN": "1", "BASE_IMAGE": "oci-archive:cann.tar"}
-    code, text = machine().run(BUILD, "ascend", **variables)
-    first, *definition = text.splitlines()
-    assert (code, first.split()[:2], first.split()[-1]) == (0, ["apptainer", "build"], "definition")
-    assert definition[:2] == ["Bootstrap: oci-archive", "From: cann.tar"]
-    dockerfile = (ROOT / "docker/ascend.Dockerfile").read_text()
-    steps = re.findall(r"(?m)^RUN (?:--\S+ )*(.*)", dockerfile)
-    assert [line.strip() for line in definition if line.strip() in steps] == steps
-    environment = text[text.index("%environment") : text.index("%labels")]
-    assert (
-        "export PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/hlg-repro${PYTHONPATH:+:$PYTHONPATH} HOME=/tmp" in environment
-    )
-    assert "export HLG_COMMIT=unknown\n" in environment
-    assert "org.opencontainers.image.base.name oci-archive:cann.tar" in text
-    assert "MINDSPORE='2.10.0'" in text
-
-
-def test_apptainer_builds_once_and_the_hash_of_its_image_is_kept_beside_it(machine: Machines, tmp_path: Path) -> None:
-    here = machine(apptainer=APPTAINER)
-    for name in ("hlg", "repro", "LICENSE", ".dockerignore"):
-        (here.checkout / name).symlink_to(ROOT / name)
-    for _ in range(2):
-        code, text = here.run(BUILD, "cpu", ENGINE="apptainer")
-        assert code == 0, text
-    assert text.endswith("hlg-repro-cpu.sif is up to date\n")
-    assert here.asked() == ["built"]
-    images = here.checkout / "build/images"
-    assert sorted(path.name for path in images.iterdir()) == ["hlg-repro-cpu.sif", "hlg-repro-cpu.sif.sha256"]
-    assert here.run(RUN, "cpu", "true", ENGINE="apptainer")[0] == 0
-    digest = hashlib.sha256((images / "hlg-repro-cpu.sif").read_bytes()).hexdigest()
-    assert f"HLG_IMAGE_DIGEST=sha256:{digest}" in here.asked()
 
 
 DENIED = "permission denied while trying to connect to the Docker daemon socket"

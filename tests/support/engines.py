@@ -1,8 +1,12 @@
 """Machines whose container engines are stand-ins: they answer as real ones do, and note what they are told."""
 
 import os
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 from tests.support import ROOT
 from tests.support.processes import run_command
@@ -98,3 +102,26 @@ class Machine:
     def asked(self) -> list[str]:
         """The words that the engine was told last."""
         return (self.home / "asked").read_text().splitlines()
+
+
+Machines = Callable[..., Machine]
+RUN, BUILD = "docker/run.sh", "docker/build.sh"
+UUID = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return programs_without_engines(tmp_path_factory.mktemp("programs"))
+
+
+@pytest.fixture
+def machine(tmp_path: Path, programs: Path) -> Machines:
+    return lambda **engines: Machine(tmp_path, programs, engines)
+
+
+def told(here: Machine, target: str, **variables: str) -> list[Command]:
+    """What a target tells the engine."""
+    code, text = here.run("make", "--no-print-directory", "DRY_RUN=1", *shlex.split(target), **variables)
+    assert (code, list(here.checkout.glob("results"))) == (0, []), text
+    lines = [line for line in text.splitlines() if line.startswith(("docker ", "podman ", "apptainer "))]
+    return [read_command(shlex.split(line)) for line in lines]
