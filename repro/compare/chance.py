@@ -7,12 +7,10 @@ from enum import Enum
 from statistics import mean, stdev
 
 from repro.check.judge import SLOWER
-from repro.published.figures import LAST_EPOCHS
+from repro.published.figures import LAST_EPOCHS, read_published
 from repro.published.schema import SeedGroup, Spread
 from repro.records.schema import Run
 from repro.statistics import Z_95, Interval, median_interval, share_difference, share_interval, student_t
-
-LEAST_SPREAD = 0.15  # points between seeds, which make report assumes too where it has not measured them
 
 
 class Chance(Enum):
@@ -91,7 +89,8 @@ def _between_runs(runs: tuple[Run, Run], groups: tuple[SeedGroup | None, ...], m
             told.append(f"s = {found.deviation:.2f} measured over {found.n} seeds")
         else:
             last = [100 * epoch.accuracy for epoch in run.log.epochs if epoch.accuracy is not None][-LAST_EPOCHS:]
-            s = max(LEAST_SPREAD, stdev(last) if len(last) > 1 and all(map(math.isfinite, last)) else 0.0)
+            assumed = max(figure.rule.spread for figure in read_published())  # by make report, too
+            s = max(assumed, stdev(last) if len(last) > 1 and all(map(math.isfinite, last)) else 0.0)
             halves.append(Z_95 * s)
             told.append(f"s = {s:.2f} assumed, one seed")
     return math.hypot(*halves), f", the seeds {math.hypot(*halves):.2f} ({'; '.join(dict.fromkeys(told))})"
