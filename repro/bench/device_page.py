@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from repro.bench.record import CHANGED
 from repro.markdown import columns, grid, md
 
 HEADER = (
@@ -98,7 +99,8 @@ def device_title(record: Record) -> str:
     """Say on one line what was measured on what, when, by which code."""
     cores = f", {record['cpu']['cores']} cores" if record["target"] == "CPU" else ""
     keys = f", {' '.join(record['keys'])}" if record["keys"] else ""
-    code = f"MindSpore {record['packages'].get('mindspore')}, commit {', '.join(record['commits'])}"
+    commits = [f"{commit[:9]}{CHANGED if commit.endswith(CHANGED) else ''}" for commit in record["commits"]]
+    code = f"MindSpore {record['packages'].get('mindspore')}, commit {', '.join(commits)}"
     return f"{record['device']}{cores}: {record['steps']} batches each{keys}; {code}; {record['measured']}"
 
 

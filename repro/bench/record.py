@@ -11,6 +11,7 @@ from repro.published.schema import Published
 from repro.records.run_folder import cpu_name
 
 FORMAT = 1
+CHANGED = "-changed"  # behind a commit whose files were changed
 SHOWN = {"train_step_time": "training", "eval_gpu_step_time": "inference"}  # published figures, and the work they time
 
 Found = Mapping[Configuration, DeviceMeasurement]
@@ -44,7 +45,7 @@ def make_record(sweep: Sweep, found: Found, failed: Mapping[Configuration, str])
 
 
 def _commit(environment: Mapping[str, Any]) -> str:
-    return f"{str(environment.get('commit') or 'unknown')[:9]}{'-changed' if environment.get('dirty') else ''}"
+    return f"{environment.get('commit') or 'unknown'}{CHANGED if environment.get('dirty') else ''}"
 
 
 def _sorted(configurations: Iterable[Configuration]) -> list[Configuration]:

@@ -2,7 +2,8 @@
 
     python -m repro.trend --trend results/baselines --out build/trend   # trend.md, light.svg, dark.svg
 
-Any folder with files of `make baseline` and `make bench`, however deep, such as what CI has kept. Only readings of the
+Any folder with files of `make baseline`, `make bench` and `make bench-cpu` and its like, however deep, such as what CI
+has kept. Only readings of the
 same machine are compared. Exit codes: 0 done, 2 a mistake.
 """
 

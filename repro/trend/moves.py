@@ -2,9 +2,9 @@
 
 A reading moved when all of its values are beyond those of every reading since the last move, and by more than explains
 itself: for times by more than the share by which `make check` lets the same code lie apart, which results/noise.json
-measured by the hour; for losses and accuracies, which repeat bit for bit where the software is the same, at all, and
-where it is another by more than the measured rounding and chance. So one slow repetition is no move, and a step is
-reported once, at its first commit.
+measured by the hour; for memory by more than processes of the same program lie apart; for losses and accuracies, which
+repeat bit for bit where the software is the same, at all, and where it is another by more than the measured rounding
+and chance. So one slow repetition is no move, and a step is reported once, at its first commit.
 """
 
 from collections.abc import Iterable, Mapping

@@ -30,14 +30,14 @@ def rows(lines: Sequence[Line]) -> Iterator[tuple[str, ...]]:
 
 
 def draw_trend(lines: Sequence[Line], order: Mapping[str, int], page: str) -> str:
-    """Draw each line of several commits relative to its first: times left, losses and accuracies right, as SVG."""
+    """Draw each line of several commits relative to its first: what scatters left, what repeats right, as SVG."""
     lines = [line for line in lines if len(line.readings) > 1]
     commits = sorted({reading.commit for line in lines for reading in line.readings}, key=order.__getitem__)
     place = {commit: number for number, commit in enumerate(commits)}
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(1, 2)
-        kinds = {"Times": [line for line in lines if line.readings[0].noise], "Losses, accuracies": []}
+        kinds = {"Times, memory": [line for line in lines if line.readings[0].noise], "Losses, accuracies": []}
         kinds["Losses, accuracies"] = [line for line in lines if not line.readings[0].noise]
         for axes, (title, kept) in zip(panels, kinds.items(), strict=True):
             axes.set(title=f"{title}, first reading = 1", xlim=(-0.5, max(1, len(commits)) - 0.5))

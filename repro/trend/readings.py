@@ -1,4 +1,4 @@
-"""Read what was measured of each commit: baselines, and the files of `make bench`, which are pytest-benchmark's."""
+"""Read what was measured of each commit: baselines, devices, and what `make bench` writes by pytest-benchmark."""
 
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from repro.bench.record import CHANGED
 from repro.check.baselines import Baseline, read_baseline
 from repro.check.judge import BAND_FACTOR, ONLY_CALIBRATED_BY, SLOWER
 from repro.check.workload import file_stem
@@ -15,6 +16,7 @@ from repro.statistics import share_difference
 
 MACHINE = ("cpu", "cores", "image")  # of a baseline's environment; what else is in it may well move a number
 
+MEMORY_NOISE = 0.1  # how far the peak of the same program lies apart from process to process, as a share
 CALIBRATED_BY = (*ONLY_CALIBRATED_BY[::-1], "numpy")  # a step in other calibrations is another measure
 
 
@@ -22,8 +24,8 @@ CALIBRATED_BY = (*ONLY_CALIBRATED_BY[::-1], "numpy")  # a step in other calibrat
 class Reading:
     """Repeated values of one measure of one commit on one machine.
 
-    `noise`: how far the same code lies apart by the hour, as a share. `band`: how far rounding and chance put the value
-    apart where `software` is another; where it is the same the value must be, too.
+    `noise`: how far the same code lies apart by the hour, as a share; 0 where it must repeat. `band`: how far rounding
+    and chance put the value apart where `software` is another; where it is the same the value must be, too.
     """
 
     machine: str
@@ -43,7 +45,7 @@ def read_readings(folder: Path) -> tuple[list[Reading], list[str]]:
     """
     if not folder.is_dir():
         raise ReproError(
-            f"--trend: found {folder}, which is no folder; name one with files of make baseline or make bench"
+            f"--trend: found {folder}, which is no folder; name one with files of make baseline, bench or bench-cpu"
         )
     readings, left_out = list[Reading](), list[str]()
     for path in sorted(folder.rglob("*.json")):
@@ -56,8 +58,14 @@ def read_readings(folder: Path) -> tuple[list[Reading], list[str]]:
                 left_out.append(f"{path}: was measured with uncommitted changes")
             else:
                 readings += _of_benchmarks(str(path), found, field(f"{path}: commit_info", commit, "id", str))
-        else:
-            left_out.append(f"{path}: is of neither make baseline nor make bench")
+        elif "target" in found and "rows" in found:
+            commits = field(str(path), found, "commits", list)
+            if len(commits) != 1 or str(commits[0]).endswith(CHANGED):
+                left_out.append(f"{path}: was measured of {' and '.join(map(str, commits))}, which is not one commit")
+            else:
+                readings += _of_device(str(path), found, str(commits[0]))
+        elif "environment" not in found or "times_s" not in found:  # of one configuration: its folder has the whole
+            left_out.append(f"{path}: is of none of make baseline, make bench, make bench-cpu, -gpu and -ascend")
     return readings, left_out
 
 
@@ -74,6 +82,24 @@ def _of_baseline(kept: Baseline) -> Iterator[Reading]:
     chance = share_difference(kept.top1_pct, images, kept.top1_pct, images) + (band.top1_points if band else 0.0)
     yield Reading(machine, f"{what}: loss of the last step", kept.commit, (kept.losses[-1],), 0.0, loss, software)
     yield Reading(machine, f"{what}: top-1, %", kept.commit, (kept.top1_pct,), 0.0, chance, software)
+
+
+def _of_device(where: str, found: Mapping[str, Any], commit: str) -> Iterator[Reading]:
+    """Yield time and memory of each configuration of `make bench-cpu` and its like."""
+    cores = field(f"{where}: cpu", field(where, found, "cpu", dict), "cores", int)
+    machine = f"{field(where, found, 'device', str)}{f', {cores}' if found['target'] == 'CPU' else ''}"
+    keys = "".join(f" {key}" for key in field(where, found, "keys", list))
+    for number, row in enumerate(field(where, found, "rows", list)):
+        at = f"{where}: rows: {number}"
+        if not isinstance(row, dict):
+            raise ReproError(f"{at}: found {row!r}, expected an object; measure again")
+        if "failed" in row:
+            continue
+        what = f"{row['work']}, {row['images']}, {row['precision']}, {row['batch']} x {row['cards']}{keys}"
+        yield Reading(machine, f"{what}: batch, ms", commit, (field(at, row, "median_ms", float),), SLOWER)
+        for name, key in (("memory", "resident_bytes"), ("device memory", "device_bytes")):
+            if (found_bytes := field(at, row, key, int, optional=True)) is not None:
+                yield Reading(machine, f"{what}: {name}, MB", commit, (found_bytes / 1e6,), MEMORY_NOISE)
 
 
 def _of_benchmarks(where: str, found: Mapping[str, Any], commit: str) -> Iterator[Reading]:

@@ -62,6 +62,28 @@ def bench_file(path: Path, commit: str, median: float, cpu: str = "Some CPU", di
     path.write_text(json.dumps({**found, "benchmarks": [{"name": "test_rate_of[step]", "stats": stats}]}))
 
 
+def device_file(path: Path, commit: str, gigabytes: float) -> None:
+    row = {"work": "training", "images": "random", "precision": "O0", "batch": 8, "cards": 1}
+    measured = {**row, "median_ms": 900.0, "resident_bytes": int(gigabytes * 1e9), "device_bytes": None}
+    machine = {"device": "Some CPU", "target": "CPU", "cpu": {"cores": 2}, "keys": ["seed=2"], "commits": [commit]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**machine, "rows": [measured, {**row, "precision": "O3", "failed": "no memory"}]}))
+
+
+def test_memory_on_a_device_moves_beyond_what_processes_differ_by(
+    tmp_path: Path, call: Call, commits: list[str]
+) -> None:
+    for commit, gigabytes in zip(commits, (3.0, 3.1, 4.0), strict=True):
+        device_file(tmp_path / "kept" / commit / "bench.json", commit, gigabytes)
+    device_file(tmp_path / "kept/changed/bench.json", f"{commits[0]}-changed", 9.0)
+    (tmp_path / "kept/training_random_o0_8x1.json").write_text('{"environment": {}, "times_s": [1]}')  # a part
+    said = call(main, "--trend", tmp_path / "kept", "--out", tmp_path / "out").out
+    (moved,) = [line for line in said.splitlines() if "moved," in line]
+    assert all(part in moved for part in ("O0, 8 x 1 seed=2: memory, MB", commits[2][:8], "1.333 x"))
+    assert said.count(": batch, ms") == 3
+    assert (said.count("left out: "), "which is not one commit" in said) == (1, True)
+
+
 def test_the_program_shows_what_ci_kept_in_gits_order(tmp_path: Path, call: Call, commits: list[str]) -> None:
     kept = tmp_path / "kept"
     for commit, median in zip(commits, (1.0, 1.1, 2.0), strict=True):
@@ -92,7 +114,7 @@ def test_the_program_shows_what_ci_kept_in_gits_order(tmp_path: Path, call: Call
             "a.json: machine_info: found nothing",
         ),
         ("a.json", "{", "a.json: found '{', expected one JSON object"),
-        ("a.json", "{}", "found no measurement of a commit; .*a.json: is of neither make baseline nor make bench"),
+        ("a.json", "{}", "found no measurement of a commit; .*a.json: is of none of make baseline"),
         ("", "", "--trend: found .*none, which is no folder"),
     ],
 )
