@@ -251,6 +251,7 @@ training_command() {
 
 plan() { # [for-training]
   local what
+  [[ ${1:-} != for-training ]] || CARDS=${CARDS:-1} # as that training has
   check_plan_keys
   for what in step evaluate input; do
     ! measures "$what" || words+=("--$what" "build/plan/$what.json")

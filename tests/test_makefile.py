@@ -175,6 +175,11 @@ def test_start_ends_with_a_plan_and_the_command_of_the_training() -> None:
     )
 
 
+def test_start_predicts_one_card_unless_the_training_has_more() -> None:
+    assert " --cards 1 " in commands("start IMAGENET=/data")[-1]
+    assert "--cards" not in commands("plan IMAGENET=/data")[-1]  # which takes the published eight
+
+
 def test_start_measures_one_of_several_devices_and_trains_on_all() -> None:
     given = commands("start DEVICE=gpu CONTAINER=0 DEVICES=2,3 IMAGENET=/data")
     assert [line.split()[1] for line in given[1:]] == [
