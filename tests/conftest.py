@@ -6,6 +6,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+import tests.support.cores  # noqa: F401 - first of all: it says on which cores
+
+# isort: split
 import hlg  # noqa: F401 - before mindspore: it sets what MindSpore reads while it loads
 from tests.support import ROOT
 from tests.support.cloud import buckets

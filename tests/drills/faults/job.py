@@ -27,8 +27,8 @@ class Job:
     def __init__(self, data: Path, folder: Path, ranks: int = 1, program: str = PROGRAM, **keys: Any) -> None:
         self.data, self.folder, self.ranks, self.program = data, folder, ranks, program
         # Drills start many jobs of the same graphs, which one rank alone can keep; those of several have none.
-        mode = {"context_mode": 1, "max_epoch": 2} if ranks > 1 else {"graph_cache": data.parent / "graphs"}
-        self.keys = {"batch_size": SMALL["batch_size"] // ranks, "max_epoch": 3, "stall_timeout": 300, **mode, **keys}
+        mode = {"context_mode": 1} if ranks > 1 else {"graph_cache": data.parent / "graphs"}
+        self.keys = {"batch_size": SMALL["batch_size"] // ranks, "max_epoch": 2, "stall_timeout": 300, **mode, **keys}
         self.runs = self.keys.pop("save_checkpoint_path", folder / "runs")
         self.starts = 0
 
