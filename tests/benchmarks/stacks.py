@@ -2,12 +2,12 @@ r"""A training step and a forward pass of one network by the authors' code, by o
 
     PYTHONPATH=FOLDER_WITH_EASYDICT python -m tests.benchmarks.stacks --torch /venv/bin/python \
         --authors .venv-authors --first models/research/cv/hlg --published later/research/cv/hlg \
-        --older .venv-2.7.0/bin/python --out results/benchmarks/epyc_25/stacks.json
+        --older .venv-2.7.0/bin/python --out results/benchmarks/stacks.json
 
-All take turns. ``--first`` is the authors' code as first published, which runs on the MindSpore 1.7.0 of ``--authors``
-(make published) and does not import on a newer one; ``--published`` a later commit of it, which runs on this one.
-``--older`` is a Python with an older MindSpore (make setup MINDSPORE=2.7.0). A quarter of an hour on two cores that
-have nothing else to do.
+All take turns, ours also with fused kernels. ``--first`` is the authors' code as first published, which runs on the
+MindSpore 1.7.0 of ``--authors`` (make published) and does not import on a newer one; ``--published`` a later commit of
+it, which runs on this one. ``--older`` is a Python with an older MindSpore (make setup MINDSPORE=2.7.0). A quarter of
+an hour on two cores that have nothing else to do.
 """
 
 import argparse
@@ -50,6 +50,7 @@ def programs(given: argparse.Namespace) -> dict[str, list[str]]:
     first, later = (recognize(folder).words for folder in (given.first, given.published))
     return {
         f"Ours, MindSpore {new}": [sys.executable, *ours],
+        f"Ours, MindSpore {new}, fused kernels": [sys.executable, *ours, "--graph_kernel=1"],
         f"Ours, MindSpore {older}": [given.older, *ours],
         f"Theirs, MindSpore {old}: {first}": [*python39, *theirs, str(given.first), batch],
         f"Theirs, MindSpore {new}: {later}": [sys.executable, *theirs, str(given.published), batch],
