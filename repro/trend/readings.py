@@ -16,7 +16,7 @@ from repro.statistics import share_difference
 
 MACHINE = ("cpu", "cores", "image")  # of a baseline's environment; what else is in it may well move a number
 
-MEMORY_NOISE = 0.1  # how far the peak of the same program lies apart from process to process, as a share
+MEMORY_NOISE = 0.05  # as a share: of the same program, four processes lay 0.001 apart
 CALIBRATED_BY = (*ONLY_CALIBRATED_BY[::-1], "numpy")  # a step in other calibrations is another measure
 
 
