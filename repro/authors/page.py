@@ -75,16 +75,18 @@ def picture_link(folder: str) -> str:
 
 def front_table(folder: Path) -> str:
     """Return picture and table of the kept runs for the front page, or a table that says that none are kept."""
-    header = ("Measure", "Theirs: mean ± s", "Ours: mean ± s", "Difference, 95 % interval", "Margin", "Verdict")
+    rest = ("Difference, 95 % interval", "Margin", "Verdict")
     if not (folder / RUNS).exists():
-        return "\n".join(grid(header, [("all", *["not run"] * 4, OPEN)])) + "\n"
+        return "\n".join(grid(("Measure", "Theirs", "Ours", *rest), [("all", *["not run"] * 4, OPEN)])) + "\n"
     found, rows = read_archive(folder / RUNS), []
-    for title, a, s, n, b, t, m, difference, span, margin, verdict in _cells(found.measures):
-        rows.append((title, f"{a} ± {s} (n = {n})", f"{b} ± {t} (n = {m})", f"{difference} ({span})", margin, verdict))
+    for title, a, s, _, b, t, _, difference, span, margin, verdict in _cells(found.measures):
+        rows.append((title, f"{a} ± {s}", f"{b} ± {t}", f"{difference} ({span})", margin, verdict))
+    counts = (len(side.outcomes) for side in (found.authors, found.ours))
+    sides = (f"{side}, {n} runs: mean ± s" for side, n in zip(("Theirs", "Ours"), counts, strict=True))
     control = verdict_of(found.control_measures)
     words = f"{control}, as it must be" if control == DIFFERENT else f"{control}, but must be {DIFFERENT}"
     rows.append(("control: our rate stays at its first value", "", "", "", "", words))
-    return "\n".join((picture_link(f"{KEPT.as_posix()}/"), "", *grid(header, rows))) + "\n"
+    return "\n".join((picture_link(f"{KEPT.as_posix()}/"), "", *grid(("Measure", *sides, *rest), rows))) + "\n"
 
 
 def kept_page(found: Reproduction) -> str:

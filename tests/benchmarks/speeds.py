@@ -178,4 +178,5 @@ TABLES: dict[str, Callable[[], str]] = {  # by the name between a page's markers
     "full_size": partial(full_size, KEPT / MACHINES[0]),
     "graphs": partial(graphs, KEPT),
     "device": partial(device, KEPT / "device.json"),
+    "speeds_stacks": partial(stacks, KEPT / "stacks.json"),
 }
