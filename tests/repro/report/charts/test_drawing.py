@@ -116,5 +116,5 @@ def test_without_a_home_it_is_drawn_without_a_word(home: str | None, before: str
     options = (run.folder, "--published", PUBLISHED, "--out", tmp_path / "report.md")
     done = run_command(sys.executable, "-c", before + REPORT, *options, env=env, inherit=False)
     assert done.stderr == ""
-    assert len(list(tmp_path.glob("report/figures/*"))) == 10
+    assert len(list(tmp_path.glob("report/figures/*"))) == 14  # with those of the kept comparison
     assert not list((tmp_path / "temporary").iterdir())
