@@ -61,7 +61,8 @@ def read_readings(folder: Path) -> tuple[list[Reading], list[str]]:
         elif "target" in found and "rows" in found:
             commits = field(str(path), found, "commits", list)
             if len(commits) != 1 or str(commits[0]).endswith(CHANGED):
-                left_out.append(f"{path}: was measured of {' and '.join(map(str, commits))}, which is not one commit")
+                named = " and ".join(map(str, commits)) or "none"
+                left_out.append(f"{path}: was measured of {named}, which is not one commit")
             else:
                 readings += _of_device(str(path), found, str(commits[0]))
         elif "environment" not in found or "times_s" not in found:  # of one configuration: its folder has the whole
@@ -95,11 +96,16 @@ def _of_device(where: str, found: Mapping[str, Any], commit: str) -> Iterator[Re
             raise ReproError(f"{at}: found {row!r}, expected an object; measure again")
         if "failed" in row:
             continue
-        what = f"{row['work']}, {row['images']}, {row['precision']}, {row['batch']} x {row['cards']}{keys}"
-        yield Reading(machine, f"{what}: batch, ms", commit, (field(at, row, "median_ms", float),), SLOWER)
+        work = ", ".join(field(at, row, name, str) for name in ("work", "images", "precision"))
+        what = f"{work}, {field(at, row, 'batch', int)} x {field(at, row, 'cards', int)}{keys}"
+        values = {"batch, ms": (field(at, row, "median_ms", float), SLOWER)}
         for name, key in (("memory", "resident_bytes"), ("device memory", "device_bytes")):
             if (found_bytes := field(at, row, key, int, optional=True)) is not None:
-                yield Reading(machine, f"{what}: {name}, MB", commit, (found_bytes / 1e6,), MEMORY_NOISE)
+                values[f"{name}, MB"] = (found_bytes / 1e6, MEMORY_NOISE)
+        for measure, (value, noise) in values.items():
+            if not 0 < value < float("inf"):
+                raise ReproError(f"{at}: {measure}: found {value}, expected a number above 0; measure again")
+            yield Reading(machine, f"{what}: {measure}", commit, (value,), noise)
 
 
 def _of_benchmarks(where: str, found: Mapping[str, Any], commit: str) -> Iterator[Reading]:

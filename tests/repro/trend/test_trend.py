@@ -114,6 +114,12 @@ def test_the_program_shows_what_ci_kept_in_gits_order(tmp_path: Path, call: Call
             "a.json: machine_info: found nothing",
         ),
         ("a.json", "{", "a.json: found '{', expected one JSON object"),
+        (
+            "a.json",
+            '{"target": "GPU", "rows": [{}], "commits": ["a"], "cpu": {"cores": 2}, "device": "x", "keys": []}',
+            "a.json: rows: 0: work: found nothing",
+        ),
+        ("a.json", '{"target": "GPU", "rows": [], "commits": []}', "a.json: was measured of none"),
         ("a.json", "{}", "found no measurement of a commit; .*a.json: is of none of make baseline"),
         ("", "", "--trend: found .*none, which is no folder"),
     ],
