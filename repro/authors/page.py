@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import mean, stdev
 
 from repro.authors.archive import unpacked_runs
 from repro.authors.repetition import AuthorsRun, read_repetition
@@ -105,7 +106,9 @@ def kept_page(found: Reproduction) -> str:
         "",
         *grid(comparison_header("Ours"), _cells(found.measures)),
         "",
-        f"A loss counts as the same within {LOSS_MARGIN:g}, an accuracy within {TOP1_MARGIN:g} points.",
+        f"A loss counts as the same within {LOSS_MARGIN:g}, an accuracy within {TOP1_MARGIN:g} points. At the first "
+        f"step the loss is {_first_loss(found.authors)} with theirs, which begin with one draw of weights, and "
+        f"{_first_loss(found.ours)} with ours, which draw them by seed.",
         "",
         f"The control is {md(found.control.origin)}. It has to come out *different*:",
         "",
@@ -119,6 +122,12 @@ def kept_page(found: Reproduction) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _first_loss(side: ComparedSide) -> str:
+    """Return mean and standard deviation of the losses before anything was learned."""
+    losses = [it.losses[0] for it in side.outcomes]
+    return f"{mean(losses):.3f} ± {stdev(losses):.3f}"
 
 
 def _cells(measures: Sequence[Measure]) -> list[list[str]]:

@@ -14,7 +14,8 @@ from repro.authors.repetition import AuthorsRun, read_repetition
 from repro.authors.reproduce import main
 from repro.records.run_folder import read_run
 from repro.records.schema import Steps
-from repro.reproduction.record import KEPT, RECORD, Reproduction, read_reproduction
+from repro.reproduction.comparison import DIFFERENT, SAME, verdict_of
+from repro.reproduction.record import KEPT, RECORD, Reproduction, read_reproduction, record_text
 from tests.support import ROOT
 from tests.support.folders import seal
 from tests.support.programs import Call
@@ -26,6 +27,13 @@ FACTS = {
     "stack": {"mindspore": "1.7.0", "python": "3.9.18"},
     "recipe": "tiny",
 }
+
+
+def test_the_kept_page_and_record_are_made_from_the_kept_runs() -> None:
+    found = read_archive(ROOT / KEPT / RUNS)
+    assert kept_page(found) == (ROOT / KEPT / "report.md").read_text()
+    assert record_text(found) == (ROOT / KEPT / RECORD).read_text()
+    assert (verdict_of(found.measures), verdict_of(found.control_measures)) == (SAME, DIFFERENT)
 
 
 def _sides(changed: Sequence[str] = ()) -> Reproduction:
