@@ -113,7 +113,7 @@ def test_both_packages_read_the_same_json_and_no_pipe_and_no_more_than_they_are_
                 read(other, 0)
 
 
-@pytest.mark.usefixtures("graph_mode")
+@pytest.mark.usefixtures("pynative_mode")
 def test_what_was_measured_is_read_as_a_plan_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "HLG", partial(network.HLG, stages=STAGES))
     monkeypatch.setattr(run.device, "start", lambda config: Device("CPU", "x86_64"))
@@ -121,7 +121,8 @@ def test_what_was_measured_is_read_as_a_plan_needs_it(tmp_path: Path, monkeypatc
     monkeypatch.setattr(throughput, "DRAWN", replace(throughput.DRAWN, train=4))
     monkeypatch.setattr(workloads, "DECODING_S", 0.1)
     monkeypatch.setattr(workloads, "INPUT_IMAGES", 16)
-    small = ["--batch_size=2", "--train_image_size=112", "--eval_image_size=112", "--class_num=7", "--steps=1"]
+    small = ["--batch_size=2", "--context_mode=1", "--class_num=7", "--steps=1"]
+    small += ["--train_image_size=112", "--eval_image_size=112"]
     files = {what: tmp_path / f"{what}.json" for what in ("step", "evaluate", "input")}
     for what, file in files.items():
         assert bench.main([what, *small, f"--json={file}"]) == 0
