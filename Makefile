@@ -214,7 +214,7 @@ BY_FILE = --max-worker-restart 0 --dist loadfile --no-loadscope-reorder
 ONE_BY_ONE = --max-worker-restart 0 --maxschedchunk 1
 
 test: setup ## Run the tests
-	@$(PYTEST) -n 2 $(BY_FILE) --ignore tests/drills --benchmark-skip
+	@$(PYTEST) -n 4 $(BY_FILE) --ignore tests/drills --benchmark-skip
 faults: setup ## Break running jobs in every way we know, and print what happened and what was lost
 	@$(PYTEST) tests/drills/faults -n 4 $(ONE_BY_ONE)
 test-fingerprint: setup ## Plant faults for make fingerprint to find, and compare with the published implementation
