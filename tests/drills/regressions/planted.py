@@ -19,7 +19,7 @@ from tests.support.narrow.network import narrow
 from tests.support.small_runs import SMALL, small_options
 
 KEYS = {"max_epoch": 4, "lr_max": 0.003, "mixup": 0, "autoaugment": 0, "use_label_smooth": 0, "crop_min": 0.7}
-KEYS |= {"eval_interval": 4, "eval_batch_size": 16, "save_checkpoint": 0, "calibration_interval": 1}
+KEYS |= {"eval_interval": 4, "eval_batch_size": 16, "save_checkpoint": 0, "calibration_interval": 4}
 KEYS |= {"train_num_workers": 1, "eval_num_workers": 1}
 SLOWER_S = 0.2  # the narrow step itself takes 0.04 on two cores, and on busy ones 0.15
 
