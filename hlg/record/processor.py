@@ -30,6 +30,18 @@ def processor_facts() -> dict[str, Any]:
     }
 
 
+def openblas_core() -> str | None:
+    """Name the processor whose kernels NumPy's OpenBLAS should take; None where it finds them itself.
+
+    It takes an Intel processor that is newer than itself for one without AVX, on which a product takes five times as
+    long; its kernels for AVX-512 are those of Skylake on all that it knows.
+    """
+    core = first_core()
+    newest = LEVELS[-1][1].split()
+    fits = core.get("vendor_id") == "GenuineIntel" and set(core.get("flags", "").split()).issuperset(newest)
+    return "SKYLAKEX" if fits else None
+
+
 def first_core() -> dict[str, str]:
     """Read the lines of the first core in /proc/cpuinfo; none where there is no such file."""
     try:

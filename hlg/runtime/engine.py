@@ -5,11 +5,13 @@ Nothing here imports MindSpore, so that programs can report a mistake before the
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 
 from hlg.config import Config
 from hlg.errors import UserError
 from hlg.limits import usable_cores
+from hlg.record.processor import openblas_core
 from hlg.runtime import fused_kernels
 
 
@@ -70,4 +72,6 @@ def check_start(config: Config) -> Engine | None:
         fused_kernels.check_kernels(config)
     if usable_cores() < len(os.sched_getaffinity(0)):  # MindSpore and OpenMP count cores, and know no quota
         os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+    if "numpy" not in sys.modules and (core := openblas_core()):  # which reads this as it is loaded
+        os.environ.setdefault("OPENBLAS_CORETYPE", core)
     return started_by

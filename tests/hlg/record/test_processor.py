@@ -1,10 +1,14 @@
 """Which processor a run was made on, told apart from others that virtual machines give the same name."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from hlg.config import Config
 from hlg.record.processor import processor_facts
+from hlg.runtime.engine import check_start
 
 V2 = "lm cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3"
 V3 = f"{V2} abm avx avx2 bmi1 bmi2 f16c fma movbe xsave"
@@ -43,3 +47,21 @@ def test_processors_of_one_name_are_told_apart_by_their_numbers_and_instructions
     found = processor_facts()
     assert found["kind"] == kind
     assert found["model"] == "AMD EPYC" if "family" in str(kind) else found["model"]
+
+
+@pytest.mark.parametrize(
+    ("maker", "flags", "core"), [("Intel", V4, "SKYLAKEX"), ("Intel", V3, None), ("AMD", V4, None)]
+)
+def test_an_intel_with_avx_512_is_named_to_openblas_before_numpy_is_loaded_and_not_later(
+    maker: str, flags: str, core: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"Intel": "GenuineIntel", "AMD": "AuthenticAMD"}
+    (tmp_path / "cpuinfo").write_text(_core(6, flags).replace(names["AMD"], names[maker]), encoding="utf-8")
+    monkeypatch.setattr("hlg.record.processor.CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setitem(sys.modules, "numpy", sys)
+    check_start(Config())
+    assert "OPENBLAS_CORETYPE" not in os.environ
+    monkeypatch.delitem(sys.modules, "numpy")
+    check_start(Config())
+    assert os.environ.get("OPENBLAS_CORETYPE") == core
