@@ -106,6 +106,18 @@ def _enhancement(kind: Callable[[Image.Image], Any]) -> Operation:
     return Operation(_pillow(lambda image, offset: kind(image).enhance(1 + offset)), _range(0.0, 0.9), signed=True)
 
 
+# Pillow's gray: weights of red, green and blue, and a half, for it rounds. Each term and sum is exact in float32.
+GRAY_WEIGHTS = np.array([[19595, 38470, 7471, 32768]], np.float32) / 65536
+
+
+def _contrast(pixels: np.ndarray, offset: float) -> np.ndarray:
+    """Move every level away from the mean gray, in Pillow's floating-point steps, or toward it."""
+    gray = cv2.transform(pixels.astype(np.float32), GRAY_WEIGHTS).astype(np.uint8)  # (h, w, 3) -> (h, w)
+    mean = np.float32(int(cv2.sumElems(gray)[0] / gray.size + 0.5))
+    moved = mean + np.float32(1 + offset) * (np.arange(256, dtype=np.float32) - mean)
+    return cv2.LUT(pixels, moved.clip(0, 255).astype(np.uint8))
+
+
 def _by_table(tables_of: Callable[[np.ndarray], np.ndarray]) -> Operation:
     """Map each channel by a table of its own: histograms (256, 3) int64 -> tables (256, 3)."""
 
@@ -143,7 +155,7 @@ OPERATIONS = {
     "shear_x": Operation(_pillow(_shear_x), _range(0.0, 0.3), signed=True),
     "rotate": Operation(_pillow(lambda image, degrees: image.rotate(degrees, fillcolor=GRAY)), _range(0, 30)),
     "color": _enhancement(ImageEnhance.Color),
-    "contrast": _enhancement(ImageEnhance.Contrast),
+    "contrast": Operation(_contrast, _range(0.0, 0.9), signed=True),
     "sharpness": _enhancement(ImageEnhance.Sharpness),
     "posterize": Operation(lambda x, bits: x & np.uint8(0xFF00 >> int(bits) & 0xFF), tuple(map(round, _range(8, 4)))),
     "solarize": Operation(_solarized, _range(256, 0)),
