@@ -130,9 +130,8 @@ class FeedForward(nn.Cell):
         self.act = operators.gelu()
 
     def construct(self, x: Tensor) -> Tensor:
-        rows = x.reshape(
-            -1, x.shape[-1]
-        )  # (B, N, C) -> (B*N, C), once for both layers: a reshape between them would cost time
+        # (B, N, C) -> (B*N, C), once for both layers: a reshape between them would cost time
+        rows = x.reshape(-1, x.shape[-1])
         return self.contract(self.act(self.expand(rows))).reshape(x.shape)  # (B*N, C) -> (B, N, C)
 
 

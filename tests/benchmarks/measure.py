@@ -66,7 +66,7 @@ def _pytorch(torch: str) -> dict[str, Any]:
 def measured_input(photos: Path) -> dict[str, Any]:
     """Images a second of the whole training input, ours and as published, one process after the other, by turns."""
     ours, published = [], []
-    for _ in range(ROUNDS):
+    for _ in range(TURNS):
         ours.append(_bench("input", 4, f"--dataset_path={photos}", f"--train_num_workers={CORES}"))
         published.append(_published_input(photos))
     rates = [found["images"] / found["seconds"] for found in published]

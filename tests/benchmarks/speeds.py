@@ -15,7 +15,7 @@ from repro.records.run_folder import cpu_name
 from tests.support import ROOT
 
 KEPT = ROOT / "results/benchmarks"
-MACHINES = ("epyc_26", "xeon", "epyc")  # folders of KEPT
+MACHINES = ("epyc_26", "xeon_6_207")  # folders of KEPT
 NONE = "–"
 # Kinds of operators, by their names in MindSpore's profile. Fused kernels hold none but the rest.
 KINDS = {
@@ -30,22 +30,22 @@ ALL = "All"
 
 
 def speeds(folder: Path) -> str:
-    """Forward, step, evaluation, input and start-up: published, PyTorch, ours, limit.
+    """Forward, step, evaluation, input and start-up: published, PyTorch, ours, limit, and the commits of ours.
 
     The limit of arithmetic is the network's operations at the rate at which the same process multiplies two matrices;
-    of an evaluation the forward pass alone; of input the decoding alone on as many cores.
+    of an evaluation the forward pass alone; of input the decoding alone on as many cores. Forward and step stand only
+    where they were measured beside these peers.
     """
-    names = ("forward", "step", "evaluate", "input", "startup")
-    forward, step, evaluate, images, startup = (_read(folder / f"{name}.json") for name in names)
-    where = f"On {_machine(step['ours'])}, float32, batch {step['ours']['batch_size']}"
+    evaluate, images, startup = (_read(folder / f"{name}.json") for name in ("evaluate", "input", "startup"))
     rate = f"{images['images_per_s']:.0f} images/s, {images['images_per_s_per_core']:.0f} a core"
     decoding = images["decoded_per_s_per_core"] * images["workers"]
     start = "{warm:.1f} s, {cold:.1f} s without kept graphs".format(**startup["median_s"])
-    rows = [
-        ("Training step", *_seconds(step, "ours")),
-        ("Training step, fused kernels", *_seconds(step, "fused")),
-        ("Forward pass", *_seconds(forward, "ours")),
-        ("Forward pass, fused kernels", *_seconds(forward, "fused")),
+    rows = []
+    for name, words in (("step", "Training step"), ("forward", "Forward pass")):
+        if (file := folder / f"{name}.json").exists():
+            found = _read(file)
+            rows += [(words, *_seconds(found, "ours")), (f"{words}, fused kernels", *_seconds(found, "fused"))]
+    rows += [
         (
             *("Evaluation from files", NONE, NONE, f"{evaluate['images_per_s']:.1f} images/s"),
             f"{evaluate['forward_images_per_s']:.1f} images/s",
@@ -56,7 +56,30 @@ def speeds(folder: Path) -> str:
         ),
         ("First step of `make tiny`, from its start", NONE, NONE, start, NONE),
     ]
+    measured = environments([_read(file) for file in sorted(folder.glob("*.json"))])
+    commits = " and ".join(sorted({environment["commit"][:9] for environment in measured}))
+    where = f"On {_machine(startup)}, float32, batch {evaluate['pairs'][0][0]['batch_size']}, commit {commits}"
     return _table((where, "Published code", "PyTorch", "Here", "Limit"), rows)
+
+
+def environments(found: Any) -> list[dict[str, Any]]:
+    """The environments of all that was measured of ours, wherever they stand."""
+    if isinstance(found, list):
+        return [environment for one in found for environment in environments(one)]
+    if not isinstance(found, dict):
+        return []
+    own = [found["environment"]] if "environment" in found else []
+    return own + environments(list(found.values()))
+
+
+def waiting(file: Path) -> str:
+    """Images a second by workers that wait instead of decoding, of one process."""
+    found = _read(file)
+    rates = {int(workers): rate for workers, rate in found["images_per_s"].items()}
+    rows = [("Images a second", *(f"{rate:,.0f}" for rate in rates.values()))]
+    rows.append(("Of as many times one worker's", *(f"{100 * r / n / rates[1]:.0f} %" for n, r in rates.items())))
+    where = f"Workers, on {_machine(found)}, each image {1000 * found['waited_s']:.2f} ms"
+    return _table((where, *map(str, rates)), rows)
 
 
 def device(file: Path) -> str:
@@ -176,6 +199,7 @@ TABLES: dict[str, Callable[[], str]] = {  # by the name between a page's markers
     **{f"speeds_{machine}": partial(speeds, KEPT / machine) for machine in MACHINES},
     "step_time": partial(step_time, KEPT / MACHINES[0]),
     "full_size": partial(full_size, KEPT / MACHINES[0]),
+    "waiting": partial(waiting, KEPT / "waiting_input.json"),
     "graphs": partial(graphs, KEPT),
     "device": partial(device, KEPT / "device.json"),
     "speeds_stacks": partial(stacks, KEPT / "stacks.json"),

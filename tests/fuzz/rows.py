@@ -61,7 +61,7 @@ from tests.support.folders import CLASSES, eval_run, resume, seal, tiny_eval_run
 CLEAN = UserError, ReproError, UnreadableImageError  # what may come of a damaged file
 RECORDS = "config.yml", "env.json", "metrics.jsonl", "train.log", "SHA256SUMS"
 RESULTS = ROOT / "results"
-BENCH = RESULTS / "benchmarks/epyc"
+BENCH = RESULTS / "benchmarks/epyc_26"
 
 
 class Row(NamedTuple):
