@@ -37,8 +37,8 @@ def openblas_core() -> str | None:
     long; its kernels for AVX-512 are those of Skylake on all that it knows.
     """
     core = first_core()
-    newest = LEVELS[-1][1].split()
-    fits = core.get("vendor_id") == "GenuineIntel" and set(core.get("flags", "").split()).issuperset(newest)
+    newest, _ = LEVELS[-1]
+    fits = core.get("vendor_id") == "GenuineIntel" and _level(set(core.get("flags", "").split())) == newest
     return "SKYLAKEX" if fits else None
 
 

@@ -31,6 +31,7 @@ def test_paced_it_says_ready_and_answers_each_line_with_seconds_and_nothing_else
     assert found["environment"]["packages"]["mindspore"]
     assert [float(text) for text in seconds] == found["times_s"]
     assert min(found["times_s"]) > 0
+    assert found["compile_time_s"] > 0.2  # the graph, before the first repetition
     assert found["images_per_s"] * found["median_s"] == pytest.approx(2)
     assert found["share_of_product"] == pytest.approx(found["flops_per_s"] / found["product_flops_per_s"])
 
