@@ -242,7 +242,7 @@ lint: setup ## Check style and types
 	  check-jsonschema --quiet --builtin-schema vendor.citation-file-format CITATION.cff; \
 	  zizmor --quiet --offline --persona pedantic .github; \
 	  shellcheck --external-sources docker/*.sh docker/cluster/*.sh .ci/*; hadolint docker/*.Dockerfile
-lock: ## Renew the hashed locks after a change of pyproject.toml or of docker/*.in and stacks.json (needs uv)
+lock: ## Renew the hashed locks after a change of pyproject.toml or of docker/*.in and stacks.json, with uv of .venv or your own
 	@$(START) lock
 clean: ## Remove what was built: the environment, drawn data, caches; runs are kept
 	@$(START) clean

@@ -7,7 +7,8 @@ ARG BASE_IMAGE=quay.io/ascend/cann:${CANN}-${CHIP}-ubuntu22.04-py3.11
 FROM ${BASE_IMAGE}
 
 # The packages first: they are the same for many commits.
-COPY docker/install.sh docker/check_libraries.sh docker/ascend.lock docker/stacks.json /opt/hlg-repro/docker/
+COPY docker/install.sh docker/check_libraries.sh docker/stacks.json /opt/hlg-repro/docker/
+COPY docker/ascend.lock docker/installer.lock /opt/hlg-repro/docker/
 COPY docker/releases /opt/hlg-repro/docker/releases
 COPY repro/bootstrap.py /opt/hlg-repro/repro/
 ARG MINDSPORE

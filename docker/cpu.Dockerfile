@@ -5,7 +5,8 @@ ARG BASE_IMAGE=docker.io/library/debian:bookworm-slim
 FROM ${BASE_IMAGE}
 
 # The packages first: they are the same for many commits.
-COPY docker/install.sh docker/cpu.lock docker/stacks.json /opt/hlg-repro/docker/
+COPY docker/install.sh docker/stacks.json /opt/hlg-repro/docker/
+COPY docker/cpu.lock docker/installer.lock /opt/hlg-repro/docker/
 COPY docker/releases /opt/hlg-repro/docker/releases
 COPY repro/bootstrap.py /opt/hlg-repro/repro/
 ARG MINDSPORE

@@ -6,7 +6,8 @@ ARG BASE_IMAGE=docker.io/library/debian:bookworm-slim
 FROM ${BASE_IMAGE}
 
 # The packages first: they are the same for many commits.
-COPY docker/install.sh docker/with_cuda.sh docker/check_libraries.sh docker/gpu.lock docker/stacks.json /opt/hlg-repro/docker/
+COPY docker/install.sh docker/with_cuda.sh docker/check_libraries.sh docker/stacks.json /opt/hlg-repro/docker/
+COPY docker/gpu.lock docker/installer.lock /opt/hlg-repro/docker/
 COPY docker/releases /opt/hlg-repro/docker/releases
 COPY repro/bootstrap.py /opt/hlg-repro/repro/
 ARG MINDSPORE

@@ -5,8 +5,7 @@
 set -euo pipefail
 device=$1
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
-# pip takes a 0 for yes in PIP_NO_COMPILE, and a 1 for no.
-export DEBIAN_FRONTEND=noninteractive PIP_NO_COMPILE=0 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
+export DEBIAN_FRONTEND=noninteractive PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 TMPDIR=$(mktemp -d)  # Apptainer builds with this machine's /tmp, in which nothing else is to be touched
 export TMPDIR
 
@@ -45,7 +44,9 @@ if [[ $device == gpu ]]; then
   ldconfig
 fi
 
-/opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools 2>/dev/null
+/opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools uv 2>/dev/null
+rm "$site"/*.dist-info/uv_cache.json # when each wheel was downloaded
+sed -i '/uv_cache\.json/d' "$site"/*.dist-info/RECORD
 rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/aux-cache /var/cache/debconf/*-old /var/lib/dpkg/*-old \
   /var/log/* /root/.cache "$TMPDIR"
 # Byte code that does not know when its source was written. Some packages carry templates that are not Python.

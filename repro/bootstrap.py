@@ -3,16 +3,19 @@
     python3 repro/bootstrap.py --venv .venv --lock docker/dev.lock --mindspore 2.7.0
     python3 repro/bootstrap.py --venv .venv --check                   # the question of `make doctor`
 
-It imports the standard library alone, in a syntax that old Pythons read too, since its first duty is to say what does
-not fit; and it is one file, which images copy before anything else. Exit codes: 0 done, 1 it can't be built.
+pip downloads, for it knows the mirrors, proxies and certificates of this machine; uv unpacks, in half of pip's time.
+This file imports the standard library alone, in a syntax that old Pythons read too, since its first duty is to say what
+does not fit; and it is one file, which images copy before anything else. Exit codes: 0 done, 1 it can't be built.
 """
 
 import argparse
+import ast
 import hashlib
 import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -68,22 +71,43 @@ def build(venv, lock, release="", then=()):  # type: (Path, Path, str, tuple) ->
     if stamp.is_file() and stamp.read_text() == wanted and (venv / "bin" / "python").exists():
         return False
     stamp.unlink() if stamp.exists() else None
-    print("{}: building from {} (two minutes when timed)".format(venv, lock), flush=True)
+    print("{}: building from {} (a minute when timed)".format(venv, lock), flush=True)
     _run("make the virtual environment", sys.executable, "-m", "venv", "--clear", str(venv))
     python = str(venv.absolute() / "bin" / "python")
     (venv / "lock.txt").write_text(packages)
-    _run(
-        "install the packages",
-        python,
-        *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"),
-        *("--require-hashes", "--requirement", str(venv / "lock.txt")),
-    )
+    wheels, unpacked = venv / "wheels", venv / "unpacked"
+    hashed = ("--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes")
+    offline = ("--no-index", "--find-links", str(wheels))
+    pip = (python, "-m", "pip", "--disable-pip-version-check")
+    own, installer = ("--requirement", str(venv / "lock.txt")), ("--requirement", str(DOCKER / "installer.lock"))
+    download = (*pip, "download", *hashed, "--dest", str(wheels), *own, *installer)
+    _run("download the packages", *download, env=install_settings(*pip))
+    _run("install uv", *pip, "install", *hashed, *offline, *installer)
+    print("Install the packages ...", flush=True)
+    # What uv unpacks becomes the environment's by hard links, since its cache lies on the same disk.
+    uv = (str(venv / "bin" / "uv"), "--no-config", "--offline", "--cache-dir", str(unpacked))
+    if _execute(*uv, "pip", "install", "--python", python, *hashed, *offline, *own).returncode:
+        # As on a disk that knows no locks, of which uv takes some.
+        _run("install the packages with pip", *pip, "install", *hashed, *offline, *own)
+    for folder in (wheels, unpacked):
+        shutil.rmtree(str(folder), ignore_errors=True)
     with tempfile.TemporaryDirectory() as elsewhere:  # MindSpore leaves a folder where it runs
-        _run("import MindSpore", python, "-c", "import mindspore", cwd=elsewhere, quiet=True)
+        _run("import MindSpore", python, "-c", "import mindspore; mindspore.__version__", cwd=elsewhere)
     if then:
         _run("find the libraries of the device", *then)
     stamp.write_text(wanted)
     return True
+
+
+def install_settings(*pip):  # type: (*str) -> dict
+    """Return pip's settings for `pip install` alone as variables, so that `pip download` finds the same packages.
+
+    Many a pip.conf names the mirror under [global] and trusts its host under [install].
+    """
+    listed = _execute(*pip, "config", "list", env={"PIP_QUIET": "0"}).stdout
+    found = re.findall(r"(?m)^install\.([a-z-]+)=(.*)$", listed)
+    own = {"PIP_" + name.upper().replace("-", "_"): " ".join(ast.literal_eval(value).split()) for name, value in found}
+    return dict(own, **{name: os.environ[name] for name in own if name in os.environ})
 
 
 HINTS = {
@@ -91,25 +115,36 @@ HINTS = {
     "libgomp": "install the package libgomp1 (Debian, Ubuntu: apt-get install libgomp1)",
     "THESE PACKAGES DO NOT MATCH THE HASHES": "a package is not the one that was locked: try again, and look at your "
     "package mirror if it stays",
-    "No space left": "free about 4 GB and try again",
+    "No space left": "free about 5 GB and try again",
     "CERTIFICATE_VERIFY_FAILED": "name your certificate bundle: export PIP_CERT=/path/to/ca-bundle.pem",
     "Could not find a version": "pip found no such package: is the machine online, or its package mirror complete?",
 }
 
 
-def _run(what, *command, **options):  # type: (str, *str, object) -> None
-    """Run a command. If it fails, end the program with its output and, where the cause is known, the way out."""
-    print("{}{} ...".format(what[0].upper(), what[1:]), flush=True)
-    environment = dict(os.environ, GLOG_v="4") if options.get("quiet") else None
-    done = subprocess.run(
+# Variables that would put packages elsewhere, or find them there; and uv's, of which it is told all that it needs.
+MISLEADING = re.compile("UV_|PIP_(TARGET|PREFIX|ROOT|USER)$|PYTHON(PATH|HOME)$")
+
+
+def _execute(*command, cwd=None, env=None):  # type: (*str, str | None, dict | None) -> subprocess.CompletedProcess
+    """Run a command, and return it with what it printed. MindSpore is told to say little."""
+    environment = {name: value for name, value in os.environ.items() if not MISLEADING.match(name)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is compiled here is not compiled at each import
+    environment.update(env or {}, GLOG_v="4")
+    return subprocess.run(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         universal_newlines=True,
         errors="replace",
-        cwd=options.get("cwd"),  # type: ignore[call-overload]
+        cwd=cwd,
         env=environment,
     )
+
+
+def _run(what, *command, cwd=None, env=None):  # type: (str, *str, str | None, dict | None) -> None
+    """Run a command. If it fails, end the program with its output and, where the cause is known, the way out."""
+    print("{}{} ...".format(what[0].upper(), what[1:]), flush=True)
+    done = _execute(*command, cwd=cwd, env=env)
     if done.returncode == 0:
         return
     print("\n".join(done.stdout.strip().splitlines()[-15:]), file=sys.stderr)

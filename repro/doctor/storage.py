@@ -12,7 +12,7 @@ from repro.doctor.machine import GB, Diagnosis, failure, ok, size, warning, with
 from repro.footprint import CHECKPOINT, CHECKPOINTS, STEP_RECORD
 
 _RESERVE = 4 * GB  # compiled graphs, logs of ranks and driver, cores
-_ENVIRONMENT, _TEMPORARY = 4 * GB, 1 * GB  # of make setup; of compilers and pip
+_ENVIRONMENT, _TEMPORARY = 5 * GB, 1 * GB  # of make setup; of compilers and pip
 _FEW_FILES = 10_000  # inodes
 IMAGES, CLASSES, BATCH = {"train": 1_281_167, "val": 50_000}, 1000, 128
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")  # what hlg.data.listing takes for an image, in lower case

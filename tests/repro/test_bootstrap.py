@@ -4,6 +4,7 @@ import ast
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -36,39 +37,82 @@ def test_a_failure_ends_in_one_sentence_with_the_way_out(
     (tmp_path / "python").chmod(0o755)
     (tmp_path / "lock").touch()
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(SystemExit, match="could not make the virtual environment: free about 4 GB and try again"):
+    with pytest.raises(SystemExit, match="could not make the virtual environment: free about 5 GB and try again"):
         bootstrap.build(tmp_path / "venv", tmp_path / "lock")
     assert "No space left on device" in capsys.readouterr().err
 
 
+@pytest.fixture
+def fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Words of commands that fail, the last one first and once; all others succeed without doing anything."""
+    found: list[str] = []
+
+    def execute(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
+        if "venv" in command:
+            shutil.rmtree(tmp_path / "venv", ignore_errors=True)
+            for folder in ("bin", "wheels", "unpacked"):
+                (tmp_path / "venv" / folder).mkdir(parents=True)
+            (tmp_path / "venv/bin/python").touch()
+        failed = bool(found) and found[-1] in command
+        return subprocess.CompletedProcess(command, int(failed), f"{found.pop()} failed" if failed else "")
+
+    monkeypatch.setattr(bootstrap, "_execute", execute)
+    return found
+
+
 def test_an_environment_is_built_once_and_again_where_it_was_cut_short_or_the_lock_is_another(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fails: list[str]
 ) -> None:
     lock, venv = tmp_path / "lock", tmp_path / "venv"
-    fails = ["find the libraries of the device", "import MindSpore"]
-
-    def step(what: str, *command: str, **options: object) -> None:
-        (venv / "bin").mkdir(parents=True, exist_ok=True)
-        (venv / "bin" / "python").touch()
-        if what in fails:
-            raise SystemExit(f"error: {fails.pop()}")
 
     def check() -> str:
         monkeypatch.setattr(sys, "argv", ["bootstrap.py", "--venv", str(venv), "--check"])
         bootstrap.main()
         return capsys.readouterr().out.splitlines()[-1]
 
-    monkeypatch.setattr(bootstrap, "_run", step)
     lock.write_text("a==1\n")
-    for _ in range(2):
+    for word in ("download", "import mindspore; mindspore.__version__", "true"):
+        fails.append(word)
         with pytest.raises(SystemExit):
             bootstrap.build(venv, lock, then=("true",))
-        assert check() == "can be built"
+        assert (check(), fails) == ("can be built", [])
     assert bootstrap.build(venv, lock)
+    assert sorted(path.name for path in venv.iterdir()) == ["bin", bootstrap.STAMP, "lock.txt"]
     assert not bootstrap.build(venv, lock)
     assert check() == "built"
     lock.write_text("a==2\n")
     assert bootstrap.build(venv, lock)
+
+
+def test_pip_installs_what_it_has_downloaded_where_uv_cannot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fails: list[str]
+) -> None:
+    (tmp_path / "lock").touch()
+    fails.append(str(tmp_path / "venv/bin/uv"))
+    assert bootstrap.build(tmp_path / "venv", tmp_path / "lock")
+    assert "Install the packages with pip ...\n" in capsys.readouterr().out
+
+
+def test_what_would_put_packages_elsewhere_reaches_neither_pip_nor_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    misleading = ("UV_LINK_MODE", "UV_NO_CACHE", "PIP_TARGET", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    for name in (*misleading, "PIP_INDEX_URL"):
+        monkeypatch.setenv(name, "set")
+    told = bootstrap._execute("env").stdout.splitlines()
+    assert [line for line in told if line.endswith("=set")] == ["PIP_INDEX_URL=set"]
+
+
+def test_what_a_pip_conf_says_of_installing_alone_holds_for_the_download_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pip.conf").write_text(
+        "[global]\nindex-url = http://mirror/simple\nquiet = 1\n"
+        "[install]\ntrusted-host = mirror\n    other.mirror\nproxy = http://proxy:1\nretries = 9\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    monkeypatch.setenv("PIP_PROXY", "http://own:2")
+    found = bootstrap.install_settings(sys.executable, "-m", "pip")
+    own = {"PIP_TRUSTED_HOST": "mirror other.mirror", "PIP_PROXY": "http://own:2", "PIP_RETRIES": "9"}
+    assert found == own
 
 
 def test_ctrl_c_is_one_line_and_what_is_half_built_is_built_again(tmp_path: Path) -> None:
