@@ -152,7 +152,7 @@ start: DEVICE := $(or $(value DEVICE),cpu)
 start: setup ## Before a long training, as far as all is well: doctor, fingerprint, speed, images, plan, and its command: DEVICE=ascend CARDS=8 IMAGENET=/path
 	@$(START) doctor
 	@$(START) doctor inside
-	@NODES=1 $(START) fingerprint
+	@NODES=1 $(START) fingerprint for-training
 	@$(START) measure step 10
 	@$(START) measure evaluate 2
 	@$(START) measure input 8

@@ -1,8 +1,16 @@
 #!/usr/bin/env bash
 # Says which variables of make a target does not read: docker/variables.sh "NAME..." "TARGET..."
+# or lists the keys of the configuration: docker/variables.sh --keys
 # Prints one line about the first of these names that none of the targets reads, or nothing. What nobody reads would be
 # silence: make train SEED=2 would train with the seed 1.
 set -euo pipefail
+
+# Where they are declared, one is a line.
+list_keys() { sed -n 's/^    \([a-z_0-9]*\): [a-z]* = key(.*/\1/p' "$(dirname "${BASH_SOURCE[0]}")/../hlg/config/keys.py"; }
+if [[ $1 == --keys ]]; then
+  list_keys
+  exit
+fi
 read -ra typed <<<"$1"
 read -ra targets <<<"${2:-help}"
 
@@ -101,10 +109,7 @@ for name in "${typed[@]}"; do
   [[ " ${known[*]} " != *" $name "* || $name == keys ]] || continue
   [[ -z $takes_keys || ! $name =~ ^[a-z][a-z0-9_]*$ ]] || continue
   mapfile -t candidates < <(printf '%s\n' "${known[@]}" | sed '/^keys$/d; /^$/d' | sort -u)
-  if [[ -n $takes_keys ]]; then # the programs know them all; where they are declared, one is a line
-    keys=$(dirname "${BASH_SOURCE[0]}")/../hlg/config/keys.py
-    mapfile -t -O ${#candidates[@]} candidates < <(sed -n 's/^    \([a-z_0-9]*\): [a-z]* = key(.*/\1/p' "$keys")
-  fi
+  [[ -z $takes_keys ]] || mapfile -t -O ${#candidates[@]} candidates < <(list_keys) # the programs know them all
   elsewhere=
   for target in "${!reads[@]}"; do
     [[ " ${reads[$target]} " != *" $name "* ]] || elsewhere+="$target "

@@ -118,6 +118,15 @@ def test_a_target_starts_what_its_line_says(target: str, expected: str) -> None:
     assert [line for line in commands(target) if "hlg.data.tiny" not in line] == [expected]
 
 
+def test_of_a_trainings_keys_the_fingerprint_before_it_takes_those_that_it_knows() -> None:
+    started = commands("start batch_size=8 context_mode=1 batchsize=64")
+    (fingerprint,) = [line for line in started if " hlg.fingerprint " in line]
+    assert fingerprint.endswith(" --out results/fingerprint --batchsize=64 --context_mode=1")  # which it refuses
+    measured = [line for line in started if " hlg.bench " in line]
+    assert len(measured) == 3
+    assert all(line.endswith(" --batch_size=8 --batchsize=64 --context_mode=1") for line in measured)
+
+
 @pytest.mark.parametrize(("device", "then"), [("gpu", f" --then {CHECKED}"), ("ascend", "")])
 def test_without_a_container_an_accelerator_has_an_environment_of_its_own(device: str, then: str) -> None:
     built = run_make("DRY_RUN=1", "setup", f"DEVICE={device}", "CONTAINER=0").stdout.splitlines()
