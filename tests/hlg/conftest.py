@@ -1,18 +1,10 @@
-"""What tests of several rooms share: a very small data set, and the graphs that they compile."""
+"""What tests of several rooms share: a very small data set."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from hlg.data.tiny.make import TinyRequest, make_tiny
-
-
-@pytest.fixture(scope="session")
-def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of compiled graphs for trainings of one rank, shared with the other workers of pytest-xdist."""
-    base = tmp_path_factory.getbasetemp()
-    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "graphs"
 
 
 @pytest.fixture(scope="session")

@@ -33,12 +33,13 @@ def _folders(runs: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_data: Path, graphs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folders of a training that keeps its graphs, one by these graphs, and the same by graphs of its own.
 
     The last two have another seed and rate than the first, and other numbers of workers than each other.
     """
-    runs, other = tmp_path_factory.mktemp("runs"), {"seed": 2, "lr_max": 0.003, "max_epoch": 2}
+    runs, graphs = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("graphs")
+    other = {"seed": 2, "lr_max": 0.003, "max_epoch": 2}
     for own in ({"max_epoch": 1}, other, {**other, "train_num_workers": 1, "graph_cache": ""}):
         run_module(TRAIN, *small_options(tiny_data, runs, **{"graph_cache": graphs, **own}), code=0)
     return runs
