@@ -79,8 +79,11 @@ def recovers(undisturbed: Callable[[int], Path], record_property: Callable[[str,
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that wait for a timeout come first, so that the others run meanwhile."""
-    items.sort(key=lambda item: "hangs" not in item.name)
+    """Those that wait for a timeout come first, so that the others run meanwhile, and the shortest last.
+
+    A worker gets its next test before it has ended one: at the end, two jobs of several ranks could fall to the same.
+    """
+    items.sort(key=lambda item: ("hangs" not in item.name, item.path.stem == "test_processes"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
