@@ -45,7 +45,7 @@ if [[ $device == gpu ]]; then
 fi
 
 /opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools uv 2>/dev/null
-rm "$site"/*.dist-info/uv_cache.json # when each wheel was downloaded
+rm -f "$site"/*.dist-info/uv_cache.json # when each wheel was downloaded
 sed -i '/uv_cache\.json/d' "$site"/*.dist-info/RECORD
 rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/aux-cache /var/cache/debconf/*-old /var/lib/dpkg/*-old \
   /var/log/* /root/.cache "$TMPDIR"

@@ -410,10 +410,9 @@ profile() {
 
 # Every package with its hashes: of each image, of make setup, and of each other release of MindSpore its own pin.
 lock() {
-  local image extra release uv
-  uv=$(command -v uv || echo "$VENV/bin/uv")
+  local image extra release uv=$VENV/bin/uv
+  [[ -x $uv ]] || uv=$(command -v uv) || fail "uv is not installed, and it makes the locks: type make setup, or pip install uv"
   local compile=("$uv" pip compile --universal --python-version 3.11 --quiet --generate-hashes)
-  [[ -x $uv ]] || fail "uv is not installed, and it makes the locks: type make setup, or pip install uv"
   compile+=(--no-emit-index-url --no-annotate --no-header)
   for image in cpu gpu ascend dev; do
     extra=${image#cpu}
@@ -423,7 +422,7 @@ lock() {
   done
   "${compile[@]}" --group setup --output-file docker/installer.lock
   # shellcheck disable=SC2016 # no command
-  sed -i '1i # Made by `make lock` from pyproject.toml: what unpacks the packages of all other locks.' docker/installer.lock
+  sed -i '1i # Made by `make lock` from pyproject.toml: what unpacks the packages of the images and of make setup.' docker/installer.lock
   "$uv" pip compile --python-version 3.9 --quiet --generate-hashes --only-binary :all: --no-emit-index-url --no-annotate \
     --no-header docker/published.in --output-file docker/published.lock
   # shellcheck disable=SC2016 # no command

@@ -71,7 +71,7 @@ def build(venv, lock, release="", then=()):  # type: (Path, Path, str, tuple) ->
     if stamp.is_file() and stamp.read_text() == wanted and (venv / "bin" / "python").exists():
         return False
     stamp.unlink() if stamp.exists() else None
-    print("{}: building from {} (a minute when timed)".format(venv, lock), flush=True)
+    print("{}: building from {} (one to two minutes when timed)".format(venv, lock), flush=True)
     _run("make the virtual environment", sys.executable, "-m", "venv", "--clear", str(venv))
     python = str(venv.absolute() / "bin" / "python")
     (venv / "lock.txt").write_text(packages)
@@ -86,11 +86,12 @@ def build(venv, lock, release="", then=()):  # type: (Path, Path, str, tuple) ->
     print("Install the packages ...", flush=True)
     # What uv unpacks becomes the environment's by hard links, since its cache lies on the same disk.
     uv = (str(venv / "bin" / "uv"), "--no-config", "--offline", "--cache-dir", str(unpacked))
-    if _execute(*uv, "pip", "install", "--python", python, *hashed, *offline, *own).returncode:
-        # As on a disk that knows no locks, of which uv takes some.
-        _run("install the packages with pip", *pip, "install", *hashed, *offline, *own)
-    for folder in (wheels, unpacked):
-        shutil.rmtree(str(folder), ignore_errors=True)
+    done = _execute(*uv, "pip", "install", "--python", python, *hashed, *offline, *own)
+    shutil.rmtree(str(unpacked), ignore_errors=True)
+    if done.returncode:  # as on a disk that knows no locks, of which uv takes some
+        print("\n".join(done.stdout.strip().splitlines()[-3:]), file=sys.stderr)
+        _run("install the packages with pip", *pip, "install", "--ignore-installed", *hashed, *offline, *own)
+    shutil.rmtree(str(wheels), ignore_errors=True)
     with tempfile.TemporaryDirectory() as elsewhere:  # MindSpore leaves a folder where it runs
         _run("import MindSpore", python, "-c", "import mindspore; mindspore.__version__", cwd=elsewhere)
     if then:
@@ -105,7 +106,7 @@ def install_settings(*pip):  # type: (*str) -> dict
     Many a pip.conf names the mirror under [global] and trusts its host under [install].
     """
     listed = _execute(*pip, "config", "list", env={"PIP_QUIET": "0"}).stdout
-    found = re.findall(r"(?m)^install\.([a-z-]+)=(.*)$", listed)
+    found = re.findall(r"""(?m)^install\.([a-z-]+)=('.*'|".*")$""", listed)
     own = {"PIP_" + name.upper().replace("-", "_"): " ".join(ast.literal_eval(value).split()) for name, value in found}
     return dict(own, **{name: os.environ[name] for name in own if name in os.environ})
 
@@ -130,15 +131,18 @@ def _execute(*command, cwd=None, env=None):  # type: (*str, str | None, dict | N
     environment = {name: value for name, value in os.environ.items() if not MISLEADING.match(name)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is compiled here is not compiled at each import
     environment.update(env or {}, GLOG_v="4")
-    return subprocess.run(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-        errors="replace",
-        cwd=cwd,
-        env=environment,
-    )
+    try:
+        return subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            universal_newlines=True,
+            errors="replace",
+            cwd=cwd,
+            env=environment,
+        )
+    except OSError as error:  # it is not there, or its disk allows no programs
+        return subprocess.CompletedProcess(command, 127, str(error))
 
 
 def _run(what, *command, cwd=None, env=None):  # type: (str, *str, str | None, dict | None) -> None

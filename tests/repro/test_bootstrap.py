@@ -53,9 +53,13 @@ def fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             for folder in ("bin", "wheels", "unpacked"):
                 (tmp_path / "venv" / folder).mkdir(parents=True)
             (tmp_path / "venv/bin/python").touch()
+        if "config" in command:
+            return subprocess.CompletedProcess(command, 0, "install.cert='/own.pem'\n")
+        assert options.get("env") == ({"PIP_CERT": "/own.pem"} if "download" in command else None)
         failed = bool(found) and found[-1] in command
         return subprocess.CompletedProcess(command, int(failed), f"{found.pop()} failed" if failed else "")
 
+    monkeypatch.delenv("PIP_CERT", raising=False)
     monkeypatch.setattr(bootstrap, "_execute", execute)
     return found
 
@@ -90,7 +94,14 @@ def test_pip_installs_what_it_has_downloaded_where_uv_cannot(
     (tmp_path / "lock").touch()
     fails.append(str(tmp_path / "venv/bin/uv"))
     assert bootstrap.build(tmp_path / "venv", tmp_path / "lock")
-    assert "Install the packages with pip ...\n" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert printed.out.endswith("Install the packages with pip ...\nImport MindSpore ...\n")
+    assert printed.err == f"{tmp_path}/venv/bin/uv failed\n"
+
+
+def test_a_program_that_cannot_be_started_has_failed_as_one_that_ends_with_an_error(tmp_path: Path) -> None:
+    done = bootstrap._execute(str(tmp_path / "uv"))
+    assert (done.returncode, done.stdout) == (127, f"[Errno 2] No such file or directory: '{tmp_path}/uv'")
 
 
 def test_what_would_put_packages_elsewhere_reaches_neither_pip_nor_uv(monkeypatch: pytest.MonkeyPatch) -> None:
